@@ -1,0 +1,125 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"time"
+)
+
+// Date is a calendar date "2006-01-02" with no zone; empty is no date.
+type Date string
+
+const dateLayout = "2006-01-02"
+
+// ParseDate accepts exactly YYYY-MM-DD.
+func ParseDate(s string) (Date, error) {
+	if _, err := time.Parse(dateLayout, s); err != nil {
+		return "", fmt.Errorf("date %q: want YYYY-MM-DD", s)
+	}
+	return Date(s), nil
+}
+
+// DateOf returns the calendar date of t in zone loc.
+func DateOf(t time.Time, loc *time.Location) Date {
+	return Date(t.In(loc).Format(dateLayout))
+}
+
+// In returns the first instant of the date in loc. ok is false for an empty
+// or malformed date.
+func (d Date) In(loc *time.Location) (t time.Time, ok bool) {
+	t, err := time.ParseInLocation(dateLayout, string(d), loc)
+	return t, err == nil
+}
+
+// AddDays returns the date n calendar days later; an empty date stays empty.
+func (d Date) AddDays(n int) Date {
+	t, ok := d.In(time.UTC)
+	if !ok {
+		return ""
+	}
+	return DateOf(t.AddDate(0, 0, n), time.UTC)
+}
+
+// DaysUntil counts calendar days from d to other; negative if other is
+// earlier. Both must be valid.
+func (d Date) DaysUntil(other Date) int {
+	a, okA := d.In(time.UTC)
+	b, okB := other.In(time.UTC)
+	if !okA || !okB {
+		return 0
+	}
+	return int(b.Sub(a).Hours() / 24)
+}
+
+// Period is the time that a price covers.
+type Period string
+
+// Billing periods.
+const (
+	PeriodMonth   Period = "Month"
+	PeriodQuarter Period = "Quarter"
+	PeriodYear    Period = "Year"
+)
+
+// PerYear returns how many such periods a year has, or 0 if unknown.
+func (p Period) PerYear() int64 {
+	switch p {
+	case PeriodMonth:
+		return 12
+	case PeriodQuarter:
+		return 4
+	case PeriodYear:
+		return 1
+	}
+	return 0
+}
+
+// Money is an amount in minor units (cents) of an ISO 4217 currency.
+type Money struct {
+	Minor    int64  `json:"minor"`
+	Currency string `json:"currency"`
+}
+
+// ErrMoneyOverflow reports an amount beyond int64 minor units.
+var ErrMoneyOverflow = errors.New("amount exceeds the range of int64 minor units")
+
+// MulDiv returns m × num ÷ den rounded half away from zero, computed without
+// overflow or floats. den must not be zero.
+func (m Money) MulDiv(num, den int64) (Money, error) {
+	if den == 0 {
+		return Money{}, errors.New("division of money by zero")
+	}
+	n := new(big.Int).Mul(big.NewInt(m.Minor), big.NewInt(num))
+	d := big.NewInt(den)
+	if d.Sign() < 0 {
+		n.Neg(n)
+		d.Neg(d)
+	}
+	half := new(big.Int).Rsh(d, 1)
+	if n.Sign() < 0 {
+		n.Sub(n, half)
+	} else {
+		n.Add(n, half)
+	}
+	q := n.Quo(n, d)
+	if !q.IsInt64() || q.Int64() == math.MinInt64 {
+		return Money{}, ErrMoneyOverflow
+	}
+	return Money{Minor: q.Int64(), Currency: m.Currency}, nil
+}
+
+// Annual returns the yearly cost of one unit priced m per period p; ok is
+// false when the period is unknown.
+func (m Money) Annual(p Period) (Money, bool) {
+	n := p.PerYear()
+	if n == 0 {
+		return Money{}, false
+	}
+	a, err := m.MulDiv(n, 1)
+	return a, err == nil
+}
