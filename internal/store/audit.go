@@ -1,0 +1,127 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+)
+
+// AppendAudit writes one audit record in a transaction of its own. Where the
+// record belongs to a change, write it in that change's transaction instead.
+func (s *Store) AppendAudit(ctx context.Context, tenant model.TenantID, r model.AuditRecord) error {
+	return s.write(ctx, func(tx *sql.Tx) error { return s.appendAudit(ctx, tx, tenant, r) })
+}
+
+// appendAudit adds r to the transaction that makes the change it records.
+func (s *Store) appendAudit(ctx context.Context, q querier, tenant model.TenantID, r model.AuditRecord) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("audit id: %w", err)
+	}
+	detail, err := json.Marshal(r.Detail)
+	if err != nil {
+		return fmt.Errorf("audit detail: %w", err)
+	}
+	commitment := ""
+	if len(r.Subject) > 0 {
+		if commitment, err = s.insertAuditSubject(ctx, q, tenant, id.String(), r); err != nil {
+			return err
+		}
+	}
+	_, err = q.ExecContext(ctx, `INSERT INTO audit (tenant, id, at, actor, actor_kind, action, object_kind, object_name, person_id, commitment,
+		reason, cause, run_id, request_digest, result, detail) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)`,
+		tenant, id.String(), s.now(), r.Actor, r.ActorKind, r.Action, r.ObjectKind, r.ObjectName, r.PersonID, commitment,
+		r.Reason, r.Cause, r.RunID, r.RequestDigest, r.Result, string(detail))
+	if err != nil {
+		return fmt.Errorf("append audit: %w", err)
+	}
+	return nil
+}
+
+// insertAuditSubject stores what identifies the person and returns the salted
+// commitment that remains when it is deleted.
+func (s *Store) insertAuditSubject(ctx context.Context, q querier, tenant model.TenantID, id string, r model.AuditRecord) (string, error) {
+	subject, err := json.Marshal(r.Subject)
+	if err != nil {
+		return "", fmt.Errorf("audit subject: %w", err)
+	}
+	salt := rand.Text()
+	sum := sha256.Sum256([]byte(salt + "\n" + string(subject)))
+	_, err = q.ExecContext(ctx, `INSERT INTO audit_subject (tenant, audit_id, person_id, salt, subject) VALUES ($1,$2,$3,$4,$5)`,
+		tenant, id, r.PersonID, salt, string(subject))
+	if err != nil {
+		return "", fmt.Errorf("append audit subject: %w", err)
+	}
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// AuditQuery selects audit records, newest first.
+type AuditQuery struct {
+	Action, ObjectKind, ObjectName, Actor, RunID, PersonID string // exact; empty: any
+	Before                                                 string // id of the last record of the previous page
+	Limit                                                  int    // 0 is 100, at most 1000
+}
+
+// Audit returns records newest first; the id of the last one is the next
+// page's Before.
+func (s *Store) Audit(ctx context.Context, tenant model.TenantID, q AuditQuery) ([]model.AuditRecord, error) {
+	where, args := []string{"a.tenant = $1"}, []any{tenant}
+	add := func(column, value string) {
+		if value != "" {
+			args = append(args, value)
+			where = append(where, fmt.Sprintf("%s $%d", column, len(args)))
+		}
+	}
+	add("a.action =", q.Action)
+	add("a.object_kind =", q.ObjectKind)
+	add("a.object_name =", q.ObjectName)
+	add("a.actor =", q.Actor)
+	add("a.run_id =", q.RunID)
+	add("a.person_id =", q.PersonID)
+	add("a.id <", q.Before) // UUIDv7 sorts by time
+	args = append(args, clampLimit(q.Limit))
+	return collect(ctx, s.reads, scanAudit, fmt.Sprintf(`SELECT a.id, a.at, a.actor, a.actor_kind, a.action, a.object_kind, a.object_name, a.person_id,
+		a.reason, a.cause, a.run_id, a.request_digest, a.result, a.detail, coalesce(s.subject, '{}')
+		FROM audit a LEFT JOIN audit_subject s ON s.tenant = a.tenant AND s.audit_id = a.id
+		WHERE %s ORDER BY a.id DESC LIMIT $%d`, strings.Join(where, " AND "), len(args)), args...)
+}
+
+func scanAudit(rows *sql.Rows) (r model.AuditRecord, err error) {
+	var at int64
+	var detail, subject string
+	if err = rows.Scan(&r.ID, &at, &r.Actor, &r.ActorKind, &r.Action, &r.ObjectKind, &r.ObjectName, &r.PersonID,
+		&r.Reason, &r.Cause, &r.RunID, &r.RequestDigest, &r.Result, &detail, &subject); err != nil {
+		return r, err
+	}
+	r.At = time.UnixMilli(at).UTC()
+	if err = json.Unmarshal([]byte(detail), &r.Detail); err != nil {
+		return r, fmt.Errorf("audit %s: detail: %w", r.ID, err)
+	}
+	if err = json.Unmarshal([]byte(subject), &r.Subject); err != nil {
+		return r, fmt.Errorf("audit %s: subject: %w", r.ID, err)
+	}
+	return r, nil
+}
+
+// clampLimit bounds a page: 0 is 100, at most 1000.
+func clampLimit(n int) int {
+	switch {
+	case n <= 0:
+		return 100
+	case n > 1000:
+		return 1000
+	}
+	return n
+}

@@ -1,0 +1,6 @@
+-- +goose Up
+CREATE TABLE tenant (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  namespace TEXT NOT NULL UNIQUE,
+  created_at BIGINT NOT NULL
+);

@@ -1,0 +1,168 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
+	"k8s.io/utils/clock"
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+)
+
+// Options says where the store is and how to open it.
+type Options struct {
+	// DSN is "sqlite:DIR" (DIR is created; it then holds seatkeeper.db,
+	// inbox.db and lock) or a PostgreSQL URL "postgres://…".
+	DSN string
+	// Clock is the source of time; nil is the wall clock.
+	Clock clock.PassiveClock
+	// MaxConns bounds PostgreSQL connections; 0 is 16.
+	MaxConns int
+}
+
+// Store is an open SQL store. It is safe for concurrent use.
+type Store struct {
+	dialect dialect
+	clock   clock.PassiveClock
+	db      *sql.DB // writes; on PostgreSQL also reads
+	reads   *sql.DB // a read pool; the same pool as db on PostgreSQL
+	inbox   *sql.DB // received events; its own file on SQLite (decision 7)
+	lock    *os.File
+}
+
+// Open opens the store without migrating it; call Migrate or CheckSchema next.
+// With SQLite it takes the directory's lock and returns a *LockedError if
+// another process has it.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.MaxConns <= 0 {
+		o.MaxConns = 16
+	}
+	switch {
+	case strings.HasPrefix(o.DSN, "sqlite:"):
+		return openSQLite(ctx, strings.TrimPrefix(o.DSN, "sqlite:"), o)
+	case strings.HasPrefix(o.DSN, "postgres://"), strings.HasPrefix(o.DSN, "postgresql://"):
+		return openPostgres(ctx, o)
+	}
+	return nil, fmt.Errorf("store DSN %q: want sqlite:DIR or postgres://USER@HOST/DATABASE", redactDSN(o.DSN))
+}
+
+func openPostgres(ctx context.Context, o Options) (*Store, error) {
+	db, err := sql.Open("pgx", o.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL %s: %w", redactDSN(o.DSN), err)
+	}
+	db.SetMaxOpenConns(o.MaxConns)
+	db.SetMaxIdleConns(o.MaxConns)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("connect to PostgreSQL %s: %w", redactDSN(o.DSN), err)
+	}
+	return &Store{dialect: postgres, clock: o.Clock, db: db, reads: db, inbox: db}, nil
+}
+
+func openSQLite(ctx context.Context, dir string, o Options) (_ *Store, err error) {
+	if dir == "" {
+		return nil, errors.New("store DSN sqlite: names no directory; want sqlite:DIR")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create the store's directory: %w", err)
+	}
+	if err := refuseNetworkFS(dir); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dialect: sqlite, clock: o.Clock, lock: lock}
+	defer func() {
+		if err != nil {
+			_ = s.Close()
+		}
+	}()
+	main := filepath.Join(dir, "seatkeeper.db")
+	if s.db, err = openSQLiteFile(ctx, main, false, 1); err != nil {
+		return nil, err
+	}
+	if s.reads, err = openSQLiteFile(ctx, main, true, 4); err != nil {
+		return nil, err
+	}
+	s.inbox, err = openSQLiteFile(ctx, filepath.Join(dir, "inbox.db"), false, 1)
+	return s, err
+}
+
+// openSQLiteFile opens one file in WAL mode with synchronous=FULL: NORMAL
+// loses acknowledged commits at a power cut.
+func openSQLiteFile(ctx context.Context, path string, readOnly bool, conns int) (*sql.DB, error) {
+	q := url.Values{"_txlock": {"immediate"}}
+	for _, p := range []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(ON)", "cache_size(-65536)", "temp_store(MEMORY)"} {
+		q.Add("_pragma", p)
+	}
+	if readOnly {
+		q.Set("_txlock", "deferred")
+		q.Add("_pragma", "query_only(ON)")
+	}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	if err := db.PingContext(ctx); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return db, nil
+}
+
+// Close releases connections and the directory's lock.
+func (s *Store) Close() error {
+	var errs []error
+	seen := map[*sql.DB]bool{}
+	for _, db := range []*sql.DB{s.reads, s.inbox, s.db} {
+		if db != nil && !seen[db] {
+			seen[db] = true
+			errs = append(errs, db.Close())
+		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Ping reports whether the store answers; it is the readiness probe's check.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.reads.PingContext(ctx); err != nil {
+		return fmt.Errorf("store does not answer: %w", err)
+	}
+	return nil
+}
+
+// Dialect returns "sqlite" or "postgres".
+func (s *Store) Dialect() string { return s.dialect.name }
+
+// now is the store's clock in the unit of every instant column.
+func (s *Store) now() int64 { return s.clock.Now().UnixMilli() }
+
+func redactDSN(dsn string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return "(unparsable)"
+	}
+	return u.Redacted()
+}
