@@ -1,0 +1,173 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Localcluster runs a Kubernetes control plane without nodes in one process:
+// the upstream API server with an embedded etcd and the controllers that keep
+// namespaces, owner references and roles working.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
+
+	"github.com/seatkeeper/seatkeeper/localcluster/internal/controlplane"
+	"github.com/seatkeeper/seatkeeper/localcluster/internal/datadir"
+)
+
+// exitTimeout bounds the stop after the first signal, whatever hangs.
+const exitTimeout = 15 * time.Second
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+type settings struct {
+	controlplane.Options
+	dataDir        string
+	exitWithParent bool
+}
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	settings, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "localcluster: %v\n", err)
+		return 2
+	}
+	if err := serve(settings, stdin, stdout); err != nil {
+		fmt.Fprintf(stderr, "localcluster: %v\n", err)
+		if settings.LogFile != "" {
+			fmt.Fprintf(stderr, "localcluster: log: %s\n", settings.LogFile)
+		}
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string, stderr io.Writer) (*settings, error) {
+	s := &settings{}
+	flags := pflag.NewFlagSet("localcluster", pflag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.SortFlags = false
+	flags.StringVar(&s.dataDir, "data-dir", "", "directory for certificates, kubeconfig and etcd; created if missing (required)")
+	flags.StringVar(&s.BindAddress, "bind-address", "127.0.0.1", "IP address to serve on")
+	flags.IntVar(&s.SecurePort, "secure-port", 0, "port to serve HTTPS on; 0 means the port of the last start, or any free one")
+	flags.StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig to write (default: kubeconfig in the data directory)")
+	flags.BoolVar(&s.UnsafeNoFsync, "etcd-unsafe-no-fsync", false, "do not wait for the disk; loses data in a power failure; for tests")
+	flags.StringVar(&s.LogFile, "log-file", "", "file to append the log to (default: standard error)")
+	flags.IntVarP(&s.Verbosity, "v", "v", 0, "log verbosity, 0 to 10")
+	flags.BoolVar(&s.exitWithParent, "exit-with-parent", false, "stop when the standard input is closed, so that no orphan stays")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return nil, fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
+	case s.dataDir == "":
+		return nil, errors.New("--data-dir is required; see --help")
+	case s.SecurePort < 0 || s.SecurePort > 65535:
+		return nil, fmt.Errorf("--secure-port is %d, must be 0 to 65535", s.SecurePort)
+	}
+	for _, path := range []*string{&s.LogFile, &s.Kubeconfig} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return nil, err
+		}
+		*path = absolute
+	}
+	return s, nil
+}
+
+func serve(s *settings, stdin io.Reader, stdout io.Writer) (err error) {
+	// Locked before logging is set up: a refused second process must not write
+	// into the first one's log.
+	dir, err := datadir.Open(s.dataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	closeLog, err := setUpLog(s)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if s.exitWithParent {
+		ctx = untilClosed(ctx, stdin)
+	}
+	context.AfterFunc(ctx, func() {
+		// A second signal ends the process at once.
+		stop()
+		time.AfterFunc(exitTimeout, func() { os.Exit(1) })
+	})
+
+	return controlplane.Run(ctx, dir, s.Options, func(info controlplane.Info) error {
+		return json.NewEncoder(stdout).Encode(readyLine{
+			Ready: true, Server: info.Server, Kubeconfig: info.Kubeconfig, CAFile: info.CAFile, PID: os.Getpid(),
+		})
+	})
+}
+
+// readyLine is the only thing that is ever written to the standard output.
+type readyLine struct {
+	Ready      bool   `json:"ready"`
+	Server     string `json:"server"`
+	Kubeconfig string `json:"kubeconfig"`
+	CAFile     string `json:"caFile"`
+	PID        int    `json:"pid"`
+}
+
+func untilClosed(ctx context.Context, stdin io.Reader) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, stdin)
+	}()
+	return ctx
+}
+
+func setUpLog(s *settings) (closeLog func(), err error) {
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	if err := flags.Set("v", strconv.Itoa(s.Verbosity)); err != nil {
+		return nil, fmt.Errorf("-v: %w", err)
+	}
+	if s.LogFile == "" {
+		return klog.Flush, nil
+	}
+	file, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open log file: %w", err)
+	}
+	err = errors.Join(flags.Set("logtostderr", "false"), flags.Set("one_output", "true"), flags.Set("stderrthreshold", "FATAL"),
+		debug.SetCrashOutput(file, debug.CrashOptions{}))
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	klog.SetOutput(file)
+	return func() {
+		klog.Flush()
+		_ = file.Close()
+	}, nil
+}
