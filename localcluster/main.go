@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -38,6 +39,7 @@ func main() {
 type settings struct {
 	controlplane.Options
 	dataDir        string
+	ephemeral      bool
 	exitWithParent bool
 }
 
@@ -70,6 +72,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	flags.IntVar(&s.SecurePort, "secure-port", 0, "port to serve HTTPS on; 0 means the port of the last start, or any free one")
 	flags.StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig to write (default: kubeconfig in the data directory)")
 	flags.BoolVar(&s.UnsafeNoFsync, "etcd-unsafe-no-fsync", false, "do not wait for the disk; loses data in a power failure; for tests")
+	flags.BoolVar(&s.ephemeral, "ephemeral", false, "remove the data directory, which must be new or empty, at the end")
 	flags.StringVar(&s.LogFile, "log-file", "", "file to append the log to (default: standard error)")
 	flags.IntVarP(&s.Verbosity, "v", "v", 0, "log verbosity, 0 to 10")
 	flags.BoolVar(&s.exitWithParent, "exit-with-parent", false, "stop when the standard input is closed, so that no orphan stays")
@@ -81,6 +84,8 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 		return nil, fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
 	case s.dataDir == "":
 		return nil, errors.New("--data-dir is required; see --help")
+	case net.ParseIP(s.BindAddress) == nil:
+		return nil, fmt.Errorf("--bind-address is %q, must be an IP address", s.BindAddress)
 	case s.SecurePort < 0 || s.SecurePort > 65535:
 		return nil, fmt.Errorf("--secure-port is %d, must be 0 to 65535", s.SecurePort)
 	}
@@ -100,7 +105,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 func serve(s *settings, stdin io.Reader, stdout io.Writer) (err error) {
 	// Locked before logging is set up: a refused second process must not write
 	// into the first one's log.
-	dir, err := datadir.Open(s.dataDir)
+	dir, err := datadir.Open(s.dataDir, s.ephemeral)
 	if err != nil {
 		return err
 	}
@@ -114,6 +119,9 @@ func serve(s *settings, stdin io.Reader, stdout io.Writer) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if s.exitWithParent {
+		// A parent that died took its end of the pipes with it; writing the log
+		// must not end the stop half-way.
+		signal.Ignore(syscall.SIGPIPE)
 		ctx = untilClosed(ctx, stdin)
 	}
 	context.AfterFunc(ctx, func() {

@@ -24,8 +24,9 @@ const (
 
 // Dir is an open, locked data directory.
 type Dir struct {
-	path string
-	lock *os.File
+	path      string
+	lock      *os.File
+	ephemeral bool
 }
 
 // LockedError says that another process has the directory open.
@@ -45,11 +46,21 @@ func (e *LockedError) Error() string {
 }
 
 // Open creates the directory if necessary and locks it. The lock is the
-// kernel's, so it ends with the process however the process ends.
-func Open(path string) (*Dir, error) {
+// kernel's, so it ends with the process however the process ends. An ephemeral
+// directory must be new, and Close removes it.
+func Open(path string, ephemeral bool) (*Dir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
+	}
+	if ephemeral {
+		entries, err := os.ReadDir(path)
+		if len(entries) > 0 {
+			return nil, fmt.Errorf("data directory %s is not empty, and --ephemeral would remove it", path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 	}
 	if err := os.MkdirAll(filepath.Join(path, "pki"), 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
@@ -72,11 +83,14 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("write %s: %w", lock.Name(), err), lock.Close())
 	}
-	return &Dir{path: path, lock: lock}, nil
+	return &Dir{path: path, lock: lock, ephemeral: ephemeral}, nil
 }
 
 // Close releases the lock.
 func (d *Dir) Close() error {
+	if d.ephemeral {
+		return errors.Join(os.RemoveAll(d.path), d.lock.Close())
+	}
 	// The file stays: removing it would let two later processes lock two
 	// different files of the same name.
 	return errors.Join(d.lock.Truncate(0), d.lock.Close())
