@@ -1,0 +1,57 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package slack
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+)
+
+// click is what a block_actions payload says that matters here
+// (https://docs.slack.dev/reference/interaction-payloads/block_actions-payload).
+type click struct {
+	TeamID      string
+	UserID      string
+	Token       string // the button's value: the prompt's token and the choice
+	Choice      string // the button's action_id
+	ResponseURL string
+}
+
+// errNotAnswer reports a payload that is valid but answers nothing of ours.
+var errNotAnswer = errors.New("not an answer to a question of ours")
+
+// parseClick reads the form body of an interactivity request.
+func parseClick(body []byte) (click, error) {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return click{}, fmt.Errorf("form body: %w", err)
+	}
+	var p struct {
+		Type string `json:"type"`
+		Team struct {
+			ID string `json:"id"`
+		} `json:"team"`
+		User struct {
+			ID string `json:"id"`
+		} `json:"user"`
+		ResponseURL string `json:"response_url"`
+		Actions     []struct {
+			ActionID string `json:"action_id"`
+			Value    string `json:"value"`
+		} `json:"actions"`
+	}
+	if err := json.Unmarshal([]byte(form.Get("payload")), &p); err != nil {
+		return click{}, fmt.Errorf("form field payload: %w", err)
+	}
+	if p.Type != "block_actions" || len(p.Actions) == 0 || p.Actions[0].Value == "" {
+		return click{}, errNotAnswer
+	}
+	if p.User.ID == "" {
+		return click{}, errors.New("payload has no user.id")
+	}
+	a := p.Actions[0]
+	return click{TeamID: p.Team.ID, UserID: p.User.ID, Token: a.Value, Choice: a.ActionID, ResponseURL: p.ResponseURL}, nil
+}
