@@ -100,7 +100,8 @@ func Cluster(t testing.TB) *Env {
 	if !shared.running {
 		t.Fatal("the package needs: func TestMain(m *testing.M) { testenv.Start(m) }")
 	}
-	if !shared.started {
+	first := !shared.started
+	if first {
 		shared.started = true
 		shared.process, shared.err = start()
 	}
@@ -108,6 +109,8 @@ func Cluster(t testing.TB) *Env {
 	switch {
 	case errors.As(shared.err, &missing) && os.Getenv("CI") == "" && !missing.explicit:
 		t.Skip(shared.err)
+	case shared.err != nil && !first:
+		t.Fatal("the control plane did not start; the first test that asked for it says why")
 	case shared.err != nil:
 		t.Fatal(shared.err)
 	}
