@@ -128,9 +128,11 @@ type DomainName string
 // +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 type ResourceName string
 
-// Expression is a CEL expression. It is compiled with a cost limit when the
-// resource is reconciled; a bad one is Ready=False, reason InvalidExpression,
-// with its field, position and the type that was expected.
+// Expressions are compiled with a cost limit when the resource is reconciled. A
+// bad one is Ready=False, reason InvalidExpression, with its field, position and
+// the type that was expected.
+
+// Expression is a CEL expression.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=4096

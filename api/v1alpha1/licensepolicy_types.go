@@ -260,14 +260,14 @@ type Ask struct {
 // AskChannel is a way to reach a person.
 //
 // +kubebuilder:validation:ExactlyOneOf=integration;email
-// +kubebuilder:validation:XValidation:rule="!has(self.email) || self.email",message="email may only be true; leave it out otherwise"
 type AskChannel struct {
 	// integration that delivers the question, such as one for Slack.
 	// +optional
 	Integration ResourceName `json:"integration,omitempty"`
 
-	// email asks by e-mail with a signed link.
+	// email asks by e-mail with a signed link. Leave it out otherwise.
 	// +optional
+	// +kubebuilder:validation:Enum=true
 	Email *bool `json:"email,omitempty"`
 }
 

@@ -106,14 +106,14 @@ type Workday struct {
 // LifecycleSource names the source of truth for who works here.
 //
 // +kubebuilder:validation:ExactlyOneOf=integration;scim
-// +kubebuilder:validation:XValidation:rule="!has(self.scim) || self.scim",message="scim may only be true; leave it out otherwise"
 type LifecycleSource struct {
 	// integration is the name of the Integration whose people records decide.
 	// +optional
 	Integration ResourceName `json:"integration,omitempty"`
 
-	// scim makes the SCIM active flag decide.
+	// scim makes the SCIM active flag decide. Leave it out otherwise.
 	// +optional
+	// +kubebuilder:validation:Enum=true
 	SCIM *bool `json:"scim,omitempty"`
 }
 

@@ -12,12 +12,11 @@ import (
 // MaxValueBytes is the largest Value, as compact JSON, that a controller acts on.
 const MaxValueBytes = 16 << 10
 
-// Value is any JSON value of at most 16 KiB: text, number, true, false, a list
-// or an object. Text in it may hold ${CEL} holes where the field says so.
-//
-// A schema can bound neither depth nor size of a free value, so controllers
-// check the size and answer with reason ValueTooLarge. Decoding accepts more:
-// one refused object must not stop the informer that lists the rest.
+// A schema cannot bound the size of a free value, so controllers check it and
+// answer with reason ValueTooLarge. Decoding accepts more: one refused object
+// must not stop the informer that lists the rest.
+
+// Value is any JSON value of at most 16 KiB.
 //
 // +kubebuilder:validation:Type=""
 // +kubebuilder:pruning:PreserveUnknownFields

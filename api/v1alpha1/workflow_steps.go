@@ -237,6 +237,10 @@ type ActionStep struct {
 }
 
 // HTTPStep sends a request to a host of your own choice.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.method) || self.method == 'GET' || has(self.class)",message="class is required unless method is GET"
+// +kubebuilder:validation:XValidation:rule="!has(self.class) || self.class != 'Verifiable' || has(self.verify)",message="class Verifiable needs verify"
+// +kubebuilder:validation:AtMostOneOf=body;graphql
 type HTTPStep struct {
 	// url of the request. Its host must be literal or in allowHosts.
 	// +required
@@ -315,7 +319,9 @@ type GraphQL struct {
 	Variables map[string]Value `json:"variables,omitempty"`
 }
 
-// HTTPAuth authenticates a request from a Secret. At most one kind is set.
+// HTTPAuth authenticates a request from a Secret.
+//
+// +kubebuilder:validation:XValidation:rule="self.type != 'ClientCredentials' || has(self.tokenURL)",message="type ClientCredentials needs tokenURL"
 type HTTPAuth struct {
 	// type of authentication. Bearer reads the key token; Basic reads username
 	// and password; ClientCredentials reads clientId and clientSecret and gets
@@ -358,7 +364,9 @@ type HTTPVerify struct {
 	Within Duration `json:"within,omitempty"`
 }
 
-// WaitStep lets time pass. Exactly one of for and until is set.
+// WaitStep lets time pass.
+//
+// +kubebuilder:validation:ExactlyOneOf=for;until
 type WaitStep struct {
 	// for this time: 72h is elapsed, 3d is calendar days at the same wall time.
 	// +optional

@@ -1,0 +1,49 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types that every kind has. Reconciling and Stalled are only there
+// when True, and never both.
+const (
+	// ConditionReady sums the state up.
+	ConditionReady = "Ready"
+	// ConditionReconciling is True while the controller is at work on a change.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True when nothing goes on until a person changes
+	// something.
+	ConditionStalled = "Stalled"
+	// ConditionHeld is True when a guard holds something back. Its reason is
+	// GuardHeld and status.held describes the set.
+	ConditionHeld = "Held"
+)
+
+// Condition types of an Integration.
+const (
+	// ConditionTested says how the connect test went: AllPassed, Partial or
+	// Failed.
+	ConditionTested = "Tested"
+	// ConditionSynced says how the last listing went.
+	ConditionSynced = "Synced"
+	// ConditionEndpointOverridden is True when the operator redirects the
+	// connector's hosts; absent otherwise.
+	ConditionEndpointOverridden = "EndpointOverridden"
+	// ConditionDisconnectHeld is True when a deleted Integration waits for its
+	// disconnect to be confirmed; absent otherwise.
+	ConditionDisconnectHeld = "DisconnectHeld"
+)
+
+// Condition types of other kinds.
+const (
+	// ConditionInventoryStale is True when an Application or LicensePolicy rests
+	// on stale data; absent otherwise.
+	ConditionInventoryStale = "InventoryStale"
+	// ConditionValid says whether a Workflow can run.
+	ConditionValid = "Valid"
+	// ConditionSucceeded says how a WorkflowRun ended: Unknown until it has.
+	ConditionSucceeded = "Succeeded"
+	// ConditionGranted says whether an AccessRequest's access is in force.
+	ConditionGranted = "Granted"
+	// ConditionDelivered says whether an APIKey's key was written to its Secret.
+	ConditionDelivered = "Delivered"
+)
