@@ -11,3 +11,4 @@ gen=${CONTROLLER_GEN:-controller-gen}
 
 "$gen" object:headerFile=hack/boilerplate.go.txt paths=./api/...
 "$gen" crd:crdVersions=v1 paths=./api/... output:crd:artifacts:config=config/crd/bases
+go run ./hack/crdsteps config/crd/bases/seatkeeper.dev_workflows.yaml

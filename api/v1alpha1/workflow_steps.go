@@ -215,6 +215,8 @@ type LeafForEach struct {
 }
 
 // LeafStep is a step inside an InnerStep; it holds no further steps.
+//
+// +kubebuilder:validation:ExactlyOneOf=action;http;wait;approval;ask;delegate;notify;offboarding;workflow
 type LeafStep struct {
 	StepBase   `json:",inline"`
 	StepAction `json:",inline"`
