@@ -319,7 +319,7 @@ type PeopleCounts struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:categories=saas,shortName=skorg
-// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'default'",message="an Organization must be named default: there is one per namespace",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'default'",message="an Organization must be named default: there is one per namespace"
 // +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type="string",JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="People",type="integer",JSONPath=`.status.people.current`

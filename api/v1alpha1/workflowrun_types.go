@@ -7,12 +7,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// WorkflowRunSpec starts one run. It cannot change, except that stop may be
-// set. While stop is unchanged the whole spec is compared; input holds free
-// values that a rule cannot name, so it is compared that way only.
+// Rules cannot name input, because it holds free values; comparing the whole
+// spec while stop is unchanged covers it. The one update that sets stop could
+// change input too, of a run that is being stopped and has read it already.
+
+// WorkflowRunSpec starts one run. It cannot change, except that stop may be set.
 //
 // +kubebuilder:validation:XValidation:rule="self.stop != oldSelf.stop || self == oldSelf",message="spec is immutable, except that stop may be set to true"
-// +kubebuilder:validation:XValidation:rule="self.workflowRef == oldSelf.workflowRef && has(self.subject) == has(oldSelf.subject) && (!has(self.subject) || self.subject == oldSelf.subject) && has(self.input) == has(oldSelf.input) && self.dryRun == oldSelf.dryRun && has(self.ttlAfterFinished) == has(oldSelf.ttlAfterFinished) && (!has(self.ttlAfterFinished) || self.ttlAfterFinished == oldSelf.ttlAfterFinished)",message="spec is immutable, except that stop may be set to true"
+// +kubebuilder:validation:XValidation:rule="self.workflowRef == oldSelf.workflowRef && has(self.subject) == has(oldSelf.subject) && (!has(self.subject) || self.subject == oldSelf.subject) && self.dryRun == oldSelf.dryRun && has(self.ttlAfterFinished) == has(oldSelf.ttlAfterFinished) && (!has(self.ttlAfterFinished) || self.ttlAfterFinished == oldSelf.ttlAfterFinished)",message="spec is immutable, except that stop may be set to true"
 // +kubebuilder:validation:XValidation:rule="self.stop || !oldSelf.stop",message="a stopped run cannot be started again; create another WorkflowRun",fieldPath=".stop"
 type WorkflowRunSpec struct {
 	// workflowRef names the Workflow to run.

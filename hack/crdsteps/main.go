@@ -2,12 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command crdsteps rewrites the schema of nested steps in the CRD of Workflow,
-// in place. Steps nest three levels deep, and two things follow from that:
+// in place. Steps nest three levels deep and hold free values, which
+// has consequences:
 //
 //   - The API server bounds the cost of a CEL rule by how often it could run.
 //     At the innermost level that is 64 steps × 16 cases × 16 steps × 16 cases ×
 //     16 steps, beyond which no rule is admitted, so the rules there are
 //     rewritten to value validations (oneOf, anyOf, not), which are not costed.
+//   - A CEL rule cannot see a field of any type, such as a request's body. A rule
+//     that names one is rewritten at every level.
 //   - Every description would stand in the CRD seven times. The nested levels
 //     leave them out; they are the same as those of spec.steps.
 //
@@ -115,6 +118,9 @@ func rewriteSpec(spec *apiextensionsv1.JSONSchemaProps) error {
 		leaves++
 		return withoutCEL(s, "leaf step")
 	}
+	if err := untypedWithoutCEL(steps.Items.Schema); err != nil {
+		return err
+	}
 	inner := func(s *apiextensionsv1.JSONSchemaProps) error {
 		withoutDescriptions(s)
 		return eachNested(s, leaf)
@@ -166,16 +172,39 @@ func withoutDescriptions(s *apiextensionsv1.JSONSchemaProps) {
 
 func withoutCEL(s *apiextensionsv1.JSONSchemaProps, path string) error {
 	return walk(s, path, func(s *apiextensionsv1.JSONSchemaProps, path string) error {
-		for _, v := range s.XValidations {
-			validation, err := valueValidation(v.Rule)
-			if err != nil {
-				return fmt.Errorf("%s: rule %q: %w", path, v.Rule, err)
-			}
-			s.AllOf = append(s.AllOf, validation)
-		}
-		s.XValidations = nil
-		return nil
+		return rewriteRules(s, path, func(string) bool { return true })
 	})
+}
+
+func untypedWithoutCEL(s *apiextensionsv1.JSONSchemaProps) error {
+	return walk(s, "step", func(s *apiextensionsv1.JSONSchemaProps, path string) error {
+		return rewriteRules(s, path, func(rule string) bool {
+			for _, field := range sumField.FindAllStringSubmatch(rule, -1) {
+				if s.Properties[field[1]].Type == "" {
+					return true
+				}
+			}
+			return false
+		})
+	})
+}
+
+// rewriteRules replaces the CEL rules of s that are selected.
+func rewriteRules(s *apiextensionsv1.JSONSchemaProps, path string, selected func(rule string) bool) error {
+	var kept apiextensionsv1.ValidationRules
+	for _, v := range s.XValidations {
+		if !selected(v.Rule) {
+			kept = append(kept, v)
+			continue
+		}
+		validation, err := valueValidation(v.Rule)
+		if err != nil {
+			return fmt.Errorf("%s: rule %q: %w", path, v.Rule, err)
+		}
+		s.AllOf = append(s.AllOf, validation)
+	}
+	s.XValidations = kept
+	return nil
 }
 
 // walk calls fn for s and every schema inside it. Value validations are not
