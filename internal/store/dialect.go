@@ -24,8 +24,14 @@ var (
 	postgres = dialect{name: "postgres", forShare: " FOR SHARE", forUpdate: " FOR UPDATE"}
 )
 
+// errConflict makes write repeat the transaction.
+var errConflict = errors.New("a concurrent transaction was faster")
+
 // retryable reports a conflict that vanishes when the transaction is repeated.
 func retryable(err error) bool {
+	if errors.Is(err, errConflict) {
+		return true
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return pg.Code == "40001" || pg.Code == "40P01" // serialization_failure, deadlock_detected

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
@@ -38,6 +39,7 @@ type Store struct {
 	reads   *sql.DB // a read pool; the same pool as db on PostgreSQL
 	inbox   *sql.DB // received events; its own file on SQLite (decision 7)
 	lock    *os.File
+	onDue   atomic.Pointer[func()] // see OnRunsDue
 }
 
 // Open opens the store without migrating it; call Migrate or CheckSchema next.

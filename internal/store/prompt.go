@@ -1,0 +1,75 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+)
+
+// PromptState is where a question stands.
+type PromptState string
+
+// Prompt states.
+const (
+	PromptOpen      PromptState = "open"
+	PromptAnswered  PromptState = "answered"
+	PromptExpired   PromptState = "expired"   // the declared default applied
+	PromptWithdrawn PromptState = "withdrawn" // the question no longer arises
+)
+
+// Assignee is a person who may answer, with every identity that proves it is
+// them.
+type Assignee struct {
+	PersonID       string   `json:"personID"`
+	Name           string   `json:"name"`
+	Role           string   `json:"role"` // Person, Manager, AppOwner, …
+	Email          string   `json:"email,omitempty"`
+	TimeZone       string   `json:"timeZone,omitempty"`
+	SlackUserIDs   []string `json:"slackUserIDs,omitempty"`
+	KubernetesUser string   `json:"kubernetesUser,omitempty"`
+}
+
+// MessageRef finds a delivered message again.
+type MessageRef struct {
+	Kind        string            `json:"kind"` // slack, email
+	Integration string            `json:"integration,omitempty"`
+	PersonID    string            `json:"personID"`
+	Ref         map[string]string `json:"ref"` // Slack: channel, ts
+	Reminder    bool              `json:"reminder,omitempty"`
+}
+
+// Prompt is a question to people. The token that answers it is not stored;
+// only its hash is.
+type Prompt struct {
+	Tenant       model.TenantID  `json:"-"`
+	ID           string          `json:"id"`
+	RunID        string          `json:"runID"`
+	StepPath     string          `json:"stepPath"`
+	Stage        int             `json:"stage"`
+	Purpose      string          `json:"purpose"`
+	TokenHash    string          `json:"-"`
+	State        PromptState     `json:"state"`
+	Assignees    []Assignee      `json:"assignees"`
+	Options      []string        `json:"options"`
+	Subject      json.RawMessage `json:"subject,omitempty"` // what the question is about, for lists
+	Messages     []MessageRef    `json:"messages,omitempty"`
+	ExpiresAt    time.Time       `json:"expiresAt"`
+	Answer       string          `json:"answer,omitempty"`
+	AnsweredBy   string          `json:"answeredBy,omitempty"` // person id, or Kubernetes user
+	AnswerReason string          `json:"answerReason,omitempty"`
+	AnsweredAt   *time.Time      `json:"answeredAt,omitempty"`
+	ClosedReason string          `json:"closedReason,omitempty"`
+	CreatedAt    time.Time       `json:"createdAt"`
+}
+
+// HashPromptToken is what is stored of a prompt's token.
+func HashPromptToken(token string) string {
+	sum := sha256.Sum256([]byte("seatkeeper-prompt\n" + token))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,275 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+)
+
+// LoadedRun is what a decision about a run may look at.
+type LoadedRun struct {
+	Run Run
+	// Intent is the attempt whose outcome is not recorded; a run has at most one.
+	Intent *Attempt
+	// Prompts are all of the run's prompts, oldest first.
+	Prompts []Prompt
+}
+
+// RunChange is what a decision about a run writes. Prompts and Attempts are
+// upserted.
+type RunChange struct {
+	Run      Run
+	Attempts []Attempt
+	Prompts  []Prompt
+	Audits   []model.AuditRecord
+	Bookings []Booking
+}
+
+// AdvanceRuns moves runs on in one transaction. It checks first that the
+// caller still owns every shard concerned (else a *FencedError and nothing is
+// written), locks the runs, and writes what decide returns for each; nil
+// leaves a run as it is. decide runs again from the start when the transaction
+// is repeated, so it must be a pure function of what it is given. Keys of runs
+// that do not exist are passed over.
+func (s *Store) AdvanceRuns(ctx context.Context, leases Leases, keys []RunKey, decide func(now time.Time, l LoadedRun) (*RunChange, error)) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	epochs := Leases{}
+	for _, k := range keys {
+		shard := ShardOf(k.ID)
+		epoch, ok := leases[shard]
+		if !ok {
+			return &FencedError{Shards: []int{shard}}
+		}
+		epochs[shard] = epoch
+	}
+	keys = slices.SortedFunc(slices.Values(keys), compareKeys)
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		if err := s.fenceShards(ctx, tx, epochs); err != nil {
+			return err
+		}
+		loaded, err := s.loadRuns(ctx, tx, keys)
+		if err != nil {
+			return err
+		}
+		now := time.UnixMilli(s.now()).UTC()
+		changes := make([]RunChange, 0, len(loaded))
+		for _, l := range loaded {
+			c, err := decide(now, l)
+			if err != nil {
+				return err
+			}
+			if c != nil {
+				changes = append(changes, *c)
+			}
+		}
+		return s.writeChanges(ctx, tx, changes)
+	})
+	if err != nil {
+		return fmt.Errorf("advance runs: %w", err)
+	}
+	return nil
+}
+
+func compareKeys(a, b RunKey) int {
+	return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.ID, b.ID))
+}
+
+// loadRuns locks and reads runs; keys are sorted, so that every transaction
+// locks in the same order.
+func (s *Store) loadRuns(ctx context.Context, tx *sql.Tx, keys []RunKey) ([]LoadedRun, error) {
+	var out []LoadedRun
+	for len(keys) > 0 {
+		n := 1
+		for n < min(len(keys), bulkRows) && keys[n].Tenant == keys[0].Tenant {
+			n++
+		}
+		chunk, err := s.loadChunk(ctx, tx, keys[:n])
+		if err != nil {
+			return nil, err
+		}
+		out, keys = append(out, chunk...), keys[n:]
+	}
+	return out, nil
+}
+
+// loadChunk is loadRuns for keys of one tenant.
+func (s *Store) loadChunk(ctx context.Context, tx *sql.Tx, keys []RunKey) ([]LoadedRun, error) {
+	args := make([]any, 0, len(keys)+1)
+	args = append(args, keys[0].Tenant)
+	for _, k := range keys {
+		args = append(args, k.ID)
+	}
+	in := placeholders(2, len(keys))
+	runs, err := collect(ctx, tx, scanRun, `SELECT `+runColumns+` FROM run r WHERE r.tenant = $1 AND r.id IN (`+in+`) ORDER BY r.id`+s.dialect.forUpdate, args...)
+	if err != nil {
+		return nil, fmt.Errorf("load runs: %w", err)
+	}
+	out := make([]LoadedRun, len(runs))
+	at := make(map[string]int, len(runs))
+	for i, r := range runs {
+		out[i].Run, at[r.ID] = r, i
+	}
+	attempts, err := collect(ctx, tx, scanAttempt, `SELECT `+attemptColumns+` FROM attempt a WHERE a.tenant = $1 AND a.run_id IN (`+in+`) AND a.state = 'intent'`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("load attempts: %w", err)
+	}
+	for _, a := range attempts {
+		out[at[a.runID]].Intent = &a.Attempt
+	}
+	prompts, err := collect(ctx, tx, scanPrompt, `SELECT `+promptColumns+` FROM prompt p WHERE p.tenant = $1 AND p.run_id IN (`+in+`) ORDER BY p.run_id, p.created_at, p.id`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("load prompts: %w", err)
+	}
+	for _, p := range prompts {
+		out[at[p.RunID]].Prompts = append(out[at[p.RunID]].Prompts, p)
+	}
+	return out, nil
+}
+
+func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChange) error {
+	now := s.now()
+	var runs, attempts, prompts [][]any
+	for _, c := range changes {
+		r := c.Run
+		runs = append(runs, runRow(r, now))
+		for _, a := range c.Attempts {
+			attempts = append(attempts, []any{r.Tenant, r.ID, a.StepPath, a.LoopIx, a.Generation, a.N, a.State, a.Integration, a.Action, a.Class, a.IdemKey,
+				a.RequestDigest, a.DeadlineAt.UnixMilli(), a.Result, a.StatusCode, a.Error, a.StartedAt.UnixMilli(), millis(a.EndedAt)})
+		}
+		for _, p := range c.Prompts {
+			row, err := promptRow(r, p)
+			if err != nil {
+				return err
+			}
+			prompts = append(prompts, row)
+		}
+		for _, a := range c.Audits {
+			if err := s.appendAudit(ctx, tx, r.Tenant, a); err != nil {
+				return err
+			}
+		}
+		for _, b := range c.Bookings {
+			if err := s.applyBooking(ctx, tx, r.Tenant, r, b); err != nil {
+				return fmt.Errorf("book for run %s: %w", r.ID, err)
+			}
+		}
+	}
+	if err := s.updateRuns(ctx, tx, runs); err != nil {
+		return err
+	}
+	if len(attempts) > 0 {
+		if _, err := bulk(ctx, tx, `INSERT INTO attempt (tenant, run_id, step_path, loop_ix, generation, n, state, integration, action, class, idem_key,
+			request_digest, deadline_at, result, status_code, error, started_at, ended_at) VALUES `,
+			` ON CONFLICT (tenant, run_id, step_path, loop_ix, generation, n) DO UPDATE SET state = excluded.state, request_digest = excluded.request_digest,
+			result = excluded.result, status_code = excluded.status_code, error = excluded.error, ended_at = excluded.ended_at`, nil, attempts); err != nil {
+			return fmt.Errorf("write attempts: %w", err)
+		}
+	}
+	if len(prompts) > 0 {
+		if _, err := bulk(ctx, tx, promptInsert, promptOnConflict, nil, prompts); err != nil {
+			return fmt.Errorf("write prompts: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) updateRuns(ctx context.Context, tx *sql.Tx, rows [][]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	_, err := bulk(ctx, tx, `WITH v (tenant, id, state, reason, message, outcome, step_path, cursor_, vars, lane, due_at, updated_at, ended_at) AS (VALUES `,
+		`) UPDATE run SET state = v.state, reason = v.reason, message = v.message, outcome = v.outcome, step_path = v.step_path, cursor = v.cursor_,
+		vars = v.vars, lane = v.lane, due_at = v.due_at, updated_at = v.updated_at, ended_at = v.ended_at, version = run.version + 1
+		FROM v WHERE run.tenant = v.tenant AND run.id = v.id`,
+		[]string{"BIGINT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT", "BIGINT"}, rows)
+	if err != nil {
+		return fmt.Errorf("write runs: %w", err)
+	}
+	return nil
+}
+
+const runColumns = `r.tenant, r.id, r.shard, r.parent_id, r.kind, r.name, r.revision, r.trigger_kind, r.trigger_key, r.subject, r.person_id, r.cause,
+	r.state, r.reason, r.message, r.outcome, r.step_path, r.cursor, r.vars, r.lane, r.priority, r.due_at, r.version, r.stop_requested_at,
+	r.stop_requested_by, r.created_at, r.updated_at, r.ended_at`
+
+func scanRun(rows *sql.Rows) (r Run, err error) {
+	var cursor, vars string
+	var due, created, updated int64
+	var stop, ended sql.NullInt64
+	err = rows.Scan(&r.Tenant, &r.ID, &r.Shard, &r.ParentID, &r.Kind, &r.Name, &r.Revision, &r.TriggerKind, &r.TriggerKey, &r.Subject, &r.PersonID, &r.Cause,
+		&r.State, &r.Reason, &r.Message, &r.Outcome, &r.StepPath, &cursor, &vars, &r.Lane, &r.Priority, &due, &r.Version, &stop,
+		&r.StopBy, &created, &updated, &ended)
+	r.Cursor, r.Vars = json.RawMessage(cursor), json.RawMessage(vars)
+	r.DueAt, r.CreatedAt, r.UpdatedAt = time.UnixMilli(due).UTC(), time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()
+	r.StopAt, r.EndedAt = nullTime(stop), nullTime(ended)
+	return r, err
+}
+
+const attemptColumns = `a.run_id, a.step_path, a.loop_ix, a.generation, a.n, a.state, a.integration, a.action, a.class, a.idem_key,
+	a.request_digest, a.deadline_at, a.result, a.status_code, a.error, a.started_at, a.ended_at`
+
+type attemptRow struct {
+	runID string
+	Attempt
+}
+
+func scanAttempt(rows *sql.Rows) (a attemptRow, err error) {
+	var deadline, started int64
+	var ended sql.NullInt64
+	err = rows.Scan(&a.runID, &a.StepPath, &a.LoopIx, &a.Generation, &a.N, &a.State, &a.Integration, &a.Action, &a.Class, &a.IdemKey,
+		&a.RequestDigest, &deadline, &a.Result, &a.StatusCode, &a.Error, &started, &ended)
+	a.DeadlineAt, a.StartedAt, a.EndedAt = time.UnixMilli(deadline).UTC(), time.UnixMilli(started).UTC(), nullTime(ended)
+	return a, err
+}
+
+const promptColumns = `p.tenant, p.id, p.run_id, p.step_path, p.stage, p.purpose, p.token_hash, p.state, p.assignees, p.options, p.subject, p.messages,
+	p.expires_at, p.answer, p.answered_by, p.answer_reason, p.answered_at, p.closed_reason, p.created_at`
+
+const (
+	promptInsert = `INSERT INTO prompt (tenant, id, run_id, step_path, stage, purpose, token_hash, state, assignees, options, subject, messages,
+		expires_at, answer, answered_by, answer_reason, answered_at, closed_reason, created_at) VALUES `
+	promptOnConflict = ` ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, messages = excluded.messages, expires_at = excluded.expires_at,
+		closed_reason = excluded.closed_reason`
+)
+
+func promptRow(r Run, p Prompt) ([]any, error) {
+	var cols [3]string
+	for i, v := range []any{p.Assignees, p.Options, p.Messages} {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			return nil, fmt.Errorf("prompt %s: %w", p.ID, err)
+		}
+		cols[i] = string(raw)
+	}
+	return []any{r.Tenant, p.ID, r.ID, p.StepPath, p.Stage, p.Purpose, p.TokenHash, p.State, cols[0], cols[1], orEmptyObject(p.Subject), cols[2],
+		p.ExpiresAt.UnixMilli(), p.Answer, p.AnsweredBy, p.AnswerReason, millis(p.AnsweredAt), p.ClosedReason, p.CreatedAt.UnixMilli()}, nil
+}
+
+func scanPrompt(rows *sql.Rows) (p Prompt, err error) {
+	var assignees, options, subject, messages string
+	var expires, created int64
+	var answered sql.NullInt64
+	if err = rows.Scan(&p.Tenant, &p.ID, &p.RunID, &p.StepPath, &p.Stage, &p.Purpose, &p.TokenHash, &p.State, &assignees, &options, &subject, &messages,
+		&expires, &p.Answer, &p.AnsweredBy, &p.AnswerReason, &answered, &p.ClosedReason, &created); err != nil {
+		return p, err
+	}
+	p.Subject = json.RawMessage(subject)
+	p.ExpiresAt, p.CreatedAt, p.AnsweredAt = time.UnixMilli(expires).UTC(), time.UnixMilli(created).UTC(), nullTime(answered)
+	for raw, into := range map[*string]any{&assignees: &p.Assignees, &options: &p.Options, &messages: &p.Messages} {
+		if err = json.Unmarshal([]byte(*raw), into); err != nil {
+			return p, fmt.Errorf("prompt %s: %w", p.ID, err)
+		}
+	}
+	return p, nil
+}
