@@ -366,7 +366,7 @@ type Removal struct {
 	Via RemovalVia `json:"via,omitempty"`
 
 	// action of the connector. Default license.remove for Direct,
-	// license.change for Downgrade.
+	// license.assign of plan for Downgrade.
 	// +optional
 	Action ActionName `json:"action,omitempty"`
 
