@@ -10,12 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strconv"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -27,6 +25,8 @@ import (
 const (
 	readyTimeout  = 2 * time.Minute
 	readyInterval = 50 * time.Millisecond
+	// requestTimeout is for one question of many; the next may be answered.
+	requestTimeout = 10 * time.Second
 	// stopTimeout is how long the API server may drain before etcd is closed
 	// under it. Closing etcd is always clean.
 	stopTimeout = 5 * time.Second
@@ -96,7 +96,13 @@ func Run(ctx context.Context, dir *datadir.Dir, opts Options, ready func(Info) e
 	go watchEtcd(ctx, etcd, cancel)
 
 	server := serverURL(address)
-	if err := waitReady(ctx, creds, server); err != nil {
+	config := creds.restConfig(server, creds.admin)
+	config.Timeout = requestTimeout
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	if err := poll(ctx, "the API server to be ready", client, serves); err != nil {
 		return err
 	}
 	controllersCtx, stopControllers := context.WithCancel(ctx)
@@ -108,6 +114,9 @@ func Run(ctx context.Context, dir *datadir.Dir, opts Options, ready func(Info) e
 	defer controllers.wait()
 	defer stopControllers()
 
+	if err := poll(ctx, "the controllers to do their first work", client, settled); err != nil {
+		return err
+	}
 	if err := announce(dir, creds, opts, server, ready); err != nil {
 		return err
 	}
@@ -148,35 +157,13 @@ func watchEtcd(ctx context.Context, etcd *embed.Etcd, fail context.CancelCauseFu
 	}
 }
 
-// waitReady returns when the server says that it is ready and has created the
-// default namespace, which it does after its readiness.
-func waitReady(ctx context.Context, creds *credentials, server string) error {
-	config := creds.restConfig(server, creds.admin)
-	config.Timeout = 10 * time.Second
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	last := errors.New("no answer yet")
-	err = wait.PollUntilContextTimeout(ctx, readyInterval, readyTimeout, true, func(ctx context.Context) (bool, error) {
-		var status int
-		body, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Param("verbose", "").Do(ctx).StatusCode(&status).Raw()
-		switch {
-		case err != nil && len(body) > 0:
-			last = fmt.Errorf("/readyz says %q", body)
-			return false, nil
-		case err != nil || status != http.StatusOK:
-			last = fmt.Errorf("/readyz answers %d: %w", status, err)
-			return false, nil
-		}
-		_, err = client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{})
-		if err != nil {
-			last = err
-			if apierrors.IsForbidden(err) {
-				return false, err
-			}
-		}
-		return err == nil, nil
+// poll asks until the check passes, and says what it answered last if it never
+// does.
+func poll(ctx context.Context, what string, client kubernetes.Interface, check func(context.Context, kubernetes.Interface) error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, readyInterval, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		last = check(ctx, client)
+		return last == nil, nil
 	})
 	switch {
 	case err == nil:
@@ -184,6 +171,34 @@ func waitReady(ctx context.Context, creds *credentials, server string) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	default:
-		return fmt.Errorf("API server is not ready after %s: %w", readyTimeout, last)
+		return fmt.Errorf("waited %s for %s: %w", readyTimeout, what, last)
 	}
+}
+
+// serves is nil once the server says that it is ready and has created the
+// default namespace, which it does after it is ready.
+func serves(ctx context.Context, client kubernetes.Interface) error {
+	body, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Param("verbose", "").DoRaw(ctx)
+	if err != nil {
+		return fmt.Errorf("/readyz: %w\n%s", err, body)
+	}
+	_, err = client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{})
+	return err
+}
+
+// settled is nil once the roles that are aggregated have rules and the default
+// namespace has its service account: a client that comes early would be refused
+// what it has a right to.
+func settled(ctx context.Context, client kubernetes.Interface) error {
+	for _, name := range []string{"view", "edit", "admin"} {
+		role, err := client.RbacV1().ClusterRoles().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if len(role.Rules) == 0 {
+			return fmt.Errorf("cluster role %s has no rules yet", name)
+		}
+	}
+	_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
+	return err
 }
