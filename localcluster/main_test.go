@@ -177,6 +177,7 @@ func TestControlPlane(t *testing.T) {
 	})
 	t.Run("a deleted namespace vanishes with its content", func(t *testing.T) { checkNamespaceDeletion(t, client) })
 	t.Run("owner references are collected", func(t *testing.T) { checkGarbageCollection(t, client) })
+	t.Run("version", func(t *testing.T) { checkVersion(t, client) })
 	t.Run("service account tokens", func(t *testing.T) { checkTokens(t, client) })
 	t.Run("etcd refuses strangers", func(t *testing.T) { checkEtcdIsClosed(t, first) })
 
@@ -278,6 +279,21 @@ func checkGarbageCollection(t *testing.T, client kubernetes.Interface) {
 	})
 	if _, err := configMaps.Get(ctx, "stranger", metav1.GetOptions{}); err != nil {
 		t.Errorf("an object without owner: %v", err)
+	}
+}
+
+// checkVersion: kubectl and Helm parse the version, and charts compare it.
+func checkVersion(t *testing.T, client kubernetes.Interface) {
+	info, err := client.Discovery().ServerVersion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	goMod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\tk8s.io/kubernetes " + info.GitVersion + "\n"; !strings.Contains(string(goMod), want) {
+		t.Errorf("the server says it is %q, which go.mod does not require", info.GitVersion)
 	}
 }
 

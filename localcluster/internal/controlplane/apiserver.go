@@ -72,6 +72,11 @@ func runAPIServer(ctx context.Context, args []string, listener net.Listener) err
 	if err := opts.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
 		return fmt.Errorf("configure API server: %w", err)
 	}
+	if version, known := upstreamVersion(); known {
+		opts.GenericServerRunOptions.ComponentGlobalsRegistry = versionedRegistry{
+			ComponentGlobalsRegistry: opts.GenericServerRunOptions.ComponentGlobalsRegistry, gitVersion: version,
+		}
+	}
 	opts.SecureServing.Listener = listener
 	completed, err := opts.Complete(ctx)
 	if err != nil {

@@ -42,6 +42,8 @@ func startEtcd(ctx context.Context, dir *datadir.Dir, creds *credentials, opts O
 	cfg.TickMs, cfg.ElectionMs = 50, 250
 	// Entries between snapshots stay in memory.
 	cfg.SnapshotCount, cfg.SnapshotCatchUpEntries = 2000, 500
+	// Zero, the default of an embedded member, calls every request slow.
+	cfg.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
 	cfg.LogLevel = "warn"
 	if opts.Verbosity > 2 {
 		cfg.LogLevel = "info"
