@@ -33,6 +33,9 @@ type Options struct {
 	StateFile string
 	// SlackInteractivityURL is where clicks are posted.
 	SlackInteractivityURL string
+	// HTTPClient posts clicks; nil is a plain client. Give one that trusts the
+	// gateway's certificate.
+	HTTPClient *http.Client
 	// SlackBotScopes replaces the scopes of the bot token.
 	SlackBotScopes []string
 	// SpecDir holds the vendors' API descriptions, which are no part of the
@@ -86,13 +89,16 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if opts.HRISDelimiter == 0 {
 		opts.HRISDelimiter = ','
 	}
+	if opts.HTTPClient == nil {
+		opts.HTTPClient = &http.Client{Timeout: 30 * time.Second}
+	}
 	st, err := loadState(opts.StateFile, opts.Company)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
 		opts: opts, clock: opts.Clock, state: st,
-		client:     &http.Client{Timeout: 30 * time.Second},
+		client:     opts.HTTPClient,
 		usage:      map[string]*minute{},
 		zoomTokens: map[string]time.Time{},
 		requests:   map[string]int{},
