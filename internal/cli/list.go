@@ -1,0 +1,139 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seatkeeper/seatkeeper/internal/cli/queryclient"
+)
+
+// resource is one thing that can be listed. Its endpoint is
+// /apis/v1/namespaces/NS/NAME.
+type resource struct {
+	Name    string
+	Aliases []string
+	Short   string
+	Long    string
+	Example string
+	Columns []column
+	Filters []filter
+	// One says that NAME/ID can be read alone and shows it as a document.
+	One bool
+}
+
+// filter is a flag that becomes a query parameter.
+type filter struct{ Flag, Param, Usage string }
+
+const pageSize = 500
+
+func newListCommand(e *env, r resource) *cobra.Command {
+	format, limit := formatTable, 0
+	values := map[string]*string{}
+	use := r.Name
+	args := cobra.NoArgs
+	if r.One {
+		use, args = r.Name+" [ID]", cobra.MaximumNArgs(1)
+	}
+	cmd := &cobra.Command{
+		Use: use, Aliases: r.Aliases, Short: r.Short, Long: r.Long, Example: r.Example, GroupID: "look",
+		Args: func(cmd *cobra.Command, a []string) error {
+			if err := args(cmd, a); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := validFormat(format); err != nil {
+				return usageError{err}
+			}
+			if limit < 0 {
+				return usageError{fmt.Errorf("--limit %d: want 0 (all) or more", limit)}
+			}
+			c, namespace, err := e.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			path := listPath(namespace, r.Name)
+			if len(args) == 1 {
+				return showOne(cmd.Context(), e, c, path+"/"+url.PathEscape(args[0]), format)
+			}
+			query := url.Values{}
+			for _, f := range r.Filters {
+				if v := *values[f.Flag]; v != "" {
+					query.Set(f.Param, v)
+				}
+			}
+			l, err := fetchAll(cmd.Context(), c, path, query, limit)
+			if err != nil {
+				return err
+			}
+			if len(l.Items) == 0 && (format == formatTable || format == formatWide) {
+				e.say("No %s found in namespace %s.", r.Name, namespace)
+				return nil
+			}
+			if l.Metadata.Continue != "" {
+				e.say("Showing the first %d; more follow (--limit 0 shows all).", len(l.Items))
+			}
+			return printList(e.out, format, l, r.Columns)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&format, "output", "o", formatTable, "table, wide, json, yaml, csv or name")
+	flags.IntVar(&limit, "limit", 0, "show at most this many; 0 shows all")
+	for _, f := range r.Filters {
+		values[f.Flag] = flags.String(f.Flag, "", f.Usage)
+	}
+	return cmd
+}
+
+func listPath(namespace, resource string) string {
+	return "/apis/v1/namespaces/" + url.PathEscape(namespace) + "/" + resource
+}
+
+// fetchAll follows pages until limit items are there; 0 is all of them.
+func fetchAll(ctx context.Context, c *queryclient.Client, path string, query url.Values, limit int) (list, error) {
+	var all list
+	for {
+		size := pageSize
+		if limit > 0 {
+			size = min(size, limit-len(all.Items))
+		}
+		query.Set("limit", strconv.Itoa(size))
+		var page list
+		if err := c.Get(ctx, path, query, &page); err != nil {
+			return all, err
+		}
+		page.Items = append(all.Items, page.Items...)
+		all = page
+		if all.Metadata.Continue == "" || limit > 0 && len(all.Items) >= limit {
+			return all, nil
+		}
+		query.Set("continue", all.Metadata.Continue)
+	}
+}
+
+// showOne prints one thing as a document; a table of one row would hide most
+// of it.
+func showOne(ctx context.Context, e *env, c *queryclient.Client, path, format string) error {
+	var doc item
+	if err := c.Get(ctx, path, nil, &doc); err != nil {
+		return err
+	}
+	switch format {
+	case formatJSON:
+	case formatTable, formatWide, formatYAML:
+		format = formatYAML
+	default:
+		return usageError{fmt.Errorf("-o %s shows lists; for one use -o json or yaml", strings.ToLower(format))}
+	}
+	return printDocument(e.out, format, doc)
+}

@@ -1,0 +1,118 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+// resources are the lists that the query API serves. The columns name fields
+// of the types in internal/gateway/query; a test proves that each exists.
+var resources = []resource{
+	{
+		Name: "integrations", Aliases: []string{"integration", "int"}, One: true,
+		Short:   "Connected accounts, with how their last sync went; connected first",
+		Example: "  seatkeeper integrations -n acme",
+		Columns: []column{
+			{Header: "NAME", Path: "name"}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector"},
+			{Header: "RECORDS", Path: "records"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute},
+			{Header: "ACCOUNT", Path: "accountName", Wide: true}, {Header: "NEXT SYNC", Path: "nextSync", Format: minute, Wide: true},
+			{Header: "MESSAGE", Path: "message", Wide: true},
+		},
+	},
+	{
+		Name: "apps", Aliases: []string{"app", "applications"},
+		Short:   "Apps in use: declared as Application, or only discovered",
+		Example: "  seatkeeper apps -n acme\n  seatkeeper apps -n acme --state Discovered -o csv",
+		Columns: []column{
+			{Header: "NAME", Path: "name"}, {Header: "STATE", Path: "state"}, {Header: "USERS", Path: "users"},
+			{Header: "PAID", Path: "paidSeats"}, {Header: "UNUSED", Path: "unusedSeats"}, {Header: "UNKNOWN", Path: "unknownSeats"},
+			{Header: "COST/YEAR", Path: "annualCost", Format: moneys}, {Header: "SOURCES", Path: "sources", Wide: true}, {Header: "ID", Path: "id", Wide: true},
+		},
+		Filters: []filter{{"state", "state", "only apps in this state: Declared or Discovered"}},
+	},
+	{
+		Name: "people", Aliases: []string{"person"}, One: true,
+		Short:   "People, merged from every source",
+		Example: "  seatkeeper people -n acme --lifecycle past\n  seatkeeper people -n acme 0190c2… -o yaml",
+		Columns: []column{
+			{Header: "NAME", Path: "displayName"}, {Header: "EMAIL", Path: "email"}, {Header: "DEPARTMENT", Path: "department"},
+			{Header: "LIFECYCLE", Path: "lifecycle"}, {Header: "ACCOUNTS", Path: "accounts", Wide: true},
+			{Header: "MANAGER", Path: "managerEmail", Wide: true}, {Header: "EMPLOYEE ID", Path: "employeeID", Wide: true}, {Header: "ID", Path: "id", Wide: true},
+		},
+		Filters: []filter{{"lifecycle", "lifecycle", "only future, current, onLeave, past or external"}, {"search", "search", "only names and e-mails that contain this"}},
+	},
+	{
+		Name: "accounts", Aliases: []string{"account"},
+		Short:   "Accounts at apps, with their last activity and where it was seen",
+		Example: "  seatkeeper accounts -n acme --integration zoom --status active",
+		Columns: []column{
+			{Header: "INTEGRATION", Path: "integration"}, {Header: "ACCOUNT", Path: "username"}, {Header: "STATUS", Path: "status"},
+			{Header: "KIND", Path: "kind"}, {Header: "LAST ACTIVITY", Path: "lastActivity"},
+			{Header: "SOURCE", Path: "lastActivitySource", Wide: true}, {Header: "PERSON", Path: "personEmail", Wide: true},
+			{Header: "APP", Path: "appExternalID", Wide: true}, {Header: "ID", Path: "externalID", Wide: true},
+		},
+		Filters: []filter{{"integration", "integration", "only accounts of this integration"}, {"status", "status", "only accounts in this state"}, {"search", "search", "only names and e-mails that contain this"}},
+	},
+	{
+		Name: "seats", Aliases: []string{"seat"},
+		Short:   "Paid seats and how each policy judges them",
+		Long:    "Paid seats and how each policy judges them. USE is Active, Inactive or Unknown;\nUnknown is never reclaimed.",
+		Example: "  seatkeeper seats -n acme --policy zoom-90d --class Inactive",
+		Columns: []column{
+			{Header: "POLICY", Path: "policy"}, {Header: "HOLDER", Path: "holder"}, {Header: "PLAN", Path: "planName"},
+			{Header: "USE", Path: "class"}, {Header: "LAST USE", Path: "lastUse"}, {Header: "COST/YEAR", Path: "annualCost", Format: money},
+			{Header: "REASON", Path: "reason", Wide: true}, {Header: "SOURCE", Path: "lastUseSource", Wide: true},
+			{Header: "DEPARTMENT", Path: "department", Wide: true}, {Header: "INTEGRATION", Path: "integration", Wide: true}, {Header: "ACCOUNT", Path: "accountExternalID", Wide: true},
+		},
+		Filters: []filter{
+			{"policy", "policy", "only seats of this LicensePolicy"}, {"integration", "integration", "only seats of this integration"},
+			{"class", "class", "only Active, Inactive, Unknown, Exempt, Protected, OnLeave, Kept or Held"},
+		},
+	},
+	{
+		Name: "runs", Aliases: []string{"run"}, One: true,
+		Short:   "Runs: who was asked, what was decided, what was done",
+		Example: "  seatkeeper runs -n acme --state waiting\n  seatkeeper runs -n acme 0190c2… -o yaml",
+		Columns: []column{
+			{Header: "ID", Path: "id"}, {Header: "OF", Path: "name"}, {Header: "STATE", Path: "state"}, {Header: "STEP", Path: "stepPath"},
+			{Header: "OUTCOME", Path: "outcome"}, {Header: "CREATED", Path: "createdAt", Format: minute, Wide: true},
+			{Header: "SUBJECT", Path: "subject", Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
+		},
+		Filters: []filter{{"policy", "name", "only runs of this LicensePolicy"}, {"state", "state", "only ready, waiting, inflight, attention, succeeded, failed or stopped"}},
+	},
+	{
+		Name:    "savings",
+		Short:   "The savings ledger: potential, sunk, realised and avoided, kept apart",
+		Example: "  seatkeeper savings -n acme -o csv",
+		Columns: []column{
+			{Header: "DATE", Path: "at", Format: day}, {Header: "KIND", Path: "kind"}, {Header: "AMOUNT", Path: "amount", Format: money},
+			{Header: "APP", Path: "app"}, {Header: "POLICY", Path: "policy"}, {Header: "EFFECTIVE", Path: "effective"},
+			{Header: "CONTRACT", Path: "contract", Wide: true}, {Header: "PLAN", Path: "plan", Wide: true}, {Header: "DEPARTMENT", Path: "department", Wide: true},
+			{Header: "RUN", Path: "runID", Wide: true}, {Header: "REASON", Path: "reason", Wide: true},
+		},
+		Filters: []filter{{"policy", "policy", "only lines of this LicensePolicy"}, {"kind", "kind", "only potential, sunk, realised, avoided or unknown"}},
+	},
+	{
+		Name:    "audit",
+		Short:   "Who or what did something, why, and what came of it; newest first",
+		Example: "  seatkeeper audit -n acme --run 0190c2… -o json",
+		Columns: []column{
+			{Header: "TIME", Path: "at", Format: minute}, {Header: "ACTOR", Path: "actor"}, {Header: "ACTION", Path: "action"},
+			{Header: "OBJECT", Path: "objectName"}, {Header: "RESULT", Path: "result"},
+			{Header: "REASON", Path: "reason", Wide: true}, {Header: "CAUSE", Path: "cause", Wide: true}, {Header: "RUN", Path: "runID", Wide: true},
+			{Header: "DIGEST", Path: "requestDigest", Wide: true},
+		},
+		Filters: []filter{
+			{"action", "action", "only this action, such as seat.reclaim"}, {"actor", "actor", "only this actor"},
+			{"run", "run", "only records of this run"}, {"person", "person", "only records about this person id"},
+		},
+	},
+	{
+		Name: "guards", Aliases: []string{"guard", "holds"}, One: true,
+		Short:   "Held sets: what a guard keeps from happening until a person releases it",
+		Long:    "Held sets: what a guard keeps from happening until a person releases it.\n`seatkeeper guards KIND/NAME` lists what is held; `seatkeeper release` lets it go.",
+		Example: "  seatkeeper guards -n acme\n  seatkeeper guards -n acme policy/zoom-90d",
+		Columns: []column{
+			{Header: "GUARD", Path: "guard"}, {Header: "HELD", Path: "count"}, {Header: "OF", Path: "total"}, {Header: "ALLOWED", Path: "allowed"},
+			{Header: "DIGEST", Path: "digest"}, {Header: "SINCE", Path: "since", Format: minute, Wide: true}, {Header: "REASON", Path: "reason", Wide: true},
+		},
+	},
+}

@@ -1,0 +1,211 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"sigs.k8s.io/yaml"
+)
+
+// item is one row of an answer, as the gateway sent it.
+type item map[string]any
+
+// column shows one field of an item. Path is a dotted path into the JSON.
+type column struct {
+	Header string
+	Path   string
+	Wide   bool               // only with -o wide
+	Format func(v any) string // nil: text
+}
+
+// formats of -o.
+const (
+	formatTable = "table"
+	formatWide  = "wide"
+	formatJSON  = "json"
+	formatYAML  = "yaml"
+	formatCSV   = "csv"
+	formatName  = "name"
+)
+
+func validFormat(s string) error {
+	switch s {
+	case formatTable, formatWide, formatJSON, formatYAML, formatCSV, formatName:
+		return nil
+	}
+	return fmt.Errorf("-o %q: want table, wide, json, yaml, csv or name", s)
+}
+
+// list is the answer of every list endpoint.
+type list struct {
+	Kind     string `json:"kind"`
+	Metadata struct {
+		Continue string `json:"continue,omitempty"`
+		AsOf     string `json:"asOf,omitempty"`
+	} `json:"metadata"`
+	Items []item `json:"items"`
+}
+
+// printList writes items in the format asked for. Data goes to out and nothing
+// else does, so that a pipe gets data only.
+func printList(out io.Writer, format string, l list, columns []column) error {
+	switch format {
+	case formatJSON, formatYAML:
+		return printDocument(out, format, l)
+	case formatCSV:
+		return printCSV(out, l.Items, columns)
+	case formatName:
+		for _, it := range l.Items {
+			if _, err := fmt.Fprintln(out, columns[0].text(it)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return printTable(out, l.Items, visible(columns, format == formatWide))
+}
+
+func printDocument(out io.Writer, format string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	if format == formatYAML {
+		if data, err = yaml.JSONToYAML(data); err != nil {
+			return err
+		}
+		_, err = out.Write(data)
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s\n", data)
+	return err
+}
+
+func printTable(out io.Writer, items []item, columns []column) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	cells := make([]string, len(columns))
+	for i, c := range columns {
+		cells[i] = c.Header
+	}
+	if _, err := fmt.Fprintln(w, strings.Join(cells, "\t")); err != nil {
+		return err
+	}
+	for _, it := range items {
+		for i, c := range columns {
+			cells[i] = oneLine(c.text(it))
+		}
+		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t")); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+func printCSV(out io.Writer, items []item, columns []column) error {
+	w := csv.NewWriter(out)
+	row := make([]string, len(columns))
+	for i, c := range columns {
+		row[i] = c.Path
+	}
+	if err := w.Write(row); err != nil {
+		return err
+	}
+	for _, it := range items {
+		for i, c := range columns {
+			row[i] = spreadsheetSafe(rawText(lookup(it, c.Path)))
+		}
+		if err := w.Write(row); err != nil {
+			return err
+		}
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// spreadsheetSafe keeps a spreadsheet from running a name that somebody gave
+// themselves as a formula (CWE-1236). Numbers stay numbers.
+func spreadsheetSafe(s string) string {
+	if s == "" || !strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return s
+	}
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		return s
+	}
+	return "'" + s
+}
+
+func visible(columns []column, wide bool) []column {
+	var out []column
+	for _, c := range columns {
+		if wide || !c.Wide {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (c column) text(it item) string {
+	v := lookup(it, c.Path)
+	if c.Format != nil {
+		return c.Format(v)
+	}
+	if s := rawText(v); s != "" {
+		return s
+	}
+	return "-"
+}
+
+// lookup follows a dotted path; nil if a part is missing.
+func lookup(it item, path string) any {
+	var v any = map[string]any(it)
+	for part := range strings.SplitSeq(path, ".") {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[part]
+	}
+	return v
+}
+
+func rawText(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case []any:
+		parts := make([]string, len(v))
+		for i, p := range v {
+			parts[i] = rawText(p)
+		}
+		return strings.Join(parts, ",")
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(data)
+}
+
+// oneLine keeps a table a table, and an escape sequence from the terminal.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}
