@@ -55,6 +55,12 @@ type ConnectorSpec struct {
 	// +optional
 	MultiAccount bool `json:"multiAccount,omitempty"`
 
+	// verified says against what the manifest was checked: the vendor's API
+	// description, its documentation, a live account, or nothing.
+	// +optional
+	// +kubebuilder:validation:Enum=Spec;Docs;Live;No
+	Verified string `json:"verified,omitempty"`
+
 	// config is the schema of Integration.spec.config, by key.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
@@ -70,6 +76,10 @@ type ConnectorSpec struct {
 	// +optional
 	HTTP *Value `json:"http,omitempty"`
 
+	// account says how to find out which remote account the credentials reach.
+	// +optional
+	Account *Value `json:"account,omitempty"`
+
 	// streams to read, by name.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
@@ -84,12 +94,6 @@ type ConnectorSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	Webhooks map[string]Value `json:"webhooks,omitempty"`
-
-	// options are settings of connectors that are not described by streams,
-	// such as files.
-	// +optional
-	// +kubebuilder:validation:MaxProperties=64
-	Options map[string]Value `json:"options,omitempty"`
 }
 
 // ConnectorStatus is what is known of the manifest.

@@ -856,6 +856,11 @@ func (in *ConnectorSpec) DeepCopyInto(out *ConnectorSpec) {
 		*out = new(Value)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.Account != nil {
+		in, out := &in.Account, &out.Account
+		*out = new(Value)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.Streams != nil {
 		in, out := &in.Streams, &out.Streams
 		*out = make(map[string]Value, len(*in))
@@ -872,13 +877,6 @@ func (in *ConnectorSpec) DeepCopyInto(out *ConnectorSpec) {
 	}
 	if in.Webhooks != nil {
 		in, out := &in.Webhooks, &out.Webhooks
-		*out = make(map[string]Value, len(*in))
-		for key, val := range *in {
-			(*out)[key] = *val.DeepCopy()
-		}
-	}
-	if in.Options != nil {
-		in, out := &in.Options, &out.Options
 		*out = make(map[string]Value, len(*in))
 		for key, val := range *in {
 			(*out)[key] = *val.DeepCopy()
