@@ -38,3 +38,9 @@ type AuditRecord struct {
 	// kept apart and deleted when the person is anonymised.
 	Subject map[string]string `json:"subject,omitempty"`
 }
+
+// Actor is who decided.
+type Actor struct {
+	Name string
+	Kind ActorKind
+}

@@ -1,0 +1,241 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+)
+
+// Differences between a stage and the facts known.
+const (
+	opAdded    = 1
+	opReturned = 2 // known, but it had been removed
+	opChanged  = 3
+	opTouched  = 4 // only what changes by itself
+	opRemoved  = 5
+)
+
+const deltaSuffix = "_d"
+
+// delta is the table of differences of one type: staged rows that differ from
+// what is known, and the keys of known rows that are absent. In a first load
+// everything differs, so the stage itself is the delta.
+type delta struct {
+	f      *fact
+	table  string
+	ops    map[int]int64
+	staged int64
+	live   int64 // rows known before
+	maxN   int64
+	// left counts people whose lifecycle source now says they are gone: the
+	// guard treats them like removals.
+	left int64
+}
+
+// removals is what the guard bounds.
+func (d *delta) removals() int64 { return d.ops[opRemoved] + d.left }
+
+func (d *delta) changes() Changes {
+	added := d.ops[opAdded] + d.ops[opReturned]
+	return Changes{Staged: d.staged, Added: added, Changed: d.ops[opChanged], Removed: d.ops[opRemoved], Touched: d.ops[opTouched],
+		Total: d.live + added - d.ops[opRemoved]}
+}
+
+// scope says which absences count as removals.
+type scope struct {
+	sweep bool
+	parts []string // nil: the whole stream
+}
+
+func (o StreamOutcome) scope() scope {
+	if o.KeepAbsent {
+		return scope{}
+	}
+	if o.Complete {
+		return scope{sweep: true}
+	}
+	return scope{sweep: len(o.CompleteParts) > 0, parts: o.CompleteParts}
+}
+
+// computeDelta compares the stage with the facts, without changing a fact.
+func (y *Sync) computeDelta(ctx context.Context, stream string, st *stage, o StreamOutcome) (*delta, error) {
+	s, c, d := y.store, y.claim, &delta{f: st.f, table: st.table, ops: map[int]int64{}}
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		d.table, d.ops, d.left = st.table, map[int]int64{}, 0
+		if err := s.checkStage(ctx, tx, st); err != nil {
+			return err
+		}
+		if err := s.prepareStage(ctx, tx, st, o); err != nil {
+			return err
+		}
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM `+st.table).Scan(&d.staged); err != nil {
+			return err
+		}
+		var known bool
+		where := ` FROM ` + st.f.table + ` WHERE tenant=$1 AND source=$2 AND stream=$3`
+		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1`+where+`)`, c.Tenant, c.Source, stream).Scan(&known); err != nil {
+			return err
+		}
+		if !known {
+			d.ops[opAdded] = d.staged
+			return tx.QueryRowContext(ctx, `SELECT coalesce(max(n), 0) FROM `+st.table).Scan(&d.maxN)
+		}
+		if err := tx.QueryRowContext(ctx, `SELECT count(*)`+where+` AND removed_at IS NULL`, c.Tenant, c.Source, stream).Scan(&d.live); err != nil {
+			return err
+		}
+		d.table = st.table + deltaSuffix
+		return s.fillDelta(ctx, tx, c, stream, st, d, o.scope())
+	})
+	if err != nil {
+		return nil, fmt.Errorf("compare %s of stream %s: %w", st.f.typ, stream, err)
+	}
+	return d, nil
+}
+
+// checkStage returns ErrStageLost unless every row sent is there.
+func (s *Store) checkStage(ctx context.Context, q querier, st *stage) error {
+	var n int64
+	if err := q.QueryRowContext(ctx, `SELECT count(*) FROM `+st.table).Scan(&n); err != nil {
+		if missingTable(err) {
+			return ErrStageLost
+		}
+		return err
+	}
+	if n != st.rows {
+		return fmt.Errorf("%w: %d of %d are there", ErrStageLost, n, st.rows)
+	}
+	return nil
+}
+
+// prepareStage leaves the rows that count: those of complete partitions, and of
+// records that came more than once (a list that moved while it was paged) the
+// last.
+func (s *Store) prepareStage(ctx context.Context, q querier, st *stage, o StreamOutcome) error {
+	if !o.Complete {
+		list, args := inList(nil, o.CompleteParts)
+		if _, err := q.ExecContext(ctx, `DELETE FROM `+st.table+` WHERE part NOT IN (`+list+`)`, args...); err != nil {
+			return err
+		}
+	}
+	keys := names("", st.f.key)
+	if s.dialect.name == sqlite.name {
+		// Read in key order, the facts' B-tree is walked once, front to back.
+		if _, err := q.ExecContext(ctx, `CREATE INDEX `+st.table+`_key ON `+st.table+` (`+keys+`, row_hash, aux_hash, part)`); err != nil {
+			return err
+		}
+	} else if _, err := q.ExecContext(ctx, `ANALYZE `+st.table); err != nil {
+		return err
+	}
+	if st.f == &usageFact {
+		return nil // the same use may well be reported twice
+	}
+	var twice bool
+	if err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+st.table+` GROUP BY `+keys+` HAVING count(*) > 1)`).Scan(&twice); err != nil || !twice {
+		return err
+	}
+	_, err := q.ExecContext(ctx, `DELETE FROM `+st.table+` WHERE n NOT IN (SELECT max(n) FROM `+st.table+` GROUP BY `+keys+`)`)
+	return err
+}
+
+func (s *Store) fillDelta(ctx context.Context, tx *sql.Tx, c Claim, stream string, st *stage, d *delta, sc scope) error {
+	f := st.f
+	if err := s.createStage(ctx, tx, f, d.table); err != nil {
+		return err
+	}
+	known := ` (SELECT ` + names("", f.key) + `, part, row_hash, aux_hash, removed_at FROM ` + f.table + ` WHERE tenant=$1 AND source=$2 AND stream=$3) `
+	cols := "part, " + names("", f.all()) + ", row_hash, aux_hash"
+	_, err := tx.ExecContext(ctx, `INSERT INTO `+d.table+` (op, `+cols+`)
+		SELECT CASE WHEN f.row_hash IS NULL THEN 1 WHEN f.removed_at IS NOT NULL THEN 2 WHEN f.row_hash <> s.row_hash THEN 3 ELSE 4 END,
+		s.part, `+names("s.", f.all())+`, s.row_hash, s.aux_hash
+		FROM `+st.table+` s`+s.dialect.inKeyOrder(st.table)+` LEFT JOIN`+known+`f ON `+f.match("f", "s")+`
+		WHERE f.row_hash IS NULL OR f.removed_at IS NOT NULL OR f.row_hash <> s.row_hash OR f.aux_hash <> s.aux_hash OR f.part <> s.part`,
+		c.Tenant, c.Source, stream)
+	if err != nil {
+		return err
+	}
+	if sc.sweep {
+		args := []any{c.Tenant, c.Source, stream}
+		inParts := ""
+		if sc.parts != nil {
+			var list string
+			list, args = inList(args, sc.parts)
+			inParts = ` AND f.part IN (` + list + `)`
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO `+d.table+` (op, part, `+names("", f.key)+`)
+			SELECT 5, f.part, `+names("f.", f.key)+` FROM`+known+`f
+			WHERE f.removed_at IS NULL`+inParts+` AND NOT EXISTS (SELECT 1 FROM `+st.table+` s WHERE `+f.match("s", "f")+`)`, args...)
+		if err != nil {
+			return err
+		}
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT op, count(*), max(n) FROM `+d.table+` GROUP BY op`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var op int
+		var n, maxN int64
+		if err := rows.Scan(&op, &n, &maxN); err != nil {
+			return err
+		}
+		d.ops[op], d.maxN = n, max(d.maxN, maxN)
+	}
+	return rows.Err()
+}
+
+// heldItems lists what the guard would hold of d, with labels for people.
+func (y *Sync) heldItems(ctx context.Context, stream string, d *delta) ([]HoldItem, error) {
+	c, f := y.claim, d.f
+	label := labels[f.typ]
+	if label == "" {
+		label = "''"
+	}
+	keys := make([]string, len(f.key))
+	for i, k := range f.key {
+		keys[i] = "f." + k.name
+	}
+	left := "FALSE"
+	if f.typ == model.DataPeople && d.left > 0 {
+		left = leftCondition
+	}
+	return collect(ctx, y.store.db, func(r *sql.Rows) (it HoldItem, err error) {
+		return it, r.Scan(&it.Item, &it.Label, &it.Detail)
+	}, `SELECT '`+string(f.typ)+`:' || `+strings.Join(keys, ` || '/' || `)+`, `+label+`, CASE d.op WHEN 5 THEN 'removed' ELSE 'left' END
+		FROM `+d.table+` d JOIN `+f.table+` f ON f.tenant=$1 AND f.source=$2 AND f.stream=$3 AND `+f.match("f", "d")+`
+		WHERE d.op = 5 OR (`+left+`)`, c.Tenant, c.Source, stream)
+}
+
+// labels says how people recognise a fact f.
+var labels = map[model.DataType]string{
+	model.DataPeople:      "f.display_name || ' <' || f.email || '>'",
+	model.DataAccounts:    "CASE WHEN f.username <> '' THEN f.username ELSE f.display_name END",
+	model.DataPlans:       "f.name",
+	model.DataAssignments: "f.plan_name",
+	model.DataGroups:      "f.name",
+	model.DataMemberships: "f.role",
+	model.DataApps:        "f.name",
+}
+
+// leftCondition holds for a changed person who was not past before and is now.
+const leftCondition = "d.op = 3 AND d.lifecycle = 'past' AND f.lifecycle <> 'past'"
+
+// countLeft counts the people whom the source of truth now calls past.
+func (y *Sync) countLeft(ctx context.Context, stream string, d *delta) error {
+	if d.f.typ != model.DataPeople || d.ops[opChanged] == 0 {
+		return nil
+	}
+	tf, err := y.store.TenantFacts(ctx, y.claim.Tenant)
+	if err != nil || tf.LifecycleIntegration != y.claim.Name {
+		return err
+	}
+	return y.store.db.QueryRowContext(ctx, `SELECT count(*) FROM `+d.table+` d JOIN person_source f
+		ON f.tenant=$1 AND f.source=$2 AND f.stream=$3 AND `+d.f.match("f", "d")+` WHERE `+leftCondition,
+		y.claim.Tenant, y.claim.Source, stream).Scan(&d.left)
+}

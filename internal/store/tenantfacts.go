@@ -1,0 +1,88 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+)
+
+// TenantFacts is what the Organization says about the tenant as a whole and
+// the store's merging, or a reader of the store, goes by.
+type TenantFacts struct {
+	// LifecycleIntegration names the only Integration whose people records set
+	// a lifecycle; empty: none does.
+	LifecycleIntegration string       `json:"lifecycleIntegration,omitempty"`
+	LifecycleSCIM        bool         `json:"lifecycleSCIM,omitempty"`
+	SourceRank           []SourceRank `json:"sourceRank,omitempty"`
+	// Domains are the organisation's own; a person of another domain whose
+	// lifecycle no source states is external. Empty: nobody is.
+	Domains     []string `json:"domains,omitempty"`
+	DisplayName string   `json:"displayName,omitempty"`
+	TimeZone    string   `json:"timeZone,omitempty"`
+	Currency    string   `json:"currency,omitempty"`
+}
+
+// SourceRank orders sources for some fields of a person: the first entry that
+// names the field, or "*", decides.
+type SourceRank struct {
+	Fields  []string `json:"fields"`
+	Sources []string `json:"sources"` // Integration names, the most trusted first
+}
+
+// TenantFacts returns what SetTenantFacts stored; the zero value if nothing.
+func (s *Store) TenantFacts(ctx context.Context, tenant model.TenantID) (TenantFacts, error) {
+	return tenantFacts(ctx, s.reads, tenant)
+}
+
+func tenantFacts(ctx context.Context, q querier, tenant model.TenantID) (f TenantFacts, err error) {
+	var raw string
+	err = q.QueryRowContext(ctx, `SELECT facts FROM tenant_facts WHERE tenant=$1`, tenant).Scan(&raw)
+	if errors.Is(err, sql.ErrNoRows) {
+		return f, nil
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(raw), &f)
+	}
+	if err != nil {
+		return f, fmt.Errorf("read the tenant's facts: %w", err)
+	}
+	return f, nil
+}
+
+// SetTenantFacts stores the facts, and merges all people again if what people
+// are merged by has changed; the events of that are initial. It writes nothing
+// if nothing changed.
+func (s *Store) SetTenantFacts(ctx context.Context, tenant model.TenantID, f TenantFacts) error {
+	have, err := s.TenantFacts(ctx, tenant)
+	if err != nil || reflect.DeepEqual(have, f) {
+		return err
+	}
+	raw, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("write the tenant's facts: %w", err)
+	}
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO tenant_facts (tenant, facts) VALUES ($1,$2) ON CONFLICT (tenant) DO UPDATE SET facts=excluded.facts`, tenant, string(raw))
+		if err != nil || sameMerging(have, f) {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE person_source SET dirty=2 WHERE tenant=$1 AND dirty=0`, tenant)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write the tenant's facts: %w", err)
+	}
+	return s.mergePeople(ctx, tenant)
+}
+
+func sameMerging(a, b TenantFacts) bool {
+	return a.LifecycleIntegration == b.LifecycleIntegration && reflect.DeepEqual(a.SourceRank, b.SourceRank) && reflect.DeepEqual(a.Domains, b.Domains)
+}
