@@ -40,5 +40,17 @@ type Booking struct {
 
 // applyBooking writes one booking.
 func (s *Store) applyBooking(ctx context.Context, tx *sql.Tx, tenant model.TenantID, run Run, b Booking) error {
-	return fmt.Errorf("booking %s: no ledger yet", b.Kind)
+	switch b.Kind {
+	case BookReclaimed:
+		return s.bookReclaim(ctx, tx, tenant, Reclaim{
+			Policy: b.Policy, App: b.App, Integration: b.Integration, AccountID: b.AccountID, PlanKey: b.PlanKey, PersonID: b.PersonID,
+			Annual: b.YearlyCost, RunID: run.ID, DecidedBy: b.DecidedBy, Reason: b.Reason,
+		})
+	case BookKept:
+		return s.keepSeat(ctx, tx, tenant, model.Keep{
+			Policy: b.Policy, Integration: b.Integration, AccountID: b.AccountID, PlanKey: b.PlanKey, PersonID: b.PersonID,
+			Until: b.KeepUntil, Reason: b.Reason, By: b.DecidedBy,
+		}, run.ID)
+	}
+	return fmt.Errorf("booking of unknown kind %q", b.Kind)
 }

@@ -1,0 +1,148 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+)
+
+// PolicyState is a LicensePolicy as the store knows it.
+type PolicyState struct {
+	Policy     string
+	UID        string
+	Generation int64
+	App        string
+	Mode       string // the effective mode
+	Suspended  bool
+	Rules      json.RawMessage // what internal/policy compiles; the store does not look inside
+	Counts     json.RawMessage // of the last evaluation
+	// DataVersion is the inventory's version that the last evaluation saw.
+	DataVersion int64
+	EvaluatedAt *time.Time
+	// Removed says that the resource is gone; its history stays (decision 1).
+	Removed bool
+}
+
+const policyColumns = `policy, uid, generation, app, mode, suspended, rules, counts, data_version, evaluated_at, removed_at`
+
+func scanPolicy(r scanner) (p PolicyState, err error) {
+	var rules, counts string
+	var evaluated, removed sql.NullInt64
+	err = r.Scan(&p.Policy, &p.UID, &p.Generation, &p.App, &p.Mode, &p.Suspended, &rules, &counts, &p.DataVersion, &evaluated, &removed)
+	p.Rules, p.Counts = json.RawMessage(rules), json.RawMessage(counts)
+	p.EvaluatedAt, p.Removed = nullTime(evaluated), removed.Valid
+	return p, err
+}
+
+// UpsertPolicy records what a policy says, writing only if it changed. Counts
+// and evaluation stay as they are. A policy that was gone is back.
+func (s *Store) UpsertPolicy(ctx context.Context, tenant model.TenantID, p PolicyState) error {
+	have, err := s.Policy(ctx, tenant, p.Policy)
+	if err == nil && !have.Removed && have.UID == p.UID && have.Generation == p.Generation && have.App == p.App && have.Mode == p.Mode &&
+		have.Suspended == p.Suspended && string(have.Rules) == string(p.Rules) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO policy_state (tenant, policy, uid, generation, app, mode, suspended, rules, created_at)
+			VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9) ON CONFLICT (tenant, policy) DO UPDATE SET uid = excluded.uid, generation = excluded.generation,
+			app = excluded.app, mode = excluded.mode, suspended = excluded.suspended, rules = excluded.rules, removed_at = NULL`,
+			tenant, p.Policy, p.UID, p.Generation, p.App, p.Mode, p.Suspended, string(p.Rules), s.now())
+		if err != nil {
+			return fmt.Errorf("record policy %q: %w", p.Policy, err)
+		}
+		return nil
+	})
+}
+
+// Policy returns a policy, also one that is gone, or ErrNotFound.
+func (s *Store) Policy(ctx context.Context, tenant model.TenantID, name string) (PolicyState, error) {
+	p, err := scanPolicy(s.reads.QueryRowContext(ctx, `SELECT `+policyColumns+` FROM policy_state WHERE tenant = $1 AND policy = $2`, tenant, name))
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, fmt.Errorf("policy %q: %w", name, ErrNotFound)
+	}
+	return p, err
+}
+
+// ListPolicies returns the policies that exist, by name.
+func (s *Store) ListPolicies(ctx context.Context, tenant model.TenantID) ([]PolicyState, error) {
+	return collect(ctx, s.reads, func(r *sql.Rows) (PolicyState, error) { return scanPolicy(r) },
+		`SELECT `+policyColumns+` FROM policy_state WHERE tenant = $1 AND removed_at IS NULL ORDER BY policy`, tenant)
+}
+
+// RemovePolicy marks a policy as gone and drops its findings, prices and hold;
+// keeps, runs, ledger and audit stay.
+func (s *Store) RemovePolicy(ctx context.Context, tenant model.TenantID, name string) error {
+	if p, err := s.Policy(ctx, tenant, name); errors.Is(err, ErrNotFound) || (err == nil && p.Removed) {
+		return nil
+	}
+	return s.write(ctx, func(tx *sql.Tx) error {
+		for _, q := range []string{
+			`UPDATE policy_state SET removed_at = $3 WHERE tenant = $1 AND policy = $2 AND removed_at IS NULL`,
+		} {
+			if _, err := tx.ExecContext(ctx, q, tenant, name, s.now()); err != nil {
+				return fmt.Errorf("remove policy %q: %w", name, err)
+			}
+		}
+		for _, table := range []string{"finding", "seat_price"} {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE tenant = $1 AND policy = $2`, tenant, name); err != nil {
+				return fmt.Errorf("remove %s of policy %q: %w", table, name, err)
+			}
+		}
+		return s.clearHold(ctx, tx, tenant, PolicyHold(name))
+	})
+}
+
+// PolicyHold names what the guard of a policy holds.
+func PolicyHold(policy string) HoldSubject {
+	return HoldSubject{Kind: HoldPolicy, SubjectKind: "LicensePolicy", SubjectName: policy}
+}
+
+// SetPolicyResult records what an evaluation counted, if that differs.
+func (s *Store) SetPolicyResult(ctx context.Context, tenant model.TenantID, policy string, counts json.RawMessage, dataVersion int64) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE policy_state SET counts = $3, data_version = $4, evaluated_at = $5 WHERE tenant = $1 AND policy = $2`,
+			tenant, policy, string(counts), dataVersion, s.now())
+		if err != nil {
+			return fmt.Errorf("record result of policy %q: %w", policy, err)
+		}
+		return nil
+	})
+}
+
+// PolicyRuns is what the engine has under way for a policy.
+type PolicyRuns struct {
+	// Subjects of runs that have not ended.
+	Active map[string]bool
+	// StartedSince counts runs that were started within the guard's window.
+	StartedSince int64
+}
+
+// PolicyRuns returns what is under way, and how much was started since.
+func (s *Store) PolicyRuns(ctx context.Context, tenant model.TenantID, policy string, since time.Time) (PolicyRuns, error) {
+	out := PolicyRuns{Active: map[string]bool{}}
+	subjects, err := collect(ctx, s.reads, func(r *sql.Rows) (v string, err error) { return v, r.Scan(&v) },
+		`SELECT subject FROM run WHERE tenant = $1 AND kind = 'LicensePolicy' AND name = $2 AND ended_at IS NULL`, tenant, policy)
+	if err != nil {
+		return out, fmt.Errorf("read runs of policy %q: %w", policy, err)
+	}
+	for _, v := range subjects {
+		out.Active[v] = true
+	}
+	err = s.reads.QueryRowContext(ctx, `SELECT count(*) FROM run WHERE tenant = $1 AND kind = 'LicensePolicy' AND name = $2 AND created_at > $3`,
+		tenant, policy, since.UnixMilli()).Scan(&out.StartedSince)
+	if err != nil {
+		return out, fmt.Errorf("count runs of policy %q: %w", policy, err)
+	}
+	return out, nil
+}
