@@ -49,17 +49,22 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case errors.Is(err, pflag.ErrHelp):
 		return 0
 	case err != nil:
-		fmt.Fprintf(stderr, "localcluster: %v\n", err)
+		complain(stderr, err)
 		return 2
 	}
 	if err := serve(settings, stdin, stdout); err != nil {
-		fmt.Fprintf(stderr, "localcluster: %v\n", err)
 		if settings.LogFile != "" {
-			fmt.Fprintf(stderr, "localcluster: log: %s\n", settings.LogFile)
+			err = fmt.Errorf("%w\nlog: %s", err, settings.LogFile)
 		}
+		complain(stderr, err)
 		return 1
 	}
 	return 0
+}
+
+func complain(stderr io.Writer, err error) {
+	// Who cannot be told has the exit code.
+	_, _ = fmt.Fprintf(stderr, "localcluster: %v\n", err)
 }
 
 func parse(args []string, stderr io.Writer) (*settings, error) {

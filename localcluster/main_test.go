@@ -321,8 +321,7 @@ func checkEtcdIsClosed(t *testing.T, c *child) {
 	var answered []int
 	for _, port := range ports {
 		conn, err := tls.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
-			// Who answers is the question here, not whether it is genuine.
-			&tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) //nolint:gosec
+			&tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) //nolint:gosec // Who answers is the question here, not whether it is genuine.
 		if err == nil {
 			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 			_, err = conn.Write([]byte("GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
