@@ -26,13 +26,14 @@ const (
 // Assignee is a person who may answer, with every identity that proves it is
 // them.
 type Assignee struct {
-	PersonID       string   `json:"personID"`
-	Name           string   `json:"name"`
-	Role           string   `json:"role"` // Person, Manager, AppOwner, …
-	Email          string   `json:"email,omitempty"`
-	TimeZone       string   `json:"timeZone,omitempty"`
-	SlackUserIDs   []string `json:"slackUserIDs,omitempty"`
-	KubernetesUser string   `json:"kubernetesUser,omitempty"`
+	PersonID string `json:"personID"`
+	Name     string `json:"name"`
+	Role     string `json:"role"` // Person, Manager, AppOwner, …
+	Email    string `json:"email,omitempty"`
+	TimeZone string `json:"timeZone,omitempty"`
+	// SlackUsers is the person's user id in each Slack integration.
+	SlackUsers     map[string]string `json:"slackUsers,omitempty"`
+	KubernetesUser string            `json:"kubernetesUser,omitempty"`
 }
 
 // MessageRef finds a delivered message again.

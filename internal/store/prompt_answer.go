@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
@@ -18,9 +19,9 @@ import (
 // the Slack user of a signed request, the addressee of a signed link, the
 // Kubernetes user of a token.
 type Identity struct {
-	SlackUserID    string
-	Email          string
-	KubernetesUser string
+	SlackIntegration, SlackUserID string
+	Email                         string
+	KubernetesUser                string
 }
 
 // AnswerRequest answers a prompt.
@@ -121,6 +122,7 @@ func (s *Store) decideAnswer(ctx context.Context, tx *sql.Tx, run Run, r AnswerR
 		now, run.Tenant, run.ID); err != nil {
 		return fmt.Errorf("wake the run: %w", err)
 	}
+	failpoint.Hit(failpoint.AnswerBeforeCommit)
 	out.Prompt.State, out.Prompt.Answer, out.Prompt.AnsweredBy = PromptAnswered, r.Choice, who.answerName()
 	out.Status, out.Message = AnswerAccepted, "Recorded: "+r.Choice+"."
 	kind := model.ActorEmployee
@@ -162,7 +164,7 @@ func (s *Store) lockPrompt(ctx context.Context, tx *sql.Tx, tenant model.TenantI
 func (p Prompt) assignee(id Identity) (Assignee, bool) {
 	for _, a := range p.Assignees {
 		switch {
-		case id.SlackUserID != "" && slices.Contains(a.SlackUserIDs, id.SlackUserID),
+		case id.SlackUserID != "" && a.SlackUsers[id.SlackIntegration] == id.SlackUserID,
 			id.Email != "" && strings.EqualFold(id.Email, a.Email),
 			id.KubernetesUser != "" && id.KubernetesUser == a.KubernetesUser:
 			return a, true

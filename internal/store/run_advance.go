@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
@@ -73,12 +74,36 @@ func (s *Store) AdvanceRuns(ctx context.Context, leases Leases, keys []RunKey, d
 				changes = append(changes, *c)
 			}
 		}
-		return s.writeChanges(ctx, tx, changes)
+		if err := s.writeChanges(ctx, tx, changes); err != nil {
+			return err
+		}
+		hitFailpoints(loaded, changes)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("advance runs: %w", err)
 	}
 	return nil
+}
+
+// hitFailpoints names the instants right before the commit.
+func hitFailpoints(loaded []LoadedRun, changes []RunChange) {
+	for _, l := range loaded {
+		switch {
+		case l.Run.State == RunWaiting:
+			failpoint.Hit(failpoint.WaitFiredBeforeCommit)
+		case l.Intent != nil:
+			failpoint.Hit(failpoint.OutcomeBeforeCommit)
+		}
+	}
+	for _, c := range changes {
+		if len(c.Bookings) > 0 {
+			failpoint.Hit(failpoint.BookBeforeCommit)
+		}
+		if c.Run.State.Ended() {
+			failpoint.Hit(failpoint.EndBeforeCommit)
+		}
+	}
 }
 
 func compareKeys(a, b RunKey) int {
@@ -239,7 +264,7 @@ const promptColumns = `p.tenant, p.id, p.run_id, p.step_path, p.stage, p.purpose
 const (
 	promptInsert = `INSERT INTO prompt (tenant, id, run_id, step_path, stage, purpose, token_hash, state, assignees, options, subject, messages,
 		expires_at, answer, answered_by, answer_reason, answered_at, closed_reason, created_at) VALUES `
-	promptOnConflict = ` ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, messages = excluded.messages, expires_at = excluded.expires_at,
+	promptOnConflict = ` ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, assignees = excluded.assignees, messages = excluded.messages, expires_at = excluded.expires_at,
 		closed_reason = excluded.closed_reason`
 )
 

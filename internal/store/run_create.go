@@ -13,6 +13,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
@@ -23,6 +24,7 @@ func (s *Store) CreateRuns(ctx context.Context, tenant model.TenantID, runs []Ne
 	var n int
 	err := s.write(ctx, func(tx *sql.Tx) (err error) {
 		n, err = s.createRuns(ctx, tx, tenant, runs)
+		failpoint.Hit(failpoint.RunCreatedBeforeCommit)
 		return err
 	})
 	if err != nil {

@@ -148,9 +148,16 @@ func (s *Store) LaneGroups(ctx context.Context) ([]LaneGroup, error) {
 		SELECT lane, priority FROM g WHERE lane IS NOT NULL`)
 }
 
+// DueRun is a run that may be claimed, and the definition that it runs.
+type DueRun struct {
+	RunKey
+	Kind, Name string
+	Revision   int64
+}
+
 // DueRuns lists runs of a lane and priority that are due, oldest first, in the
 // shards of leases.
-func (s *Store) DueRuns(ctx context.Context, leases Leases, g LaneGroup, limit int) ([]RunKey, error) {
+func (s *Store) DueRuns(ctx context.Context, leases Leases, g LaneGroup, limit int) ([]DueRun, error) {
 	if len(leases) == 0 || limit <= 0 {
 		return nil, nil
 	}
@@ -167,12 +174,14 @@ func (s *Store) DueRuns(ctx context.Context, leases Leases, g LaneGroup, limit i
 			args = append(args, id)
 		}
 	}
-	keys, err := collect(ctx, s.reads, func(r *sql.Rows) (k RunKey, err error) { return k, r.Scan(&k.Tenant, &k.ID) },
-		`SELECT tenant, id FROM run WHERE lane = $1 AND priority = $2 AND due_at <= $3 AND state IN ('ready', 'waiting', 'inflight')`+shards+` ORDER BY due_at LIMIT $4`, args...)
+	due, err := collect(ctx, s.reads, func(r *sql.Rows) (d DueRun, err error) {
+		return d, r.Scan(&d.Tenant, &d.ID, &d.Kind, &d.Name, &d.Revision)
+	},
+		`SELECT tenant, id, kind, name, revision FROM run WHERE lane = $1 AND priority = $2 AND due_at <= $3 AND state IN ('ready', 'waiting', 'inflight')`+shards+` ORDER BY due_at LIMIT $4`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("find due runs: %w", err)
 	}
-	return keys, nil
+	return due, nil
 }
 
 // PromptFilter selects prompts; empty fields select all.

@@ -1,0 +1,378 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/notify"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// Phases of an ask step. Each stage goes through them.
+const (
+	askFind   = ""       // who is asked, and how are they reached
+	askSend   = "send"   // deliver the question
+	askWait   = "wait"   // for an answer, a reminder, the end
+	askRemind = "remind" // deliver a reminder
+)
+
+const (
+	// unreachableFor is how long a question that nobody can be sent waits
+	// before it looks for a channel again.
+	unreachableFor = time.Hour
+	// farAway is the end of a question that could not be delivered: silence
+	// means nothing when nobody was asked.
+	farAway = 10 * 365 * 24 * time.Hour
+)
+
+// ask asks people and waits for the answer.
+func (t *turn) ask(n *node, s *AskStep) {
+	if p, ok := t.prompt(n.path); ok && p.State == store.PromptAnswered && t.intent == nil {
+		t.answered(n, p)
+		return
+	}
+	switch t.cur.Phase {
+	case askFind:
+		t.askFind(n, s)
+	case askSend, askRemind:
+		t.askDeliver(n, s)
+	default:
+		t.askWait(n, s)
+	}
+}
+
+// prompt returns the prompt of the current stage.
+func (t *turn) prompt(path string) (store.Prompt, bool) {
+	id := t.promptID(path)
+	i := slices.IndexFunc(t.prompts, func(p store.Prompt) bool { return p.ID == id })
+	if i < 0 {
+		return store.Prompt{}, false
+	}
+	return t.prompts[i], true
+}
+
+// promptID is the same however often the step is begun, so that a prompt and
+// its token exist once.
+func (t *turn) promptID(path string) string {
+	return uuid.NewSHA1(idemNamespace, fmt.Appendf(nil, "prompt\x00%s\x00%s\x00%d", t.run.ID, path, t.cur.Stage)).String()
+}
+
+// putPrompt writes a prompt.
+func (t *turn) putPrompt(p store.Prompt) {
+	for _, list := range []*[]store.Prompt{&t.prompts, &t.change.Prompts} {
+		if i := slices.IndexFunc(*list, func(o store.Prompt) bool { return o.ID == p.ID }); i >= 0 {
+			(*list)[i] = p
+		} else {
+			*list = append(*list, p)
+		}
+	}
+}
+
+func (t *turn) closePrompt(p store.Prompt, state store.PromptState, why string) {
+	p.State, p.ClosedReason = state, why
+	t.putPrompt(p)
+}
+
+// askFind creates the stage's prompt once it is known whom to ask.
+func (t *turn) askFind(n *node, s *AskStep) {
+	if t.cur.Stage >= len(s.Stages) {
+		t.settle(n, decision{Answer: s.OnTimeout, Source: sourceNoApprover}, "nobody may decide")
+		return
+	}
+	if t.event.kind != eventPrepared {
+		t.need(gather{roles: s.Stages[t.cur.Stage].Roles, ask: s})
+		return
+	}
+	p := t.event.prepared
+	t.event = event{kind: eventDue}
+	switch {
+	case p.err != nil:
+		t.sleep(t.now.Add(time.Minute), "LookupFailed", "whom to ask could not be found out: "+p.err.Error())
+		return
+	case len(p.assignees) == 0:
+		t.cur.Stage++ // unknown, has left, or may not decide about themselves
+		return
+	}
+	if until, quiet := s.Quiet.until(t.now, zoneOf(p.assignees[0].TimeZone)); quiet {
+		t.sleep(until, "QuietHours", "the question waits for the end of the quiet hours")
+		return
+	}
+	t.cur.Deliveries = nil
+	for _, ways := range p.addresses {
+		if len(ways) > 0 {
+			first := ways[0]
+			first.Else = ways[1:]
+			t.cur.Deliveries = append(t.cur.Deliveries, first)
+		}
+	}
+	t.openPrompt(n, s, p.assignees)
+	if len(t.cur.Deliveries) == 0 {
+		t.unreachable("no channel of the policy reaches the person who is asked")
+		return
+	}
+	t.cur.Phase, t.cur.At, t.cur.Delivered = askSend, 0, 0
+}
+
+func (t *turn) openPrompt(n *node, s *AskStep, assignees []store.Assignee) {
+	id := t.promptID(n.path)
+	p, ok := t.prompt(n.path)
+	if !ok {
+		subject, _ := json.Marshal(t.vars["seat"]) // came from JSON
+		p = store.Prompt{
+			Tenant: t.run.Tenant, ID: id, RunID: t.run.ID, StepPath: n.path, Stage: t.cur.Stage, Purpose: s.Purpose,
+			TokenHash: store.HashPromptToken(t.env.token(t.run.Tenant, id)), State: store.PromptOpen, Options: s.Options, Subject: subject, CreatedAt: t.now,
+		}
+	}
+	p.Assignees = assignees
+	if len(t.cur.Deliveries) > 0 {
+		p.ExpiresAt = s.Timeout.After(t.now, zoneOf(assignees[0].TimeZone))
+	} else {
+		p.ExpiresAt = t.now.Add(farAway)
+	}
+	t.putPrompt(p)
+}
+
+func (t *turn) unreachable(message string) {
+	t.cur.Phase = askFind
+	t.sleep(t.now.Add(unreachableFor), "NoReachableChannel", message)
+}
+
+// askDeliver sends the question, or a reminder, to each assignee.
+func (t *turn) askDeliver(n *node, s *AskStep) {
+	for t.cur.At < len(t.cur.Deliveries) {
+		if p, ok := t.prompt(n.path); !ok || p.State != store.PromptOpen && t.intent == nil {
+			break // answered meanwhile: nobody else need be disturbed
+		}
+		d := t.cur.Deliveries[t.cur.At]
+		q, err := t.question(n, s, d)
+		if err != nil {
+			t.fail("BadInput", err.Error())
+			return
+		}
+		channel, ok := t.env.channels[d.Kind]
+		if !ok {
+			t.nextWay()
+			continue
+		}
+		call, err := channel.Send(d.Integration, d.Address, q)
+		if err != nil {
+			t.fail("BadInput", err.Error())
+			return
+		}
+		out := t.perform(callSpec{path: t.deliveryPath(n, d), loop: t.cur.At, call: call, postedPoint: failpoint.PromptPostedNotRecorded})
+		switch {
+		case out.pending:
+			return
+		case out.ok:
+			t.delivered(n, channel, d, out.output)
+		default:
+			t.run.Message = out.message
+			t.nextWay()
+		}
+	}
+	t.sent(n, s)
+}
+
+// deliveryPath names the logical effect: stage, reminder and way.
+func (t *turn) deliveryPath(n *node, d delivery) string {
+	if t.cur.Phase == askRemind {
+		return fmt.Sprintf("%s#%d.remind%d.%s", n.path, t.cur.Stage, t.cur.Reminders, d.Kind)
+	}
+	return fmt.Sprintf("%s#%d.%s", n.path, t.cur.Stage, d.Kind)
+}
+
+// delivered records where the message is. A message whose place is not told
+// was sent all the same; it cannot be updated later.
+func (t *turn) delivered(n *node, channel Channel, d delivery, output map[string]any) {
+	p, _ := t.prompt(n.path)
+	if ref, err := channel.Ref(output); err == nil {
+		p.Messages = append(p.Messages, store.MessageRef{Kind: d.Kind, Integration: d.Integration, PersonID: p.Assignees[d.Assignee].PersonID, Ref: ref,
+			Reminder: t.cur.Phase == askRemind})
+		t.putPrompt(p)
+	}
+	t.nextMessage(true)
+}
+
+// nextWay tries the assignee's next channel.
+func (t *turn) nextWay() {
+	d := t.cur.Deliveries[t.cur.At]
+	if len(d.Else) == 0 {
+		t.nextMessage(false)
+		return
+	}
+	next := d.Else[0]
+	next.Else = d.Else[1:]
+	t.cur.Deliveries[t.cur.At] = next
+	t.cur.resetEffect()
+}
+
+// sent begins the wait once every assignee was tried.
+func (t *turn) sent(n *node, s *AskStep) {
+	p, _ := t.prompt(n.path)
+	first := t.cur.Phase == askSend
+	t.cur.Phase = askWait
+	switch {
+	case p.State != store.PromptOpen: // answered meanwhile: the next move sees it
+	case first && t.cur.Delivered == 0:
+		p.ExpiresAt = t.now.Add(farAway)
+		t.putPrompt(p)
+		t.unreachable("no channel of the policy took the question: " + t.run.Message)
+	default:
+		t.sleepUntilNext(p, s)
+	}
+}
+
+// askWait waits for an answer. Each time it wakes without one it looks again
+// whether the question still arises.
+func (t *turn) askWait(n *node, s *AskStep) {
+	p, ok := t.prompt(n.path)
+	if !ok {
+		t.park("PromptGone", "the question's row is gone")
+		return
+	}
+	v, ok := t.verdict()
+	if !ok {
+		return
+	}
+	switch {
+	case v.Decision == Drop:
+		t.closePrompt(p, store.PromptWithdrawn, v.Message)
+		t.settleAs(n, decision{Answer: Withdrawn, Source: sourceWithdrawn, Reason: v.Reason}, v.Reason, v.Message, false)
+	case !t.now.Before(p.ExpiresAt):
+		t.expire(n, s, p)
+	case t.cur.Reminders < len(s.Reminders) && v.Decision == Go && !t.now.Before(t.reminderAt(p, s)):
+		t.cur.Phase, t.cur.At = askRemind, 0
+		t.cur.Reminders++
+		t.cur.resetEffect()
+	default:
+		if v.Decision == Hold && t.cur.Reminders < len(s.Reminders) && !t.now.Before(t.reminderAt(p, s)) {
+			t.cur.Reminders++ // nobody is reminded of what may not be done now
+		}
+		t.sleepUntilNext(p, s)
+	}
+}
+
+func (t *turn) reminderAt(p store.Prompt, s *AskStep) time.Time {
+	return s.Reminders[t.cur.Reminders].After(p.CreatedAt, zoneOf(p.Assignees[0].TimeZone))
+}
+
+func (t *turn) nextAt(p store.Prompt, s *AskStep) time.Time {
+	if t.cur.Reminders < len(s.Reminders) {
+		if at := t.reminderAt(p, s); at.Before(p.ExpiresAt) {
+			return at
+		}
+	}
+	return p.ExpiresAt
+}
+
+func (t *turn) sleepUntilNext(p store.Prompt, s *AskStep) {
+	t.sleep(later(t.now, t.nextAt(p, s)), "WaitingForAnswer", "")
+}
+
+// expire goes to the next stage, or takes the declared default.
+func (t *turn) expire(n *node, s *AskStep, p store.Prompt) {
+	why := "nobody answered by " + notify.Instant(p.ExpiresAt, zoneOf(p.Assignees[0].TimeZone)) + ", so "
+	if t.cur.Stage+1 < len(s.Stages) {
+		t.closePrompt(p, store.PromptExpired, why+"others are asked now")
+		stage := t.cur.Stage + 1
+		t.cur = cursor{Since: t.cur.Since, Stage: stage, Failing: t.cur.Failing}
+		t.event = event{kind: eventDue}
+		return
+	}
+	t.closePrompt(p, store.PromptExpired, why+"the declared default applied: "+s.OnTimeout)
+	t.settle(n, decision{Answer: s.OnTimeout, Source: sourceTimeout}, why+"the declared default applied")
+}
+
+// answered takes the recorded answer.
+func (t *turn) answered(n *node, p store.Prompt) {
+	d := decision{Answer: p.Answer, By: p.AnsweredBy, Kind: model.ActorEmployee, Reason: p.AnswerReason, Source: sourceAnswer}
+	for _, a := range p.Assignees {
+		switch p.AnsweredBy {
+		case "person:" + a.PersonID:
+			d.Name, d.Role = a.Name, a.Role
+		case "user:" + a.KubernetesUser:
+			d.Name, d.Role, d.Kind = a.Name, a.Role, model.ActorUser
+		}
+	}
+	t.settle(n, d, "answered "+d.Answer)
+}
+
+// settle ends the ask with a decision.
+func (t *turn) settle(n *node, d decision, message string) {
+	t.settleAs(n, d, d.Source, message, true)
+}
+
+func (t *turn) settleAs(n *node, d decision, reason, message string, decides bool) {
+	if decides {
+		t.vars["decision"] = map[string]any{"answer": d.Answer, "by": d.By, "kind": string(d.Kind), "role": d.Role, "name": d.Name, "reason": d.Reason, "source": d.Source}
+	}
+	t.complete(n, map[string]any{"answer": d.Answer, "source": d.Source, "reason": reason, "message": message})
+}
+
+// question words what is asked.
+func (t *turn) question(n *node, s *AskStep, d delivery) (notify.Question, error) {
+	seat, err := t.seat()
+	if err != nil {
+		return notify.Question{}, err
+	}
+	p, _ := t.prompt(n.path)
+	to := p.Assignees[d.Assignee]
+	q := notify.Question{
+		Asker: seat.Asker, Policy: t.run.Name, Why: seat.Why, To: to.Name, Zone: zoneOf(to.TimeZone), Deadline: p.ExpiresAt, Silence: s.OnTimeout,
+		KeepFor: spanWords(s.KeepFor), NextUp: "your manager", Contact: seat.Contact, Reminder: t.cur.Phase == askRemind,
+		Seats: []notify.Seat{{
+			PromptID: p.ID, Token: t.env.token(t.run.Tenant, p.ID), Options: s.Options, App: seat.AppTitle, Plan: seat.PlanName, Account: seat.Account,
+			LastUse: seat.LastUse, Source: seat.Source, Observed: seat.Observed, YearlyCost: seat.YearlyCost, Effect: seat.Effect, GetBack: seat.GetBack,
+		}},
+	}
+	if to.PersonID != t.run.PersonID {
+		q.Holder = seat.PersonName
+	}
+	return q, nil
+}
+
+func spanWords(s Span) string {
+	switch {
+	case s.Days == 1:
+		return "1 day"
+	case s.Days != 0:
+		return fmt.Sprintf("%d days", s.Days)
+	case s.Elapsed >= 48*time.Hour && s.Elapsed%(24*time.Hour) == 0:
+		return fmt.Sprintf("%d days", int(s.Elapsed.Hours())/24)
+	}
+	return s.String()
+}
+
+// until returns the end of the quiet hours that now falls into.
+func (q *QuietHours) until(now time.Time, zone *time.Location) (time.Time, bool) {
+	if q == nil {
+		return time.Time{}, false
+	}
+	from, errFrom := time.Parse("15:04", q.From)
+	to, errTo := time.Parse("15:04", q.To)
+	if errFrom != nil || errTo != nil || from.Equal(to) {
+		return time.Time{}, false
+	}
+	local := now.In(zone)
+	minute, start, end := local.Hour()*60+local.Minute(), from.Hour()*60+from.Minute(), to.Hour()*60+to.Minute()
+	at := func(days int) time.Time {
+		return time.Date(local.Year(), local.Month(), local.Day()+days, to.Hour(), to.Minute(), 0, 0, zone).UTC()
+	}
+	switch {
+	case start < end && minute >= start && minute < end:
+		return at(0), true
+	case start > end && minute >= start:
+		return at(1), true
+	case start > end && minute < end:
+		return at(0), true
+	}
+	return time.Time{}, false
+}

@@ -1,0 +1,148 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import "encoding/json"
+
+// Definition is a step graph. Strings in it may hold ${path.to.var} holes.
+type Definition struct {
+	Steps []Step `json:"steps"`
+	// OnFailure runs when a step has failed for good; the run then ends failed.
+	OnFailure []Step `json:"onFailure,omitempty"`
+}
+
+// Step does exactly one thing. Its result is ${steps.NAME}.
+type Step struct {
+	Name   string      `json:"name"`
+	Action *ActionStep `json:"action,omitempty"`
+	Ask    *AskStep    `json:"ask,omitempty"`
+	Switch *SwitchStep `json:"switch,omitempty"`
+	Wait   *WaitStep   `json:"wait,omitempty"`
+	Check  *CheckStep  `json:"check,omitempty"`
+	Book   *BookStep   `json:"book,omitempty"`
+	Tell   *TellStep   `json:"tell,omitempty"`
+	End    *EndStep    `json:"end,omitempty"`
+}
+
+// ActionStep makes one external write.
+type ActionStep struct {
+	Integration string         `json:"integration"`
+	Action      string         `json:"action"`
+	With        map[string]any `json:"with,omitempty"`
+	// WithFrom is the path of a variable that holds further input.
+	WithFrom string `json:"withFrom,omitempty"`
+	Retry    Retry  `json:"retry,omitzero"`
+	// OnAmbiguous says what an unsafe action with an unknown outcome does:
+	// Ask (default), Fail or Retry.
+	OnAmbiguous string `json:"onAmbiguous,omitempty"`
+}
+
+// OnAmbiguous values.
+const (
+	AmbiguousAsk   = "Ask"
+	AmbiguousFail  = "Fail"
+	AmbiguousRetry = "Retry"
+)
+
+// Retry bounds how a step is repeated. Waiting for a rate limit does not count.
+type Retry struct {
+	MaxAttempts int  `json:"maxAttempts,omitempty"` // 0: 4 refusals, or a day of outage
+	Base        Span `json:"base,omitzero"`         // 0: 1s, doubled each time
+	Max         Span `json:"max,omitzero"`          // 0: 5m
+	Timeout     Span `json:"timeout,omitzero"`      // of one request; 0: 30s
+}
+
+// AskStep asks people. Its result has answer, by, byKind, reason and source
+// (answer, timeout, withdrawn, noApprover).
+type AskStep struct {
+	Purpose string `json:"purpose"` // seat.keep, seat.escalation, …
+	// Stages are asked one after the other, each for Timeout; a stage that
+	// nobody holds is passed over.
+	Stages   []AskStage   `json:"stages"`
+	Channels []ChannelRef `json:"channels"`
+	Options  []string     `json:"options"`
+	// Reminders are sent so long after the question.
+	Reminders []Span `json:"reminders,omitempty"`
+	Timeout   Span   `json:"timeout"`
+	// OnTimeout is the answer that silence stands for.
+	OnTimeout string `json:"onTimeout"`
+	// KeepFor is what Keep means, for the question's text.
+	KeepFor Span `json:"keepFor,omitzero"`
+	// NotSelf excludes the run's person: no self-approval.
+	NotSelf bool        `json:"notSelf,omitempty"`
+	Quiet   *QuietHours `json:"quiet,omitempty"`
+}
+
+// Purposes of questions that the engine words itself.
+const (
+	PurposeSeatKeep       = "seat.keep"
+	PurposeSeatEscalation = "seat.escalation"
+)
+
+// Withdrawn is the answer of a question that no longer arises.
+const Withdrawn = "Withdrawn"
+
+// QuietHours holds questions back between two wall times of the day in the
+// zone of the person asked; From may be later than To.
+type QuietHours struct {
+	From string `json:"from"` // "18:00"
+	To   string `json:"to"`   // "09:00"
+}
+
+// AskStage names who is asked together; the first answer counts.
+type AskStage struct {
+	Roles []Role `json:"roles"`
+}
+
+// ChannelRef names a channel.
+type ChannelRef struct {
+	Kind        string `json:"kind"`
+	Integration string `json:"integration,omitempty"`
+}
+
+// SwitchStep goes on in the case that equals the value of On; without one, in
+// Otherwise.
+type SwitchStep struct {
+	On        string            `json:"on"` // a path: steps.ask.answer
+	Cases     map[string][]Step `json:"cases"`
+	Otherwise []Step            `json:"otherwise,omitempty"`
+}
+
+// WaitStep waits.
+type WaitStep struct {
+	For Span `json:"for"`
+}
+
+// CheckStep asks Facts whether the reason to act still stands. Its result has
+// decision, reason and message. A Hold waits.
+type CheckStep struct{}
+
+// BookStep writes ledger, exemption and the run's decision in the transaction
+// that moves the run on.
+type BookStep struct {
+	Kind    string `json:"kind"`              // Reclaimed, Kept
+	KeepFor Span   `json:"keepFor,omitzero"`  // of Kept
+	Decided string `json:"decided,omitempty"` // "decision": the last answer; empty: the policy
+}
+
+// TellStep replaces every message that the run delivered. Detail, or else the
+// message of the result at the path From, says why nothing was done.
+type TellStep struct {
+	Outcome string `json:"outcome"` // reclaimed, kept, skipped, failed
+	From    string `json:"from,omitempty"`
+	Detail  string `json:"detail,omitempty"`
+}
+
+// EndStep ends the run as succeeded. Reason and Message are its own or those
+// of the result at the path From.
+type EndStep struct {
+	Outcome string `json:"outcome"`
+	From    string `json:"from,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Marshal returns the definition's canonical JSON; equal definitions have
+// equal bytes, so they share a revision.
+func (d Definition) Marshal() (json.RawMessage, error) { return json.Marshal(d) }

@@ -1,0 +1,81 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// Span is a length of time: elapsed ("72h") or calendar days in a zone ("90d").
+type Span struct {
+	Days    int
+	Elapsed time.Duration
+}
+
+// Hours is a span of elapsed hours.
+func Hours(n int) Span { return Span{Elapsed: time.Duration(n) * time.Hour} }
+
+// Days is a span of calendar days.
+func Days(n int) Span { return Span{Days: n} }
+
+var (
+	daysForm     = regexp.MustCompile(`^[1-9][0-9]{0,3}d$`)
+	durationForm = regexp.MustCompile(`^([0-9]{1,5}(h|m|s|ms)){1,4}$`)
+)
+
+// ParseSpan reads the forms of decision 23.
+func ParseSpan(s string) (Span, error) {
+	if daysForm.MatchString(s) {
+		n, err := strconv.Atoi(s[:len(s)-1])
+		return Span{Days: n}, err
+	}
+	if durationForm.MatchString(s) {
+		d, err := time.ParseDuration(s)
+		return Span{Elapsed: d}, err
+	}
+	return Span{}, fmt.Errorf("span %q: want days such as 90d, or a duration such as 72h or 1h30m", s)
+}
+
+// IsZero reports an unset span.
+func (s Span) IsZero() bool { return s == Span{} }
+
+// After returns the instant a span after t; days are calendar days in loc at
+// the same wall time.
+func (s Span) After(t time.Time, loc *time.Location) time.Time {
+	if s.Days != 0 {
+		return t.In(loc).AddDate(0, 0, s.Days).UTC()
+	}
+	return t.Add(s.Elapsed).UTC()
+}
+
+// String returns the form that ParseSpan reads.
+func (s Span) String() string {
+	switch {
+	case s.Days != 0:
+		return strconv.Itoa(s.Days) + "d"
+	case s.Elapsed == 0:
+		return ""
+	case s.Elapsed%time.Hour == 0:
+		return strconv.FormatInt(int64(s.Elapsed/time.Hour), 10) + "h"
+	case s.Elapsed%time.Second == 0:
+		return strconv.FormatInt(int64(s.Elapsed/time.Second), 10) + "s"
+	}
+	return strconv.FormatInt(s.Elapsed.Milliseconds(), 10) + "ms"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Span) UnmarshalText(b []byte) (err error) {
+	if len(b) == 0 {
+		*s = Span{}
+		return nil
+	}
+	*s, err = ParseSpan(string(b))
+	return err
+}

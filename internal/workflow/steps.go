@@ -1,0 +1,326 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/notify"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// holdFor is how long a held run waits before it looks again by itself.
+const holdFor = 15 * time.Minute
+
+// action makes one external write. Its result is done, or already when the
+// effect was there without this run.
+func (t *turn) action(n *node, s *ActionStep) {
+	call, err := t.fillCall(s)
+	if err != nil {
+		t.fail("BadInput", err.Error())
+		return
+	}
+	out := t.perform(callSpec{path: n.path, call: call, retry: s.Retry, onAmbiguous: s.OnAmbiguous, postedPoint: failpoint.AfterEffectBeforeOutcome})
+	switch {
+	case out.pending:
+	case out.ok:
+		result := string(ResultDone)
+		if !out.wrote {
+			result = string(ResultAlready)
+		}
+		t.complete(n, map[string]any{"result": result, "output": out.output, "at": t.now.Format(time.RFC3339)})
+	default:
+		t.fail(out.reason, out.message)
+	}
+}
+
+func (t *turn) fillCall(s *ActionStep) (Call, error) {
+	integration, err := t.vars.fill(s.Integration)
+	if err != nil {
+		return Call{}, err
+	}
+	name, ok := integration.(string)
+	if !ok {
+		return Call{}, fmt.Errorf("integration: %v is not a name", integration)
+	}
+	with := map[string]any{}
+	if s.WithFrom != "" {
+		from, _ := t.vars.lookup(s.WithFrom).(map[string]any)
+		maps.Copy(with, from)
+	}
+	filled, err := t.vars.fill(s.With)
+	if err != nil {
+		return Call{}, err
+	}
+	if m, ok := filled.(map[string]any); ok {
+		maps.Copy(with, m)
+	}
+	return Call{Integration: name, Action: s.Action, Input: with}, nil
+}
+
+// check asks whether the reason to act still stands; a Hold waits and asks
+// again, also when somebody wakes the run.
+func (t *turn) check(n *node) {
+	v, ok := t.verdict()
+	if !ok {
+		return
+	}
+	if v.Decision == Hold {
+		t.sleep(t.now.Add(holdFor), v.Reason, v.Message)
+		return
+	}
+	t.complete(n, map[string]any{"decision": string(v.Decision), "reason": v.Reason, "message": v.Message})
+}
+
+// verdict returns what Recheck says, gathering it first.
+func (t *turn) verdict() (Verdict, bool) {
+	if t.event.kind != eventPrepared || t.event.prepared.verdict == nil && t.event.prepared.err == nil {
+		t.need(gather{verdict: true})
+		return Verdict{}, false
+	}
+	p := t.event.prepared
+	t.event = event{kind: eventDue}
+	if p.err != nil {
+		t.sleep(t.now.Add(time.Minute), "RecheckFailed", "whether the seat is still unused could not be found out: "+p.err.Error())
+		return Verdict{}, false
+	}
+	return *p.verdict, true
+}
+
+func (t *turn) branch(n *node, s *SwitchStep) {
+	value := fmt.Sprint(t.vars.lookup(s.On))
+	path, ok := n.entry[value]
+	if !ok {
+		path = n.otherwise
+	}
+	t.goTo(path)
+}
+
+func (t *turn) wait(n *node, s *WaitStep) {
+	until := s.For.After(t.cur.Since, t.zone())
+	if t.now.Before(until) {
+		t.sleep(until, "Waiting", "")
+		return
+	}
+	t.complete(n, map[string]any{})
+}
+
+// zone is that of the run's person.
+func (t *turn) zone() *time.Location { return zoneOf(t.vars.text("seat.timeZone")) }
+
+func zoneOf(name string) *time.Location {
+	if loc, err := time.LoadLocation(name); err == nil && name != "" && name != "Local" {
+		return loc
+	}
+	return time.UTC
+}
+
+// book writes the ledger and exemptions in the transaction that moves the run
+// on, so exactly once.
+func (t *turn) book(n *node, s *BookStep) {
+	seat, err := t.seat()
+	if err != nil {
+		t.fail("BadInput", err.Error())
+		return
+	}
+	actor, kind, reason := t.decider()
+	b := store.Booking{
+		Kind: store.BookingKind(s.Kind), Policy: t.run.Name, App: seat.App, Integration: seat.Integration, AccountID: seat.AccountID, PlanKey: seat.PlanKey,
+		PersonID: seat.PersonID, YearlyCost: seat.YearlyCost, DecidedBy: actor, DecidedKind: kind, Reason: reason,
+	}
+	result := map[string]any{"kind": s.Kind}
+	if b.Kind == store.BookKept {
+		b.KeepUntil = s.KeepFor.After(t.now, t.zone())
+		result["until"] = b.KeepUntil.Format(time.RFC3339)
+	}
+	t.change.Bookings = append(t.change.Bookings, b)
+	t.vars["booked"] = result
+	t.complete(n, result)
+}
+
+func (t *turn) endStep(s *EndStep) {
+	reason, message := s.Reason, s.Message
+	if s.From != "" {
+		reason, message = t.vars.text(s.From+".reason"), t.vars.text(s.From+".message")
+	}
+	t.end(store.RunSucceeded, s.Outcome, reason, message)
+}
+
+func (t *turn) seat() (ReclaimSeat, error) {
+	var seat ReclaimSeat
+	return seat, t.vars.decode("seat", &seat)
+}
+
+// decision is the last answer of the run, under vars["decision"].
+type decision struct {
+	Answer string          `json:"answer"`
+	By     string          `json:"by"`
+	Kind   model.ActorKind `json:"kind"`
+	Role   string          `json:"role,omitempty"`
+	Name   string          `json:"name,omitempty"` // of who decided; sealed off from audit
+	Reason string          `json:"reason,omitempty"`
+	Source string          `json:"source"`
+}
+
+// Sources of a decision.
+const (
+	sourceAnswer     = "answer"
+	sourceTimeout    = "timeout"
+	sourceNoApprover = "noApprover"
+	sourceWithdrawn  = "withdrawn"
+)
+
+func (t *turn) decision() (decision, bool) {
+	var d decision
+	if t.vars["decision"] == nil {
+		return d, false
+	}
+	return d, t.vars.decode("decision", &d) == nil
+}
+
+// decider says who or what decided, and why, as audit records it.
+func (t *turn) decider() (actor string, kind model.ActorKind, reason string) {
+	why := t.vars.text("seat.why")
+	policy := t.run.Kind + "/" + t.run.Name
+	d, ok := t.decision()
+	if !ok {
+		return policy, model.ActorPolicy, why
+	}
+	switch d.Source {
+	case sourceAnswer:
+		reason = why + "; answered " + d.Answer
+		if d.Reason != "" {
+			reason += ": " + d.Reason
+		}
+		return d.By, d.Kind, reason
+	case sourceTimeout:
+		return policy, model.ActorPolicy, why + "; nobody answered in time, so the declared default applies: " + d.Answer
+	case sourceNoApprover:
+		return policy, model.ActorPolicy, why + "; nobody may decide, so the declared default applies: " + d.Answer
+	}
+	return policy, model.ActorPolicy, why
+}
+
+func (t *turn) auditDetail(a store.Attempt) map[string]string {
+	d := map[string]string{"step": a.StepPath, "idempotencyKey": a.IdemKey}
+	if seat, err := t.seat(); err == nil && seat.App != "" {
+		d["application"], d["plan"] = seat.App, seat.PlanKey
+	}
+	return d
+}
+
+// auditSubject is what identifies the person; audit keeps it apart.
+func (t *turn) auditSubject() map[string]string {
+	seat, err := t.seat()
+	if err != nil || seat.AccountID == "" {
+		return nil
+	}
+	return map[string]string{"account": seat.AccountID, "name": seat.PersonName, "email": seat.Email}
+}
+
+// tell replaces every delivered message by what happened. That a message
+// cannot be replaced never fails the run: the effect is there all the same.
+func (t *turn) tell(n *node, s *TellStep) {
+	messages := t.messages()
+	for t.cur.At < len(messages) {
+		m := messages[t.cur.At]
+		channel, ok := t.env.channels[m.ref.Kind]
+		if !ok {
+			t.nextMessage(false)
+			continue
+		}
+		call, err := channel.Update(m.ref, t.closing(s, m.reader))
+		if err != nil {
+			t.nextMessage(false)
+			continue
+		}
+		out := t.perform(callSpec{path: n.path, loop: t.cur.At, call: call, onAmbiguous: AmbiguousRetry, postedPoint: failpoint.MessageUpdatedNotRecorded})
+		if out.pending {
+			if t.run.State == store.RunAttention { // nobody needs to decide about a message
+				t.unpark()
+				t.nextMessage(false)
+				continue
+			}
+			return
+		}
+		t.nextMessage(out.ok)
+	}
+	t.complete(n, map[string]any{"told": t.cur.Delivered, "messages": len(messages)})
+}
+
+func (t *turn) unpark() {
+	t.done, t.run.State, t.run.Reason, t.run.Message = false, store.RunReady, "", ""
+	if t.intent != nil {
+		t.closeIntent(*t.intent, store.AttemptAmbiguous)
+	}
+}
+
+func (t *turn) nextMessage(delivered bool) {
+	t.cur.At++
+	if delivered {
+		t.cur.Delivered++
+	}
+	t.cur.resetEffect()
+	t.event = event{kind: eventDue}
+}
+
+type sentMessage struct {
+	ref    store.MessageRef
+	reader store.Assignee
+}
+
+func (t *turn) messages() []sentMessage {
+	var out []sentMessage
+	for _, p := range t.prompts {
+		for _, m := range p.Messages {
+			reader := store.Assignee{}
+			for _, a := range p.Assignees {
+				if a.PersonID == m.PersonID {
+					reader = a
+				}
+			}
+			out = append(out, sentMessage{m, reader})
+		}
+	}
+	return out
+}
+
+// closing says what happened, to one reader.
+func (t *turn) closing(s *TellStep, reader store.Assignee) notify.Closing {
+	seat, _ := t.seat()
+	c := notify.Closing{
+		Outcome: notify.Outcome(s.Outcome), App: seat.AppTitle, Plan: seat.PlanName, At: t.cur.Since, Zone: zoneOf(reader.TimeZone), Effect: seat.Effect,
+		GetBack: seat.GetBack, Contact: seat.Contact, Detail: s.Detail,
+	}
+	if s.From != "" {
+		c.Detail = t.vars.text(s.From + ".message")
+	}
+	if reader.PersonID != t.run.PersonID {
+		c.Holder = seat.PersonName
+	}
+	if until, err := time.Parse(time.RFC3339, t.vars.text("booked.until")); err == nil {
+		c.Until = string(model.DateOf(until, c.Zone))
+	}
+	if d, ok := t.decision(); ok && c.Outcome != notify.Skipped {
+		c.Decided = d.clause(reader)
+	}
+	return c
+}
+
+// clause says who decided, to one reader.
+func (d decision) clause(reader store.Assignee) string {
+	switch {
+	case d.Source == sourceTimeout:
+		return "nobody answered in time, so the declared default applied: " + d.Answer
+	case d.Source == sourceNoApprover:
+		return "nobody else may decide, so the declared default applied: " + d.Answer
+	case d.By == "person:"+reader.PersonID:
+		return "you chose " + d.Answer
+	}
+	return d.Name + " chose " + d.Answer
+}

@@ -1,0 +1,343 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// cursor is where inside its current step a run stands. The step's path is
+// the run's StepPath.
+type cursor struct {
+	Phase string    `json:"phase,omitempty"`
+	Since time.Time `json:"since,omitzero"` // when the step began
+	// Of the logical effect at work: its generation, the number of the last
+	// attempt, how many attempts count against the retry limit, and whether one
+	// of them may have had its effect.
+	Gen   int  `json:"gen,omitempty"`
+	N     int  `json:"n,omitempty"`
+	Tries int  `json:"tries,omitempty"`
+	Lost  bool `json:"lost,omitempty"`
+	// Asking is why the effect is being verified: callResolve or callVerify.
+	Asking string `json:"asking,omitempty"`
+	Polls  int    `json:"polls,omitempty"`
+	// Of the attempt sent last: when, and what held for its action.
+	SentAt time.Time      `json:"sentAt,omitzero"`
+	Info   ActionInfo     `json:"info,omitzero"`
+	Output map[string]any `json:"output,omitempty"`
+	// Of ask and tell: the stage, the position in the list at work, how many
+	// were delivered, and the reminders sent.
+	Stage      int        `json:"stage,omitempty"`
+	At         int        `json:"at,omitempty"`
+	Delivered  int        `json:"delivered,omitempty"`
+	Reminders  int        `json:"reminders,omitempty"`
+	Deliveries []delivery `json:"deliveries,omitempty"`
+	Failing    bool       `json:"failing,omitempty"` // in OnFailure
+}
+
+// resetEffect makes the cursor ready for the next logical effect.
+func (c *cursor) resetEffect() {
+	c.Gen, c.N, c.Tries, c.Lost, c.Asking, c.Polls, c.SentAt, c.Info, c.Output = 0, 0, 0, false, "", 0, time.Time{}, ActionInfo{}, nil
+}
+
+// eventKind is why a run is looked at.
+type eventKind int
+
+const (
+	eventDue      eventKind = iota // its time has come, or it was woken
+	eventPrepared                  // what the step asked to gather is there
+	eventResult                    // the intended call has ended
+	eventVerified                  // the verification has ended
+)
+
+// event is an occurrence that moves a run on.
+type event struct {
+	kind     eventKind
+	prepared *prepared
+	result   Result
+}
+
+// prepared is what was gathered for a step, outside the transaction.
+type prepared struct {
+	verdict   *Verdict
+	assignees []store.Assignee
+	// addresses has, for each assignee, the ways to reach them in order of
+	// preference.
+	addresses [][]delivery
+	err       error
+}
+
+// delivery is one way to reach one assignee.
+type delivery struct {
+	Assignee    int        `json:"assignee"`
+	Kind        string     `json:"kind"`
+	Integration string     `json:"integration"`
+	Address     string     `json:"address"`
+	Else        []delivery `json:"else,omitempty"` // when this one fails for good
+}
+
+// gather says what a step needs to know before it can begin.
+type gather struct {
+	verdict bool
+	roles   []Role
+	ask     *AskStep
+	info    *infoKey
+}
+
+// effect is what the engine does after the commit.
+type effect struct {
+	gather  *gather       // read facts
+	call    *Call         // make the call
+	verify  *Call         // ask whether the call's effect is there
+	info    ActionInfo    // of call
+	attempt store.Attempt // of call
+	subject Subject
+	lane    string
+	// postedPoint is the failpoint after the call.
+	postedPoint string
+}
+
+// infoKey names an action of an integration of a tenant.
+type infoKey struct {
+	tenant              model.TenantID
+	integration, action string
+}
+
+// surroundings is what a decision may use besides the run: pure look-ups.
+type surroundings struct {
+	// info returns what is known of an action; ok is false if it must be
+	// gathered first.
+	info func(infoKey) (ActionInfo, error, bool)
+	// start takes a place in a lane, or says when to ask again.
+	start    func(lane string) (ok bool, again time.Time)
+	channels map[string]Channel
+	grace    time.Duration // after a deadline, before anybody touches the attempt
+	token    func(tenant model.TenantID, promptID string) string
+}
+
+// block asks that nobody draws from an integration's budget for a while.
+type block struct {
+	tenant      model.TenantID
+	integration string
+	until       time.Time
+}
+
+// turn is one look at one run: it turns (run, event) into the change to write
+// and the effect to have. It does no I/O and keeps nothing between turns.
+type turn struct {
+	now     time.Time
+	program *program
+	env     *surroundings
+	run     store.Run
+	cur     cursor
+	vars    vars
+	prompts []store.Prompt
+	intent  *store.Attempt
+	event   event
+
+	change store.RunChange
+	effect *effect
+	blocks []block
+	done   bool // the turn is over
+}
+
+// maxMoves bounds the steps of one turn; a definition has no loops, so only a
+// defect could reach it.
+const maxMoves = 1000
+
+// decide is the interpreter: what becomes of a run at an event.
+func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroundings) (*turn, error) {
+	if l.Run.State.Ended() || l.Run.State == store.RunAttention {
+		return nil, nil
+	}
+	if p.defect != nil {
+		return nil, p.defect
+	}
+	t := &turn{now: now, program: p, env: env, run: l.Run, prompts: l.Prompts, intent: l.Intent, event: ev}
+	var err error
+	if t.vars, err = parseVars(l.Run.Vars); err != nil {
+		return nil, fmt.Errorf("run %s: %w", t.run.ID, err)
+	}
+	if err := json.Unmarshal(orObject(l.Run.Cursor), &t.cur); err != nil {
+		return nil, fmt.Errorf("run %s: cursor: %w", t.run.ID, err)
+	}
+	if t.run.StepPath == "" {
+		t.run.StepPath = p.start
+		t.cur = cursor{Since: now}
+	}
+	for range maxMoves {
+		if t.done {
+			return t, t.finish()
+		}
+		t.move()
+	}
+	return nil, fmt.Errorf("run %s: more than %d moves in one turn at %q", t.run.ID, maxMoves, t.run.StepPath)
+}
+
+func orObject(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("{}")
+	}
+	return raw
+}
+
+// move does one thing. A call whose outcome is open is always resolved first,
+// so that a stop never leaves an effect unaccounted for (invariant 8).
+func (t *turn) move() {
+	n, ok := t.program.nodes[t.run.StepPath]
+	switch {
+	case t.intent == nil && t.run.StopAt != nil:
+		t.stop()
+	case t.run.StepPath == pathEnd && t.cur.Failing:
+		t.end(store.RunFailed, "failed", t.vars.text("failure.reason"), t.vars.text("failure.message"))
+	case t.run.StepPath == pathEnd:
+		t.end(store.RunSucceeded, t.run.Outcome, "", "")
+	case !ok:
+		t.park("StepGone", fmt.Sprintf("the definition has no step %q", t.run.StepPath))
+	default:
+		t.step(n)
+	}
+}
+
+func (t *turn) step(n *node) {
+	if how, ok := t.resolution(); ok && n.step.Action == nil {
+		t.run.Reason, t.run.Message = "", ""
+		switch how {
+		case store.ResolveSkip:
+			t.complete(n, map[string]any{"result": "skipped"})
+			return
+		case store.ResolveFail:
+			t.fail("Resolved", "a person ended the run as failed")
+			return
+		}
+	}
+	switch s := n.step; {
+	case s.Action != nil:
+		t.action(n, s.Action)
+	case s.Ask != nil:
+		t.ask(n, s.Ask)
+	case s.Tell != nil:
+		t.tell(n, s.Tell)
+	case s.Check != nil:
+		t.check(n)
+	case s.Switch != nil:
+		t.branch(n, s.Switch)
+	case s.Wait != nil:
+		t.wait(n, s.Wait)
+	case s.Book != nil:
+		t.book(n, s.Book)
+	case s.End != nil:
+		t.endStep(s.End)
+	}
+}
+
+// goTo makes path the current step.
+func (t *turn) goTo(path string) {
+	t.run.StepPath = path
+	t.cur = cursor{Since: t.now, Failing: t.cur.Failing}
+	t.event = event{kind: eventDue}
+	t.run.Lane = ""
+	if !t.cur.Failing {
+		t.run.Reason, t.run.Message = "", ""
+	}
+}
+
+// complete stores a step's result and goes on behind it.
+func (t *turn) complete(n *node, result map[string]any) {
+	t.vars.setStep(n.step.Name, result)
+	t.goTo(n.next)
+}
+
+// fail ends the step for good: the failure branch runs, then the run ends.
+func (t *turn) fail(reason, message string) {
+	t.vars["failure"] = map[string]any{"step": t.run.StepPath, "reason": reason, "message": message}
+	if t.cur.Failing || t.program.onFailure == pathEnd {
+		t.end(store.RunFailed, "failed", reason, message)
+		return
+	}
+	t.cur.Failing = true
+	t.run.Reason, t.run.Message = reason, message
+	t.goTo(t.program.onFailure)
+}
+
+// park waits for a person.
+func (t *turn) park(reason, message string) {
+	t.run.State, t.run.Reason, t.run.Message = store.RunAttention, reason, message
+	t.done = true
+}
+
+// sleep waits until a time.
+func (t *turn) sleep(until time.Time, reason, message string) {
+	t.run.State, t.run.DueAt, t.run.Reason, t.run.Message = store.RunWaiting, until, reason, message
+	t.run.Lane = ""
+	t.done = true
+}
+
+// need gathers facts; the run stays due, so that a crash loses nothing.
+func (t *turn) need(g gather) {
+	t.run.State, t.run.DueAt = store.RunReady, t.now
+	t.effect = &effect{gather: &g, subject: t.subject()}
+	t.done = true
+}
+
+func (t *turn) end(state store.RunState, outcome, reason, message string) {
+	t.run.State, t.run.Outcome, t.run.Reason, t.run.Message, t.run.EndedAt = state, outcome, reason, message, &t.now
+	t.run.Lane = ""
+	t.done = true
+}
+
+func (t *turn) stop() {
+	for _, p := range t.prompts {
+		if p.State == store.PromptOpen {
+			t.closePrompt(p, store.PromptWithdrawn, "the run was stopped; nothing was changed")
+		}
+	}
+	t.end(store.RunStopped, "stopped", "StopRequested", "stopped by "+t.run.StopBy)
+}
+
+// resolution returns what a person decided about the parked run.
+func (t *turn) resolution() (store.Resolution, bool) {
+	how, ok := strings.CutPrefix(t.run.Reason, store.ReasonResolved)
+	return store.Resolution(how), ok
+}
+
+// finish writes the cursor and variables back.
+func (t *turn) finish() error {
+	var err error
+	if t.run.Cursor, err = json.Marshal(t.cur); err != nil {
+		return err
+	}
+	if t.run.Vars, err = json.Marshal(t.vars); err != nil {
+		return err
+	}
+	t.change.Run = t.run
+	return nil
+}
+
+func (t *turn) subject() Subject {
+	raw, _ := json.Marshal(t.vars) // came from JSON a moment ago
+	return Subject{RunID: t.run.ID, Kind: t.run.Kind, Name: t.run.Name, Subject: t.run.Subject, PersonID: t.run.PersonID, CreatedAt: t.run.CreatedAt, Vars: raw}
+}
+
+// idemNamespace is the UUIDv5 name space of idempotency keys.
+var idemNamespace = uuid.MustParse("6f0c8b1e-4a0b-5f57-9d0e-6a5b1f0a7c11")
+
+// idemKey names the logical effect, so crash re-sends reuse it.
+func idemKey(runID, stepPath string, loop, generation int) string {
+	name := runID + "\x00" + stepPath + "\x00" + strconv.Itoa(loop) + "\x00" + strconv.Itoa(generation)
+	return uuid.NewSHA1(idemNamespace, []byte(name)).String()
+}
+
+// laneName is the lane of an integration's calls.
+func laneName(tenant model.TenantID, integration string) string {
+	return strconv.FormatInt(int64(tenant), 10) + "/" + integration
+}

@@ -1,0 +1,128 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// vars are a run's variables: what it started with, the results of its steps
+// under "steps", the last decision under "decision" and a failure under
+// "failure".
+type vars map[string]any
+
+func parseVars(raw json.RawMessage) (vars, error) {
+	v := vars{}
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return nil, fmt.Errorf("variables: %w", err)
+		}
+	}
+	return v, nil
+}
+
+// lookup returns the value at a dotted path, nil if there is none.
+func (v vars) lookup(path string) any {
+	var at any = map[string]any(v)
+	for key := range strings.SplitSeq(path, ".") {
+		m, ok := at.(map[string]any)
+		if !ok {
+			return nil
+		}
+		at = m[key]
+	}
+	return at
+}
+
+// text returns the string at a path, "" if there is none.
+func (v vars) text(path string) string {
+	s, _ := v.lookup(path).(string)
+	return s
+}
+
+// set stores the result of a step.
+func (v vars) setStep(name string, result map[string]any) {
+	steps, _ := v["steps"].(map[string]any)
+	if steps == nil {
+		steps = map[string]any{}
+		v["steps"] = steps
+	}
+	steps[name] = result
+}
+
+// decode reads the variable at path into a struct.
+func (v vars) decode(path string, into any) error {
+	raw, err := json.Marshal(v.lookup(path))
+	if err == nil {
+		err = json.Unmarshal(raw, into)
+	}
+	if err != nil {
+		return fmt.Errorf("variable %s: %w", path, err)
+	}
+	return nil
+}
+
+// fill replaces ${path} holes; a string that is one hole takes the value's own
+// type. A path without a value is an error, never an empty input.
+func (v vars) fill(in any) (any, error) {
+	switch x := in.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(x))
+		for k, e := range x {
+			f, err := v.fill(e)
+			if err != nil {
+				return nil, err
+			}
+			out[k] = f
+		}
+		return out, nil
+	case []any:
+		out := make([]any, len(x))
+		for i, e := range x {
+			f, err := v.fill(e)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = f
+		}
+		return out, nil
+	case string:
+		return v.fillString(x)
+	}
+	return in, nil
+}
+
+func (v vars) fillString(s string) (any, error) {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(s, "${")
+		if !ok {
+			return b.String() + s, nil
+		}
+		path, after, ok := strings.Cut(rest, "}")
+		if !ok {
+			return nil, fmt.Errorf("%q: the hole ${ is not closed", s)
+		}
+		value := v.lookup(path)
+		if value == nil {
+			return nil, fmt.Errorf("${%s} has no value", path)
+		}
+		if before == "" && after == "" && b.Len() == 0 {
+			return value, nil
+		}
+		b.WriteString(before)
+		if text, ok := value.(string); ok {
+			b.WriteString(text)
+		} else {
+			raw, err := json.Marshal(value)
+			if err != nil {
+				return nil, err
+			}
+			b.Write(raw)
+		}
+		s = after
+	}
+}
