@@ -237,7 +237,7 @@ type ApplicationStatus struct {
 
 	// inIdP says whether an identity provider knows the app.
 	// +optional
-	InIdP bool `json:"inIdP"`
+	InIDP bool `json:"inIdP"`
 
 	// sources that know, or knew, the app: Integration names, or the name that
 	// a push or file source gave itself.
@@ -255,7 +255,7 @@ type ApplicationStatus struct {
 	// +optional
 	Seats *SeatCounts `json:"seats,omitempty"`
 
-	// plans, one by one.
+	// plans are the roll-up plan by plan.
 	// +optional
 	// +listType=map
 	// +listMapKey=name

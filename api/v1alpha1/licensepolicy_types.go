@@ -330,9 +330,9 @@ type Approve struct {
 	// +optional
 	Timeout DurationOrDays `json:"timeout,omitempty"`
 
-	// onTimeout says what silence means. Default Keep.
+	// onTimeout says what silence means: Keep or Reclaim. Default Keep.
 	// +optional
-	// +kubebuilder:validation:Enum=Keep;Reclaim
+	// +kubebuilder:validation:XValidation:rule="self != 'Escalate'",message="must be Keep or Reclaim: an approval is not escalated"
 	OnTimeout TimeoutOutcome `json:"onTimeout,omitempty"`
 }
 
@@ -405,7 +405,7 @@ type LicensePolicyStatus struct {
 	// +optional
 	Evaluated *PolicyCounts `json:"evaluated,omitempty"`
 
-	// savings, kept apart by what they are.
+	// savings are kept apart by what they are.
 	// +optional
 	Savings *PolicySavings `json:"savings,omitempty"`
 

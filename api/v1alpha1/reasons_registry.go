@@ -4,6 +4,8 @@
 package v1alpha1
 
 // ReasonInfo documents a reason.
+//
+//nolint:kubeapilinter // It is no API type: no object has it.
 type ReasonInfo struct {
 	// Reason as conditions carry it.
 	Reason string

@@ -54,7 +54,7 @@ var statuses = map[string]struct {
 	},
 	v1alpha1.KindApplication: {
 		v1alpha1.ApplicationStatus{
-			CommonStatus: common(v1alpha1.ConditionReady), Connected: true, InIdP: true, Sources: []string{"okta", "browser"},
+			CommonStatus: common(v1alpha1.ConditionReady), Connected: true, InIDP: true, Sources: []string{"okta", "browser"},
 			Users:       &v1alpha1.UserCounts{Total: 480, Active: 400, Inactive: 60, Unknown: 20},
 			Seats:       &v1alpha1.SeatCounts{Purchased: ptr.To[int64](500), Assigned: 450, Used: 380, Unused: 50, Unknown: 20},
 			Plans:       []v1alpha1.PlanStatus{{Name: "Licensed", Seats: &v1alpha1.SeatCounts{Assigned: 450}}},

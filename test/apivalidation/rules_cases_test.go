@@ -122,6 +122,7 @@ var ruleCases = map[string][]ruleCase{
 		{name: "quiet all day", spec: `{ask: {channels: [{email: true}], quietHours: {from: "09:00", to: "09:00"}}}`, want: "from and to must differ"},
 		{name: "mode Approve without approve", spec: `{mode: Approve}`, want: "mode Approve needs approve"},
 		{name: "mode Approve", spec: `{mode: Approve, approve: {approvers: [{role: Manager}]}}`},
+		{name: "silence escalates an approval", spec: `{approve: {approvers: [{role: Manager}], onTimeout: Escalate}}`, want: "must be Keep or Reclaim"},
 		{name: "identity provider without group", spec: `{removal: {via: IdentityProvider, integration: okta}}`, want: "via IdentityProvider needs integration and group"},
 		{name: "identity provider", spec: `{removal: {via: IdentityProvider, integration: okta, group: slack-users}}`},
 		{name: "group without identity provider", spec: `{removal: {via: Direct, group: slack-users}}`, want: "group may only be set with via IdentityProvider"},
