@@ -21,8 +21,8 @@ func at(t time.Time) *time.Time { return &t }
 
 func rules(change ...func(*Rules)) Rules {
 	r := Rules{
-		Policy: "zoom-90d", App: "zoom", InactiveAfterDays: 90, Signals: []string{"activity", "login"}, HoldOnLeave: true, Zone: "UTC",
-		Sources: map[string]Source{"zoom": {StaleAfter: 24 * time.Hour, FirstSyncedAt: ago(1)}},
+		Policy: "zoom-90d", InactiveAfterDays: 90, Signals: []string{"activity", "login"}, HoldOnLeave: true, Zone: "UTC",
+		Sources: map[string]Source{"zoom": {App: "zoom", StaleAfter: 24 * time.Hour, FirstSyncedAt: ago(1)}},
 	}
 	for _, f := range change {
 		f(&r)

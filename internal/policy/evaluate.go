@@ -20,14 +20,14 @@ type Facts struct {
 	// Admins are the account ids of the active administrators of each
 	// Integration.
 	Admins map[string][]string
-	// Groups of each account that is in one that the rules mention.
-	Groups map[AccountKey][]string
+	// Groups of each person, by id, of those that the rules mention.
+	Groups map[string][]string
 	// Prices by integration and plan; SeatKey.AccountID is empty.
 	Prices map[model.SeatKey]model.Price
 }
 
-// AccountKey names an account inside a tenant.
-type AccountKey struct{ Integration, AccountID string }
+// accountKey names an account inside a tenant.
+type accountKey struct{ integration, id string }
 
 // Counts sums an evaluation up.
 type Counts struct {
@@ -68,18 +68,18 @@ type Evaluator struct {
 func NewEvaluator(rules *Compiled, facts Facts, now time.Time) *Evaluator {
 	e := &Evaluator{rules: rules, facts: facts, now: now,
 		counts: Counts{UnknownBy: map[string]int64{}, Potential: map[string]int64{}}, admins: map[string]map[string]bool{}}
-	taken := map[AccountKey]bool{}
+	taken := map[accountKey]bool{}
 	for subject := range facts.InFlight {
 		if integration, rest, ok := strings.Cut(subject, "/"); ok {
 			if i := strings.LastIndexByte(rest, '/'); i >= 0 {
-				taken[AccountKey{integration, rest[:i]}] = true
+				taken[accountKey{integration, rest[:i]}] = true
 			}
 		}
 	}
 	for integration, accounts := range facts.Admins {
 		e.admins[integration] = map[string]bool{}
 		for _, id := range accounts {
-			if !taken[AccountKey{integration, id}] {
+			if !taken[accountKey{integration, id}] {
 				e.admins[integration][id] = true
 			}
 		}
@@ -104,7 +104,7 @@ func (e *Evaluator) Seat(ctx context.Context, s model.Seat) (f model.Finding, ok
 	key := model.SeatKey{Integration: s.Integration, AccountID: s.AccountExternalID, PlanKey: s.PlanKey}
 	in := Input{
 		Seat: s, Now: e.now, InFlight: e.facts.InFlight[Subject(key)],
-		Groups:      e.facts.Groups[AccountKey{s.Integration, s.AccountExternalID}],
+		Groups:      e.facts.Groups[s.PersonID],
 		OtherAdmins: e.otherAdmins(s),
 	}
 	if keep, ok := e.facts.Keeps[key]; ok {

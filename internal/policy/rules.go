@@ -20,7 +20,6 @@ import (
 // policy, so that a run can decide again without the API server.
 type Rules struct {
 	Policy string `json:"policy"`
-	App    string `json:"app"`
 
 	InactiveAfterDays  int         `json:"inactiveAfterDays"`
 	NeverUsedAfterDays int         `json:"neverUsedAfterDays"`
@@ -37,12 +36,15 @@ type Rules struct {
 	// nil covers every paid plan.
 	Plans map[string][]string `json:"plans,omitempty"`
 
-	Application expr.Application `json:"application"`
-	Org         expr.Org         `json:"org"`
+	// Applications are what expressions see of each app, by name.
+	Applications map[string]expr.Application `json:"applications,omitempty"`
+	Org          expr.Org                    `json:"org"`
 }
 
 // Source is what matters about an Integration.
 type Source struct {
+	// App is the name of the Application whose seats it reports.
+	App string `json:"app"`
 	// StaleAfter is how old its newest complete listing may be.
 	StaleAfter time.Duration `json:"staleAfter"`
 	// FirstSyncedAt is when its first listing completed. A seat seen only later
@@ -189,6 +191,6 @@ func (c *Compiled) matches(ctx context.Context, p *expr.Program, in Input) (bool
 		License: &model.Assignment{
 			AccountExternalID: s.AccountExternalID, PlanKey: s.PlanKey, PlanName: s.PlanName, Paid: s.Paid, State: s.State, AssignedAt: s.AssignedAt,
 		},
-		Application: c.Application, Org: c.Org, Now: in.Now,
+		Application: c.Applications[c.Sources[s.Integration].App], Org: c.Org, Now: in.Now,
 	}.Vars())
 }

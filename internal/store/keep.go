@@ -48,3 +48,14 @@ func scanKeep(r *sql.Rows) (k model.Keep, err error) {
 	k.Until, k.At = time.UnixMilli(until).UTC(), time.UnixMilli(at).UTC()
 	return k, err
 }
+
+// SeatKeep returns what exempts one seat now, nil if nothing does.
+func (s *Store) SeatKeep(ctx context.Context, tenant model.TenantID, policy string, seat model.SeatKey) (*model.Keep, error) {
+	keeps, err := collect(ctx, s.reads, scanKeep, `SELECT policy, integration, account, plan, person_id, until_at, reason, kept_by, created_at FROM keep
+		WHERE tenant = $1 AND policy = $2 AND integration = $3 AND account = $4 AND plan = $5 AND until_at > $6`,
+		tenant, policy, seat.Integration, seat.AccountID, seat.PlanKey, s.now())
+	if err != nil || len(keeps) == 0 {
+		return nil, err
+	}
+	return &keeps[0], nil
+}

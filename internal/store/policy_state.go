@@ -87,12 +87,9 @@ func (s *Store) RemovePolicy(ctx context.Context, tenant model.TenantID, name st
 		return nil
 	}
 	return s.write(ctx, func(tx *sql.Tx) error {
-		for _, q := range []string{
-			`UPDATE policy_state SET removed_at = $3 WHERE tenant = $1 AND policy = $2 AND removed_at IS NULL`,
-		} {
-			if _, err := tx.ExecContext(ctx, q, tenant, name, s.now()); err != nil {
-				return fmt.Errorf("remove policy %q: %w", name, err)
-			}
+		if _, err := tx.ExecContext(ctx, `UPDATE policy_state SET removed_at = $3 WHERE tenant = $1 AND policy = $2 AND removed_at IS NULL`,
+			tenant, name, s.now()); err != nil {
+			return fmt.Errorf("remove policy %q: %w", name, err)
 		}
 		for _, table := range []string{"finding", "seat_price"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE tenant = $1 AND policy = $2`, tenant, name); err != nil {
@@ -143,6 +140,24 @@ func (s *Store) PolicyRuns(ctx context.Context, tenant model.TenantID, policy st
 		tenant, policy, since.UnixMilli()).Scan(&out.StartedSince)
 	if err != nil {
 		return out, fmt.Errorf("count runs of policy %q: %w", policy, err)
+	}
+	return out, nil
+}
+
+// Admins returns the ids of the active administrators of Integrations.
+func (s *Store) Admins(ctx context.Context, tenant model.TenantID, integrations []string) (map[string][]string, error) {
+	c := where(tenant, "a.tenant = $1 AND a.is_admin AND a.removed_at IS NULL AND a.app_external_id = ''")
+	c.equal("a.status", string(model.AccountActive))
+	c.in("i.name", integrations)
+	out := map[string][]string{}
+	_, err := collect(ctx, s.reads, func(r *sql.Rows) (struct{}, error) {
+		var integration, id string
+		err := r.Scan(&integration, &id)
+		out[integration] = append(out[integration], id)
+		return struct{}{}, err
+	}, `SELECT DISTINCT i.name, a.external_id FROM account a`+connected("a")+`WHERE `+c.String()+` ORDER BY i.name, a.external_id`, c.args...)
+	if err != nil {
+		return nil, fmt.Errorf("list administrators: %w", err)
 	}
 	return out, nil
 }
