@@ -449,5 +449,6 @@ CREATE TABLE upload_chunk (
   upload_id TEXT NOT NULL,
   n BIGINT NOT NULL,
   bytes BLOB NOT NULL,
+  created_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, upload_id, n)
 );
