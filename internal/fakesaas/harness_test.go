@@ -126,9 +126,10 @@ func (h *harness) try(vendor, method, target string, body any, token string) (*a
 
 func (h *harness) do(vendor, method, target string, body any) *answer {
 	h.t.Helper()
-	token := map[string]string{
-		Okta: "SSWS " + SimOktaToken, Slack: "Bearer " + SimSlackBotToken, HRIS: "Bearer " + SimHRISToken, Zoom: "Bearer " + h.zoomToken(),
-	}[vendor]
+	token := map[string]string{Okta: "SSWS " + SimOktaToken, Slack: "Bearer " + SimSlackBotToken, HRIS: "Bearer " + SimHRISToken}[vendor]
+	if vendor == Zoom {
+		token = "Bearer " + h.zoomToken()
+	}
 	a, err := h.try(vendor, method, target, body, token)
 	if err != nil {
 		h.t.Fatalf("%s %s: %v", method, target, err)

@@ -176,7 +176,7 @@ func (s *Server) serve(v *vendor, w http.ResponseWriter, r *http.Request) {
 	}
 	c.raw = raw
 	c.faults = s.takeFaults(v.name, r, c.pageNumber())
-	if f, late := c.faults[FaultLatency]; late {
+	if f, late := c.faults[FaultLatency]; late && f.LatencyMS > 0 {
 		select {
 		case <-s.clock.After(time.Duration(f.LatencyMS) * time.Millisecond):
 		case <-r.Context().Done():
