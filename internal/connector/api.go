@@ -90,20 +90,42 @@ type Quarantined struct {
 	Part, Key, Field, Message string
 }
 
+// AbsenceProves reports whether what the read did not list is gone at the
+// vendor. A caller that cannot spare the Held records keeps everything while
+// one of them is quarantined.
+func (r *ReadResult) AbsenceProves() bool { return r.Complete && r.Quarantined == 0 }
+
+// HeldRecord is a record that exists at the vendor but could not be mapped:
+// what is stored of it stays.
+type HeldRecord struct {
+	DataType   model.DataType
+	Part       string
+	ExternalID string
+}
+
 // PartResult says how reading one partition ended.
 type PartResult struct {
 	Part     string
 	Complete bool
 	Skipped  bool // onError: skip_partition applied; the partition is gone
 	Records  int
-	Err      error
+	// Quarantined counts the partition's records that could not be mapped.
+	Quarantined int
+	Err         error
 }
 
-// ReadResult sums up a read. Absence proves anything only when Complete (or
-// the partition's own Complete) is true.
+// ReadResult sums up a read. Absence proves anything only when AbsenceProves; a partition's
+// absences prove something when it is Complete with nothing Quarantined.
 type ReadResult struct {
-	Stream   string
+	Stream string
+	// Complete: the listing ended without error.
 	Complete bool
+	// Held lists records that exist at the vendor but could not be mapped:
+	// their absence from the stream is no absence at the vendor. HeldUnknown
+	// says that some could not even be identified, and then no absence proves
+	// anything. See AbsenceProves.
+	Held        []HeldRecord
+	HeldUnknown bool
 	// Records counts mapped records, Items the vendor's own.
 	Records, Items int
 	Quarantined    int
@@ -154,6 +176,8 @@ type StreamTest struct {
 	Class     ErrorClass
 	Message   string // the vendor's own words where it gave any
 	Fix       string
+
+	outcome string // what a failed assertion demands: B or C
 }
 
 // DataTypeTest is the verdict on one data type: failed if any stream that
@@ -222,7 +246,9 @@ type ActionInfo struct {
 	// VerifyWithin is how long the vendor may take to show the effect.
 	VerifyWithin time.Duration
 	Undo         string
-	Description  string
+	// Effect says whether the action grants or removes access.
+	Effect      Effect
+	Description string
 }
 
 // ActionCall asks for one action.
@@ -276,8 +302,10 @@ type StreamInfo struct {
 	ActivityReported bool
 	// Partitioned streams may delete per partition.
 	Partitioned bool
-	// DeletesByAbsence tells that a complete read proves what is gone.
-	DeletesByAbsence bool
+	// DeletesByAbsence tells that a complete read proves what is gone;
+	// DeletesPerPartition, that a complete partition does so for itself.
+	DeletesByAbsence    bool
+	DeletesPerPartition bool
 	// MaxDropPercent tightens the shrink guard; zero leaves it as it is.
 	MaxDropPercent int
 	// Covers lists the vendor's user states that the stream lists.

@@ -4,87 +4,278 @@
 package connector
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/seatkeeper/seatkeeper/internal/expr"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 )
 
 // Session is one connector with the config and credential of one Integration.
 // It is safe for concurrent use.
-type Session struct{}
+type Session struct {
+	m           *Manifest
+	o           Options
+	config      map[string]any
+	secretNames map[string]bool
+	auth        *authMethod
+	authErr     *Error // no way to sign in is complete
+	clock       clock.Clock
+	budget      Budget
+	reserve     int
+	maxWait     time.Duration
+	tokens      *TokenCache
 
-var errNotYet = errors.New("not there yet")
-
-// TokenCache keeps access tokens in the memory of the process.
-type TokenCache struct{}
-
-// Manifest is a validated and compiled connector.
-type Manifest struct{}
-
-// Load parses, validates and compiles a Connector document.
-func Load(file string, data []byte) (*Manifest, error) { return nil, errNotYet }
-
-// LoadSpec does the same for the spec of a Connector resource, as JSON.
-func LoadSpec(name string, spec []byte) (*Manifest, error) { return nil, errNotYet }
-
-// Name returns the connector's name.
-func (m *Manifest) Name() string { return "" }
-
-// Title returns the name for people.
-func (m *Manifest) Title() string { return "" }
-
-// Category returns idp, hris, app, expense or file.
-func (m *Manifest) Category() string { return "" }
-
-// MultiAccount reports whether several accounts may be connected.
-func (m *Manifest) MultiAccount() bool { return false }
-
-// Domains returns the web domains of the app.
-func (m *Manifest) Domains() []string { return nil }
-
-// Verified returns Spec, Docs, Live or No.
-func (m *Manifest) Verified() string { return "" }
-
-// Capabilities returns the capabilities table.
-func (m *Manifest) Capabilities() Capabilities { return Capabilities{} }
-
-// Streams returns the streams in the manifest's order.
-func (m *Manifest) Streams() []StreamInfo { return nil }
-
-// Actions returns the actions in the manifest's order.
-func (m *Manifest) Actions() []ActionInfo { return nil }
-
-// Open validates the options against the manifest.
-func Open(o Options) (*Session, error) { return nil, errNotYet }
-
-// Streams returns the streams that are enabled by config, credential and data types.
-func (s *Session) Streams() []StreamInfo { return nil }
-
-// Test runs the connect test.
-func (s *Session) Test(ctx context.Context) TestReport { return TestReport{} }
-
-// Read reads a stream to its end.
-func (s *Session) Read(ctx context.Context, stream string, sink Sink) (ReadResult, error) {
-	return ReadResult{}, errNotYet
+	base      *url.URL
+	hosts     map[string]*url.URL // http.hosts
+	tokenURL  *url.URL
+	declared  map[string]bool     // host[:port] in lower case
+	overrides map[string]*url.URL // declared host → where it is
+	guard     *guard
+	client    *http.Client
+	transport *http.Transport
+	native    source
 }
 
-// Action describes an action.
-func (s *Session) Action(name string) (ActionInfo, bool) { return ActionInfo{}, false }
-
-// Precheck asks whether the effect is already there: Already or Absent.
-func (s *Session) Precheck(ctx context.Context, call ActionCall) (ActionResult, error) {
-	return ActionResult{}, errNotYet
+// source is a stream reader written in Go.
+type source interface {
+	test(ctx context.Context) TestReport
+	read(ctx context.Context, stream string, sink Sink) (ReadResult, error)
 }
 
-// Execute carries the action out.
-func (s *Session) Execute(ctx context.Context, call ActionCall) (ActionResult, error) {
-	return ActionResult{}, errNotYet
+// Open validates config and credentials against the manifest. The error is
+// Problems for what the Integration's author can mend in its spec, and an
+// *Error otherwise. Nothing is sent yet.
+func Open(o Options) (*Session, error) {
+	if o.Manifest == nil {
+		return nil, &Error{Class: ClassConfig, Message: "no connector manifest"}
+	}
+	config, problems := o.Manifest.checkConfig(o.Config)
+	for i, name := range o.Destructive {
+		if a := o.Manifest.action(name); a == nil || !a.Destructive {
+			problems = append(problems, Problem{Path: fmt.Sprintf("spec.destructiveActions[%d]", i), Got: name,
+				Want: "a destructive action of " + o.Manifest.name})
+		}
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	s := &Session{
+		m: o.Manifest, o: o, config: config, secretNames: map[string]bool{},
+		clock: o.Clock, budget: o.Budget, tokens: o.Tokens,
+		reserve: o.Manifest.http.limits.reservePercent,
+		maxWait: cmp.Or(o.MaxWait, 10*time.Second),
+		hosts:   map[string]*url.URL{}, declared: map[string]bool{}, overrides: map[string]*url.URL{},
+	}
+	if s.clock == nil {
+		s.clock = clock.RealClock{}
+	}
+	if s.budget == nil {
+		s.budget = ratelimit.NewMemory(s.clock)
+	}
+	if s.tokens == nil {
+		s.tokens = NewTokenCache()
+	}
+	if o.ReservePercent != nil {
+		s.reserve = min(99, max(0, *o.ReservePercent))
+	}
+	for k, v := range o.Secrets {
+		if v != "" {
+			s.secretNames[k] = true
+		}
+	}
+	s.chooseAuth()
+	if err := s.resolveHosts(); err != nil {
+		return nil, err
+	}
+	s.connect()
+	if s.m.native != "" {
+		src, err := natives[s.m.native](s)
+		if err != nil {
+			return nil, err
+		}
+		s.native = src
+	}
+	return s, nil
 }
 
-// Verify asks whether the effect is there: Done or Absent.
-func (s *Session) Verify(ctx context.Context, call ActionCall) (ActionResult, error) {
-	return ActionResult{}, errNotYet
+// Close frees the session's idle connections.
+func (s *Session) Close() { s.transport.CloseIdleConnections() }
+
+// chooseAuth takes the first way to sign in whose required keys are all there.
+func (s *Session) chooseAuth() {
+	if len(s.m.auth) == 0 {
+		return
+	}
+	var want []string
+	for i := range s.m.auth {
+		a := &s.m.auth[i]
+		var missing, keys []string
+		for _, f := range a.secrets {
+			if f.optional {
+				continue
+			}
+			keys = append(keys, f.name)
+			if !s.secretNames[f.name] {
+				missing = append(missing, f.name)
+			}
+		}
+		if len(missing) == 0 {
+			s.auth = a
+			return
+		}
+		want = append(want, fmt.Sprintf("%s (%s)", strings.Join(keys, ", "), cmp.Or(a.title, a.id)))
+	}
+	s.authErr = &Error{Class: ClassAuth, Message: "the Secret lacks the keys that signing in needs",
+		Fix: "give it " + strings.Join(want, ", or ")}
 }
 
-// LoadBuiltin loads a manifest that ships with the program, which may name a
-// Go implementation.
-func LoadBuiltin(file string, data []byte) (*Manifest, error) { return nil, errNotYet }
+// resolveHosts fills the holes of the base URLs and declares their hosts.
+func (s *Session) resolveHosts() error {
+	if s.m.native != "" {
+		return nil
+	}
+	declare := func(t *expr.Template) (*url.URL, error) {
+		text, err := t.Text(context.Background(), s.vars(), nil)
+		if err != nil {
+			return nil, &Error{Class: ClassConfig, Message: err.Error()}
+		}
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return nil, &Error{Class: ClassConfig, Message: "the base URL from the config is no plain https URL"}
+		}
+		u.Host = strings.ToLower(u.Host)
+		u.Path = strings.TrimSuffix(u.Path, "/")
+		s.declared[u.Host] = true
+		return u, nil
+	}
+	var err error
+	if s.base, err = declare(s.m.http.baseURL); err != nil {
+		return err
+	}
+	for _, h := range s.m.http.hosts {
+		if s.hosts[h.name], err = declare(h.value); err != nil {
+			return err
+		}
+	}
+	if s.auth != nil && s.auth.tokenURL != nil {
+		if s.tokenURL, err = declare(s.auth.tokenURL); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connect builds the client. It is called once the hosts are known; a native
+// connector declares its hosts later.
+func (s *Session) connect() {
+	s.guard = &guard{allowed: s.o.AllowedNetworks, trusted: map[string]bool{}, proxies: map[string]bool{}}
+	for host, base := range s.o.Endpoints {
+		if u, err := url.Parse(base); err == nil && u.Host != "" {
+			u.Path = strings.TrimSuffix(u.Path, "/")
+			s.overrides[strings.ToLower(host)] = u
+			s.guard.trusted[hostPort(u)] = true
+		}
+	}
+	s.transport = newTransport(s.guard)
+	s.client = &http.Client{
+		Transport:     &redirectedTransport{next: s.transport, overrides: s.overrides, guard: s.guard},
+		Timeout:       cmp.Or(s.m.http.timeout, 2*time.Minute),
+		CheckRedirect: s.checkRedirect,
+	}
+}
+
+// EndpointOverridden reports whether the operator has redirected a host that
+// this session uses (condition EndpointOverridden, decision 27).
+func (s *Session) EndpointOverridden() bool {
+	for host := range s.declared {
+		if s.overrides[host] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// vars returns fresh variables for expressions: every declared one is there.
+func (s *Session) vars() map[string]any {
+	return map[string]any{
+		"r": nil, "p": nil, "resp": nil, "status": int64(0), "headers": map[string]string{},
+		"config": s.config, "state": map[string]any{}, "window": map[string]any{}, "input": map[string]any{},
+		"vars": map[string]any{}, "records": []any{}, "secretNames": s.secretNames, "idempotencyKey": "",
+		"now": s.clock.Now().UTC(),
+	}
+}
+
+// withSecrets adds the credential, for auth and token templates alone.
+func (s *Session) withSecrets(vars map[string]any) map[string]any {
+	out := maps.Clone(vars)
+	secrets := map[string]string{}
+	for _, a := range s.m.auth {
+		for _, f := range a.secrets {
+			secrets[f.name] = s.o.Secrets[f.name]
+		}
+	}
+	out["secret"] = secrets
+	return out
+}
+
+// wants reports whether the Integration asks for a data type.
+func (s *Session) wants(t model.DataType) bool {
+	return len(s.o.DataTypes) == 0 || slices.Contains(s.o.DataTypes, t)
+}
+
+// active reports whether config, credential and data types leave a stream on.
+func (s *Session) active(st *stream) (bool, error) {
+	if !slices.ContainsFunc(st.dataTypes(), s.wants) {
+		return false, nil
+	}
+	if st.enabled == nil {
+		return true, nil
+	}
+	on, err := st.enabled.EvalBool(context.Background(), s.vars())
+	if err != nil {
+		return false, &Error{Class: ClassConfig, Stream: st.name, Message: "enabled: " + err.Error()}
+	}
+	return on, nil
+}
+
+// Streams returns the streams that config, credential and data types leave on.
+func (s *Session) Streams() []StreamInfo {
+	var out []StreamInfo
+	for _, st := range s.m.streams {
+		if on, err := s.active(st); err == nil && on {
+			info := st.info()
+			info.DataTypes = slices.DeleteFunc(info.DataTypes, func(t model.DataType) bool { return !s.wants(t) })
+			out = append(out, info)
+		}
+	}
+	return out
+}
+
+// Manifest returns the session's manifest.
+func (s *Session) Manifest() *Manifest { return s.m }
+
+// sleep waits on the session's clock.
+func (s *Session) sleep(ctx context.Context, d time.Duration) error {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
+		return context.DeadlineExceeded
+	}
+	t := s.clock.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C():
+		return nil
+	}
+}

@@ -8,7 +8,6 @@ package csvfile
 
 import (
 	"fmt"
-	"io"
 	"iter"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -92,6 +91,3 @@ func (e *RefusedError) Error() string {
 	}
 	return s
 }
-
-// Parse reads and validates a whole file.
-func Parse(r io.Reader, o Options) (*Result, error) { return nil, fmt.Errorf("not there yet") }

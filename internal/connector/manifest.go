@@ -1,0 +1,363 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/expr"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+)
+
+// Manifest is a validated and compiled connector. It is immutable and safe
+// for concurrent use.
+type Manifest struct {
+	name, title, category, verified, native string
+	multiAccount                            bool
+	domains                                 []string
+	config                                  []configField
+	auth                                    []authMethod
+	http                                    httpSpec
+	account                                 *accountSpec
+	streams                                 []*stream
+	actions                                 []*action
+}
+
+// configField is one field of spec.config.
+type configField struct {
+	InputField
+	enum           []string
+	minimum        *int
+	maximum        *int
+	pattern        string
+	example        string
+	defaultProblem string
+}
+
+// secretField is one key of the Secret that an auth method reads.
+type secretField struct {
+	name, title string
+	optional    bool
+}
+
+// authMethod is one way to sign in. Which one applies follows from the keys
+// that the Secret has.
+type authMethod struct {
+	id, title, kind string
+	secrets         []secretField
+
+	token              *expr.Template // bearer
+	headers            []pair         // header
+	username, password *expr.Template // basic
+
+	grant, clientAuth string // oauth2
+	tokenURL          *expr.Template
+	tokenQuery        []pair
+	scopes            map[string][]string
+}
+
+// pair is a named template, in document order.
+type pair struct {
+	name  string
+	value *expr.Template
+}
+
+// named is a named expression, in document order.
+type named struct {
+	name string
+	prg  *expr.Program
+}
+
+type httpSpec struct {
+	baseURL     *expr.Template
+	hosts       []pair
+	headers     []pair
+	concurrency int
+	timeout     time.Duration
+	limits      limitSpec
+	errors      []errorRule
+}
+
+// limitSpec declares how the vendor speaks of its rate limit. Units are
+// declared, never guessed: the same header name is a moment for some vendors
+// and a delay for others.
+type limitSpec struct {
+	key            []string
+	limit          string
+	remaining      string
+	reset          string
+	resetFormat    string // epoch_s, epoch_ms, seconds, http_date
+	retryAfter     string
+	reservePercent int
+	buckets        []bucketSpec
+}
+
+type bucketSpec struct {
+	match *expr.Program
+	key   *expr.Program
+	rate  Rate
+}
+
+type errorRule struct {
+	when       *expr.Program
+	class      ErrorClass
+	message    *expr.Program
+	retryAfter time.Duration
+	fix        string
+}
+
+type accountSpec struct {
+	request  requestSpec
+	id, name *expr.Program
+}
+
+// requestSpec is a request as data.
+type requestSpec struct {
+	method  string
+	path    *expr.Template
+	host    string
+	query   []pair
+	form    []pair
+	headers []pair
+	body    *expr.Program
+	token   *expr.Template
+	okWhen  *expr.Program
+}
+
+// stream is one listing of the vendor's API.
+type stream struct {
+	name                string
+	essential, optional bool
+	enabled             *expr.Program
+	covers              []string
+	activityReported    bool
+
+	parent     string // forEach.stream
+	items      *expr.Program
+	as         string
+	parentWhen *expr.Program
+
+	request  requestSpec
+	page     pageSpec
+	records  *expr.Program
+	filter   *expr.Program
+	stopWhen *expr.Program
+	key      *expr.Program
+	emits    []*emit
+	onError  map[ErrorClass]string
+
+	mode       string // full, window
+	timeField  *expr.Program
+	start      *expr.Program
+	step       time.Duration
+	lag        time.Duration
+	history    time.Duration
+	byAbsence  bool
+	perPart    bool
+	maxDrop    int
+	testQuery  []pair
+	testExpect []expectation
+}
+
+type pageSpec struct {
+	kind            string // none, link, cursor, page
+	rel             string
+	param           string
+	next            *expr.Program
+	start           int
+	last            *expr.Program
+	size            int
+	stopOnShortPage bool
+	maxPages        int
+	vendorMax       int // page.max: the vendor answers no further page
+}
+
+type expectation struct {
+	when      *expr.Program
+	otherwise string
+	outcome   string // B or C
+}
+
+// emit turns one vendor record into canonical records of one type.
+type emit struct {
+	kind   string
+	rt     recordType
+	each   *expr.Program
+	as     string
+	when   *expr.Program
+	fields []mappedField
+	custom *expr.Program
+}
+
+type mappedField struct {
+	name  string
+	field field
+	prg   *expr.Program
+}
+
+// action is a write, with what makes it safe to repeat.
+type action struct {
+	ActionInfo
+	enabled  *expr.Program
+	input    []inputSpec
+	precheck *check
+	steps    []stepSpec
+	verify   *check
+	output   []named
+}
+
+type inputSpec struct {
+	InputField
+	maxLength int
+}
+
+// check is a precheck or a verification.
+type check struct {
+	steps  []stepSpec
+	expect *expr.Program // precheck.done, verify.expect
+	output []named
+}
+
+type stepSpec struct {
+	request requestSpec
+	when    *expr.Program
+	save    []named
+	// safe steps may be repeated or lost without harm, whatever their method.
+	safe bool
+}
+
+// Name returns the connector's name, such as okta.
+func (m *Manifest) Name() string { return m.name }
+
+// Title returns the name for people.
+func (m *Manifest) Title() string { return m.title }
+
+// Category returns idp, hris, app, expense or file.
+func (m *Manifest) Category() string { return m.category }
+
+// MultiAccount reports whether several accounts may be connected at once.
+func (m *Manifest) MultiAccount() bool { return m.multiAccount }
+
+// Domains returns the web domains by which the app is recognised.
+func (m *Manifest) Domains() []string { return slices.Clone(m.domains) }
+
+// Verified says against what the manifest was checked: Spec, Docs, Live or No.
+func (m *Manifest) Verified() string { return m.verified }
+
+// ConfigFields describes spec.config.
+func (m *Manifest) ConfigFields() []InputField {
+	out := make([]InputField, len(m.config))
+	for i, f := range m.config {
+		out[i] = f.InputField
+	}
+	return out
+}
+
+// SecretSet lists the Secret keys of one way to sign in.
+type SecretSet struct {
+	Auth               string
+	Title              string
+	Required, Optional []string
+}
+
+// SecretSets lists the ways to sign in; any one of them will do.
+func (m *Manifest) SecretSets() []SecretSet {
+	var out []SecretSet
+	for _, a := range m.auth {
+		set := SecretSet{Auth: a.id, Title: cmp.Or(a.title, a.id)}
+		for _, s := range a.secrets {
+			if s.optional {
+				set.Optional = append(set.Optional, s.name)
+			} else {
+				set.Required = append(set.Required, s.name)
+			}
+		}
+		out = append(out, set)
+	}
+	return out
+}
+
+// Streams returns the streams in the manifest's order.
+func (m *Manifest) Streams() []StreamInfo {
+	out := make([]StreamInfo, len(m.streams))
+	for i, s := range m.streams {
+		out[i] = s.info()
+	}
+	return out
+}
+
+func (s *stream) info() StreamInfo {
+	return StreamInfo{
+		Name: s.name, DataTypes: s.dataTypes(), Essential: s.essential, Optional: s.optional,
+		ActivityReported: s.activityReported, Partitioned: s.parent != "" || s.items != nil,
+		DeletesByAbsence: s.byAbsence, DeletesPerPartition: s.perPart, MaxDropPercent: s.maxDrop,
+		Covers: slices.Clone(s.covers), Mode: s.mode,
+	}
+}
+
+func (s *stream) dataTypes() []model.DataType {
+	var out []model.DataType
+	for _, e := range s.emits {
+		if !slices.Contains(out, e.rt.dataType) {
+			out = append(out, e.rt.dataType)
+		}
+	}
+	return out
+}
+
+func (m *Manifest) stream(name string) *stream {
+	for _, s := range m.streams {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// Actions returns the actions in the manifest's order. Whether one is enabled
+// depends on the Integration; here every action reads as enabled.
+func (m *Manifest) Actions() []ActionInfo {
+	out := make([]ActionInfo, len(m.actions))
+	for i, a := range m.actions {
+		out[i] = a.ActionInfo
+		out[i].Enabled = true
+	}
+	return out
+}
+
+func (m *Manifest) action(name string) *action {
+	for _, a := range m.actions {
+		if a.Name == name {
+			return a
+		}
+	}
+	return nil
+}
+
+// Capabilities returns the capabilities table. It is computed from what the
+// manifest does, so that it cannot disagree with it.
+func (m *Manifest) Capabilities() Capabilities {
+	c := Capabilities{MultiAccount: m.multiAccount}
+	for _, s := range m.streams {
+		for _, e := range s.emits {
+			if !slices.Contains(c.DataTypes, e.rt.dataType) {
+				c.DataTypes = append(c.DataTypes, e.rt.dataType)
+			}
+			if e.custom != nil && !slices.Contains(c.CustomFields, e.rt.dataType) {
+				c.CustomFields = append(c.CustomFields, e.rt.dataType)
+			}
+			if e.rt.dataType == model.DataUsage {
+				c.UsageBackfill = max(c.UsageBackfill, s.history)
+			}
+		}
+	}
+	for _, a := range m.actions {
+		c.Actions = append(c.Actions, a.Name)
+	}
+	slices.Sort(c.DataTypes)
+	slices.Sort(c.CustomFields)
+	return c
+}
