@@ -219,6 +219,9 @@ func (t *turn) sent(n *node, s *AskStep) {
 	p, _ := t.prompt(n.path)
 	first := t.cur.Phase == askSend
 	t.cur.Phase = askWait
+	if first {
+		t.cur.AskedAt = t.now
+	}
 	switch {
 	case p.State != store.PromptOpen: // answered meanwhile: the next move sees it
 	case first && t.cur.Delivered == 0:
@@ -261,7 +264,7 @@ func (t *turn) askWait(n *node, s *AskStep) {
 }
 
 func (t *turn) reminderAt(p store.Prompt, s *AskStep) time.Time {
-	return s.Reminders[t.cur.Reminders].After(p.CreatedAt, zoneOf(p.Assignees[0].TimeZone))
+	return s.Reminders[t.cur.Reminders].After(t.cur.AskedAt, zoneOf(p.Assignees[0].TimeZone))
 }
 
 func (t *turn) nextAt(p store.Prompt, s *AskStep) time.Time {

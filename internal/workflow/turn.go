@@ -40,6 +40,7 @@ type cursor struct {
 	At         int        `json:"at,omitempty"`
 	Delivered  int        `json:"delivered,omitempty"`
 	Reminders  int        `json:"reminders,omitempty"`
+	AskedAt    time.Time  `json:"askedAt,omitzero"` // when the question was delivered
 	Deliveries []delivery `json:"deliveries,omitempty"`
 	Failing    bool       `json:"failing,omitempty"` // in OnFailure
 }
