@@ -36,6 +36,7 @@ type Finding struct {
 	PlanKey     string    `json:"planKey"`
 	PersonID    string    `json:"personID,omitempty"`
 	Class       SeatClass `json:"class"`
+	Use         Use       `json:"use"`
 	Reason      string    `json:"reason"`
 	// Since is the first day of being idle, for Inactive, Held and InFlight.
 	Since    Date     `json:"since,omitempty"`

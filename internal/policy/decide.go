@@ -49,7 +49,9 @@ type Input struct {
 
 // Decision is the verdict on one seat.
 type Decision struct {
-	Class  model.SeatClass
+	Class model.SeatClass
+	// Use is what is known of the seat's use, whatever rule decided.
+	Use    model.Use
 	Reason string
 	// Detail is the reason that a person gave, if any.
 	Detail string
@@ -80,11 +82,11 @@ func (c *Compiled) Decide(ctx context.Context, in Input) Decision {
 	u := c.judge(in.Seat, in.Now)
 	for _, link := range chain {
 		if d, ok := link(ctx, c, in, u); ok {
-			d.Evidence, d.Since = u.evidence, u.since
+			d.Use, d.Evidence, d.Since = u.use(), u.evidence, u.since
 			return d
 		}
 	}
-	return Decision{Class: model.SeatInactive, Reason: u.reason, Since: u.since, Evidence: u.evidence}
+	return Decision{Class: model.SeatInactive, Use: u.use(), Reason: u.reason, Since: u.since, Evidence: u.evidence}
 }
 
 func protectedListed(_ context.Context, c *Compiled, in Input, _ usage) (Decision, bool) {

@@ -113,7 +113,7 @@ func (e *Evaluator) Seat(ctx context.Context, s model.Seat) (f model.Finding, ok
 	d := e.rules.Decide(ctx, in)
 	f = model.Finding{
 		Policy: e.rules.Policy, Integration: s.Integration, AccountID: s.AccountExternalID, PlanKey: s.PlanKey, PersonID: s.PersonID,
-		Class: d.Class, Reason: d.Reason, Evidence: d.Evidence,
+		Class: d.Class, Use: d.Use, Reason: d.Reason, Evidence: d.Evidence,
 	}
 	if !d.Since.IsZero() {
 		f.Since = model.DateOf(d.Since, e.rules.zone)

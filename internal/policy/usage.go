@@ -28,6 +28,17 @@ type usage struct {
 	evidence model.Evidence
 }
 
+// use is the verdict in the words of findings.
+func (u usage) use() model.Use {
+	switch u.class {
+	case model.SeatActive:
+		return model.UseActive
+	case model.SeatInactive:
+		return model.UseInactive
+	}
+	return model.UseUnknown
+}
+
 // judge is the tri-state: Active with proof of use inside the window, Inactive
 // with proof that there was none, Unknown otherwise.
 func (c *Compiled) judge(s model.Seat, now time.Time) usage {

@@ -144,6 +144,18 @@ func (s *Store) Uploads(ctx context.Context, tenant model.TenantID, integration 
 	}, `SELECT id, integration, name, size, digest, state, created_at FROM upload WHERE tenant=$1 AND integration=$2 ORDER BY created_at DESC, id DESC`, tenant, integration)
 }
 
+// Upload returns one file's record, or ErrNotFound.
+func (s *Store) Upload(ctx context.Context, tenant model.TenantID, id string) (u Upload, err error) {
+	var created int64
+	err = s.reads.QueryRowContext(ctx, `SELECT id, integration, name, size, digest, state, created_at FROM upload WHERE tenant=$1 AND id=$2`, tenant, id).
+		Scan(&u.ID, &u.Integration, &u.Name, &u.Size, &u.Digest, &u.State, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fmt.Errorf("upload %s: %w", id, ErrNotFound)
+	}
+	u.CreatedAt = fromMillis(created)
+	return u, err
+}
+
 // SetUploadState records what became of a file.
 func (s *Store) SetUploadState(ctx context.Context, tenant model.TenantID, id, state string) error {
 	return s.write(ctx, func(tx *sql.Tx) error {

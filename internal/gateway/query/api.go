@@ -1,0 +1,208 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package query serves the inventory to people and their tools under
+// /apis/v1/namespaces/{namespace}/…, as the API server would: the same
+// identities, RBAC on the resources of the group seatkeeper.dev, one namespace
+// at a time (decision 14).
+package query
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// Guard says who a caller is and whether they may.
+type Guard interface {
+	Check(r *http.Request, want access.Request) (user string, d access.Decision, reason string, err error)
+}
+
+// List is the answer of a list endpoint.
+type List[T any] struct {
+	Kind       string   `json:"kind"`
+	APIVersion string   `json:"apiVersion"`
+	Metadata   ListMeta `json:"metadata"`
+	Items      []T      `json:"items"`
+}
+
+// ListMeta says how to go on.
+type ListMeta struct {
+	// Continue is passed back as the parameter of the same name for the next
+	// page; empty on the last.
+	Continue string `json:"continue,omitempty"`
+}
+
+const apiVersion = "query.seatkeeper.dev/v1"
+
+// API serves the query endpoints.
+type API struct {
+	Store Store
+	Guard Guard
+	Log   *slog.Logger
+}
+
+// call is one authorised request of a tenant.
+type call struct {
+	context.Context
+	tenant    model.TenantID
+	namespace string
+	user      string
+	query     url.Values
+	request   *http.Request
+	response  http.ResponseWriter
+	limit     int
+}
+
+// path returns a wildcard of the route.
+func (c *call) path(name string) string { return c.request.PathValue(name) }
+
+// endpoint is one route: what RBAC must allow, and what it answers.
+type endpoint struct {
+	pattern string // method and path below /apis/v1/namespaces/{ns}/
+	verb    string
+	want    string // resource or resource/subresource
+	serve   func(*call) (any, error)
+}
+
+// Register adds the routes.
+func (a *API) Register(mux *http.ServeMux) {
+	for _, e := range a.endpoints() {
+		method, path, _ := splitPattern(e.pattern)
+		mux.HandleFunc(method+" /apis/v1/namespaces/{ns}/"+path, a.handle(e))
+	}
+	mux.HandleFunc("/apis/", func(w http.ResponseWriter, r *http.Request) {
+		a.fail(w, r, notFound("there is no %s here; this gateway serves /apis/v1/namespaces/NAMESPACE/…", r.URL.Path))
+	})
+}
+
+func splitPattern(p string) (method, path string, ok bool) {
+	for i := range p {
+		if p[i] == ' ' {
+			return p[:i], p[i+1:], true
+		}
+	}
+	return p, "", false
+}
+
+func (a *API) handle(e endpoint) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c, err := a.authorise(r, e)
+		if err == nil {
+			c.response = w
+			var answer any
+			if answer, err = e.serve(c); err == nil {
+				writeJSON(w, http.StatusOK, answer)
+				return
+			}
+		}
+		a.fail(w, r, err)
+	}
+}
+
+// authorise checks the caller before anything is looked up, so that a refusal
+// says nothing about what exists.
+func (a *API) authorise(r *http.Request, e endpoint) (*call, error) {
+	resource, subresource := e.want, ""
+	for i := range resource {
+		if resource[i] == '/' {
+			resource, subresource = resource[:i], resource[i+1:]
+			break
+		}
+	}
+	want := access.Request{Verb: e.verb, Namespace: r.PathValue("ns"), Resource: resource, Subresource: subresource, Name: r.PathValue("name")}
+	user, decision, reason, err := a.Guard.Check(r, want)
+	switch {
+	case err != nil:
+		return nil, err
+	case decision == access.Unauthenticated:
+		return nil, &statusError{http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "unauthorised: " + reason + "; use the credentials of your kubeconfig"}
+	case decision != access.Allowed:
+		if reason != "" {
+			reason = ": " + reason
+		}
+		return nil, &statusError{http.StatusForbidden, metav1.StatusReasonForbidden,
+			fmt.Sprintf("user %q may not %s%s; bind the role seatkeeper-viewer or seatkeeper-editor in that namespace", user, want, reason)}
+	}
+	limit := 0
+	if v := r.URL.Query().Get("limit"); v != "" {
+		if limit, err = strconv.Atoi(v); err != nil || limit < 1 || limit > 1000 {
+			return nil, badRequest("limit=%q: want 1 to 1000", v)
+		}
+	}
+	tenant, err := a.Store.TenantByNamespace(r.Context(), want.Namespace)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, notFound("namespace %q has no Seatkeeper resources yet: apply an Integration there, or check -n", want.Namespace)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &call{Context: access.WithActor(r.Context(), user), tenant: tenant, namespace: want.Namespace, user: user, query: r.URL.Query(), request: r, limit: limit}, nil
+}
+
+// statusError is an answer that is not an answer.
+type statusError struct {
+	code    int
+	reason  metav1.StatusReason
+	message string
+}
+
+func (e *statusError) Error() string { return e.message }
+
+func notFound(format string, args ...any) error {
+	return &statusError{http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf(format, args...)}
+}
+
+func badRequest(format string, args ...any) error {
+	return &statusError{http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf(format, args...)}
+}
+
+func conflict(format string, args ...any) error {
+	return &statusError{http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf(format, args...)}
+}
+
+// fail answers with a Kubernetes Status, which kubectl's users know.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var s *statusError
+	switch {
+	case errors.As(err, &s):
+	case errors.Is(err, store.ErrNotFound):
+		s = &statusError{http.StatusNotFound, metav1.StatusReasonNotFound, err.Error()}
+	case errors.Is(err, context.Canceled):
+		return // the caller has gone
+	default:
+		a.Log.Error("A query failed", "route", r.Pattern, "error", err)
+		s = &statusError{http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the store or the API server does not answer; try again, and look at the gateway's log if it stays"}
+		w.Header().Set("Retry-After", "5")
+	}
+	writeJSON(w, s.code, metav1.Status{
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
+		Status:   metav1.StatusFailure, Reason: s.reason, Message: s.message, Code: int32(s.code), //nolint:gosec // an HTTP status fits
+	})
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	// An error here is a caller that has gone; there is nobody to tell.
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// page builds a list; next is the continue token if the page is full.
+func page[T any](kind string, items []T, next string) List[T] {
+	if items == nil {
+		items = []T{}
+	}
+	return List[T]{Kind: kind, APIVersion: apiVersion, Metadata: ListMeta{Continue: next}, Items: items}
+}

@@ -1,0 +1,31 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+// endpoints is the whole API: what RBAC must allow for each route. Integrations
+// and apps are governed as the kinds of the same name, everything that names
+// people as virtual resources of their own.
+func (a *API) endpoints() []endpoint {
+	return []endpoint{
+		{"GET summary", "list", "seats", a.summary},
+		{"GET integrations", "list", "integrations", a.integrations},
+		{"GET integrations/{name}", "get", "integrations", a.integration},
+		{"GET apps", "list", "applications", a.apps},
+		{"GET people", "list", "people", a.people},
+		{"GET people/{name}", "get", "people", a.person},
+		{"GET accounts", "list", "accounts", a.accounts},
+		{"GET seats", "list", "seats", a.seats},
+		{"GET runs", "list", "runs", a.runs},
+		{"GET runs/{name}", "get", "runs", a.run},
+		{"POST runs/{name}/stop", "create", "runs/stop", a.stopRun},
+		{"POST runs/{name}/resolve", "create", "runs/approve", a.resolveRun},
+		{"GET savings", "list", "savings", a.savings},
+		{"GET audit", "list", "audit", a.audit},
+		{"GET guards", "list", "guards", a.guards},
+		{"GET guards/{name}", "get", "guards", a.guard}, // {name} is KIND/NAME, its slash escaped
+		{"POST guards/{kind}/{name}/release", "create", "guards/release", a.release},
+		{"POST imports", "create", "imports", a.upload},
+		{"GET imports/{name}", "get", "imports", a.uploaded},
+	}
+}

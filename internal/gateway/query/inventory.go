@@ -1,0 +1,224 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
+)
+
+// Integration is one connected account.
+type Integration struct {
+	Name        string `json:"name"`
+	Connector   string `json:"connector"`
+	State       string `json:"state"` // Synced, Pending, Suspended, or the reason of its problem
+	Message     string `json:"message,omitempty"`
+	AccountID   string `json:"accountID,omitempty"`
+	AccountName string `json:"accountName,omitempty"`
+	// Records is how many rows it gives, of every data type.
+	Records   int64               `json:"records"`
+	LastSync  *time.Time          `json:"lastSync,omitempty"`
+	NextSync  *time.Time          `json:"nextSync,omitempty"`
+	Failures  int                 `json:"failures,omitempty"` // in a row
+	DataTypes []handover.DataType `json:"dataTypes,omitempty"`
+	Held      []handover.HeldSet  `json:"held,omitempty"`
+}
+
+func integrationView(st store.IntegrationState) (Integration, error) {
+	v := Integration{
+		Name: st.Name, Connector: st.Connector, AccountID: st.RemoteID, AccountName: st.RemoteName,
+		LastSync: st.LastSyncedAt, NextSync: st.DueAt, Failures: st.Failures,
+	}
+	var status handover.Status
+	if len(st.Status) > 0 {
+		if err := json.Unmarshal(st.Status, &status); err != nil {
+			return v, fmt.Errorf("status of integration %s: %w", st.Name, err)
+		}
+	}
+	v.DataTypes, v.Held = status.DataTypes, status.Held
+	for _, d := range status.DataTypes {
+		v.Records += d.Records
+	}
+	switch {
+	case st.Suspended:
+		v.State = "Suspended"
+	case status.Problem != nil:
+		v.State, v.Message = status.Problem.Reason, status.Problem.Message
+	case len(status.Held) > 0:
+		v.State, v.Message = "Held", status.Held[0].Reason
+	case st.LastSyncedAt == nil:
+		v.State = "Pending"
+	default:
+		v.State = "Synced"
+	}
+	return v, nil
+}
+
+// integrations lists what is connected first, by name (acceptance row 91).
+func (a *API) integrations(c *call) (any, error) {
+	states, err := a.Store.ListIntegrations(c, c.tenant)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]Integration, len(states))
+	for i, st := range states {
+		if views[i], err = integrationView(st); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(views, func(a, b Integration) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name, b.Name))
+	})
+	return page("IntegrationList", views, ""), nil
+}
+
+func rank(i Integration) int {
+	if i.LastSync != nil {
+		return 0
+	}
+	return 1
+}
+
+func (a *API) integration(c *call) (any, error) {
+	st, err := a.Store.IntegrationState(c, c.tenant, c.path("name"))
+	if err != nil {
+		return nil, err
+	}
+	return integrationView(st)
+}
+
+// App is one app in use.
+type App struct {
+	ID           string        `json:"id"`
+	Name         string        `json:"name"`
+	State        string        `json:"state"` // Declared or Discovered
+	Users        int64         `json:"users"`
+	PaidSeats    int64         `json:"paidSeats"`
+	UnusedSeats  int64         `json:"unusedSeats"`
+	UnknownSeats int64         `json:"unknownSeats"`
+	AnnualCost   []model.Money `json:"annualCost,omitempty"`
+	Sources      []string      `json:"sources,omitempty"`
+}
+
+// apps lists declared apps, which policies judge, before discovered ones.
+func (a *API) apps(c *call) (any, error) {
+	state := c.query.Get("state")
+	if state != "" && state != "Declared" && state != "Discovered" {
+		return nil, badRequest("state=%q: want Declared or Discovered", state)
+	}
+	var views []App
+	if state != "Discovered" && c.query.Get("continue") == "" {
+		totals, err := a.Store.SeatTotals(c, c.tenant)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range totals {
+			if t.App == "" {
+				continue
+			}
+			views = append(views, App{ID: "application/" + t.App, Name: t.App, State: "Declared", Users: t.Users, PaidSeats: t.Paid,
+				UnusedSeats: t.Unused, UnknownSeats: t.Unknown, AnnualCost: t.Annual, Sources: t.Integrations})
+		}
+	}
+	if state == "Declared" {
+		return page("AppList", views, ""), nil
+	}
+	found, next, err := a.Store.ListApps(c, c.tenant, store.AppQuery{Page: c.page()})
+	if err != nil {
+		return nil, cursorError(err)
+	}
+	for _, f := range found {
+		views = append(views, App{ID: f.Integration + "/" + f.ExternalID, Name: f.Name, State: "Discovered", Users: f.Accounts, Sources: []string{f.Integration}})
+	}
+	return page("AppList", views, next), nil
+}
+
+func (a *API) people(c *call) (any, error) {
+	q := store.PeopleQuery{Page: c.page(), Search: c.query.Get("search"), Department: c.query.Get("department")}
+	if l := c.query.Get("lifecycle"); l != "" {
+		q.Lifecycle = strings.Split(l, ",")
+	}
+	people, next, err := a.Store.ListPeople(c, c.tenant, q)
+	if err != nil {
+		return nil, cursorError(err)
+	}
+	return page("PersonList", people, next), nil
+}
+
+func (a *API) person(c *call) (any, error) {
+	return a.Store.Person(c, c.tenant, c.path("name"))
+}
+
+// Account is one login at one app.
+type Account struct {
+	Integration        string              `json:"integration"`
+	AppExternalID      string              `json:"appExternalID,omitempty"`
+	ExternalID         string              `json:"externalID"`
+	Username           string              `json:"username"`
+	DisplayName        string              `json:"displayName,omitempty"`
+	Status             model.AccountStatus `json:"status"`
+	Kind               model.AccountKind   `json:"kind"`
+	Admin              bool                `json:"admin"`
+	PersonID           string              `json:"personID,omitempty"`
+	PersonEmail        string              `json:"personEmail,omitempty"`
+	LastActivity       string              `json:"lastActivity"` // RFC 3339, "never", or "unknown" if the source does not report it
+	LastActivitySource string              `json:"lastActivitySource,omitempty"`
+	CreatedAt          *time.Time          `json:"createdAt,omitempty"`
+	ObservedSince      time.Time           `json:"observedSince"`
+}
+
+func accountView(v store.AccountView) Account {
+	out := Account{
+		Integration: v.Integration, AppExternalID: v.AppExternalID, ExternalID: v.ExternalID, Username: cmp.Or(v.Username, v.PersonKey, v.ExternalID),
+		DisplayName: v.DisplayName, Status: v.Status, Kind: cmp.Or(v.Kind, model.AccountHuman), Admin: v.IsAdmin, PersonID: v.PersonID, PersonEmail: v.PersonEmail,
+		LastActivity: "unknown", LastActivitySource: v.LastActivitySource, CreatedAt: v.CreatedAt, ObservedSince: v.ObservedSince,
+	}
+	switch {
+	case v.LastActivityAt != nil:
+		out.LastActivity = v.LastActivityAt.UTC().Format(time.RFC3339)
+	case v.ActivityReported:
+		out.LastActivity = "never"
+	}
+	return out
+}
+
+func (a *API) accounts(c *call) (any, error) {
+	q := store.AccountQuery{Page: c.page(), App: c.query.Get("app"), Search: c.query.Get("search"), PersonID: c.query.Get("person")}
+	if v := c.query.Get("integration"); v != "" {
+		q.Integrations = []string{v}
+	}
+	if v := c.query.Get("status"); v != "" {
+		q.Statuses = strings.Split(v, ",")
+	}
+	found, next, err := a.Store.ListAccounts(c, c.tenant, q)
+	if err != nil {
+		return nil, cursorError(err)
+	}
+	views := make([]Account, len(found))
+	for i, f := range found {
+		views[i] = accountView(f)
+	}
+	return page("AccountList", views, next), nil
+}
+
+// page reads the paging parameters.
+func (c *call) page() store.Page {
+	return store.Page{Cursor: c.query.Get("continue"), Limit: c.limit}
+}
+
+func cursorError(err error) error {
+	if errors.Is(err, store.ErrCursor) {
+		return badRequest("continue: %v; start again without it", err)
+	}
+	return err
+}

@@ -1,0 +1,41 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+import (
+	"context"
+	"io"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// Store is what the endpoints read, and the few things they change.
+type Store interface {
+	TenantByNamespace(ctx context.Context, namespace string) (model.TenantID, error)
+
+	ListIntegrations(ctx context.Context, t model.TenantID) ([]store.IntegrationState, error)
+	IntegrationState(ctx context.Context, t model.TenantID, name string) (store.IntegrationState, error)
+	ListApps(ctx context.Context, t model.TenantID, q store.AppQuery) ([]store.AppView, string, error)
+	ListPeople(ctx context.Context, t model.TenantID, q store.PeopleQuery) ([]store.PersonView, string, error)
+	Person(ctx context.Context, t model.TenantID, id string) (store.PersonView, error)
+	PeopleCounts(ctx context.Context, t model.TenantID) (map[model.Lifecycle]int64, error)
+	ListAccounts(ctx context.Context, t model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error)
+	SeatVerdicts(ctx context.Context, t model.TenantID, q store.VerdictQuery) ([]store.SeatVerdict, string, error)
+	SeatTotals(ctx context.Context, t model.TenantID) ([]store.SeatTotal, error)
+	Totals(ctx context.Context, t model.TenantID) (store.Totals, error)
+	ListRuns(ctx context.Context, t model.TenantID, f store.RunFilter) ([]store.Run, error)
+	Run(ctx context.Context, t model.TenantID, id string) (store.RunDetail, error)
+	StopRun(ctx context.Context, t model.TenantID, id string, by store.Decider) (store.Run, error)
+	ResolveAttention(ctx context.Context, t model.TenantID, id string, how store.Resolution, by store.Decider) (store.Run, error)
+	Ledger(ctx context.Context, t model.TenantID, q store.LedgerQuery) ([]model.LedgerEntry, error)
+	Audit(ctx context.Context, t model.TenantID, q store.AuditQuery) ([]model.AuditRecord, error)
+	ListHolds(ctx context.Context, t model.TenantID) ([]store.Hold, error)
+	Hold(ctx context.Context, t model.TenantID, s store.HoldSubject) (store.Hold, error)
+	HoldItems(ctx context.Context, t model.TenantID, holdID, after string, limit int) ([]store.HoldItem, error)
+	ReleaseHold(ctx context.Context, t model.TenantID, s store.HoldSubject, digest string, by model.Actor, reason string) (store.Hold, error)
+	PutUpload(ctx context.Context, t model.TenantID, integration, name string, r io.Reader) (store.Upload, error)
+	Upload(ctx context.Context, t model.TenantID, id string) (store.Upload, error)
+	AppendAudit(ctx context.Context, t model.TenantID, r model.AuditRecord) error
+}
