@@ -29,7 +29,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/localcluster/internal/datadir"
 )
 
-// exitTimeout bounds the stop after the first signal, whatever hangs.
+// exitTimeout bounds the stop, whatever hangs.
 const exitTimeout = 15 * time.Second
 
 func main() {
@@ -129,10 +129,16 @@ func serve(s *settings, stdin io.Reader, stdout io.Writer) (err error) {
 		signal.Ignore(syscall.SIGPIPE)
 		ctx = untilClosed(ctx, stdin)
 	}
+	// Further signals change nothing: a Ctrl-C reaches parent and child, and the
+	// parent's own wish to stop may follow it.
+	returned := make(chan struct{})
+	defer close(returned)
 	context.AfterFunc(ctx, func() {
-		// A second signal ends the process at once.
-		stop()
-		time.AfterFunc(exitTimeout, func() { os.Exit(1) })
+		select {
+		case <-returned:
+		case <-time.After(exitTimeout):
+			os.Exit(1)
+		}
 	})
 
 	return controlplane.Run(ctx, dir, s.Options, func(info controlplane.Info) error {

@@ -378,11 +378,25 @@ func TestEphemeralChildEndsWithItsParent(t *testing.T) {
 	if err := c.stdin.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// The removal is the last thing; a signal in between must not prevent it.
+	for range time.Tick(10 * time.Millisecond) {
+		if c.cmd.Process.Signal(syscall.SIGTERM) != nil {
+			break
+		}
+	}
 	if code := c.exit(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, c.stderr)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("data directory after the end: %v", err)
+	}
+}
+
+func TestStopDuringTheStartIsNoFailure(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	args := []string{"--data-dir", filepath.Join(t.TempDir(), "data"), "--log-file", os.DevNull, "--exit-with-parent"}
+	if code := run(args, strings.NewReader(""), &stdout, &stderr); code != 0 || stdout.Len() > 0 || stderr.Len() > 0 {
+		t.Errorf("code %d, stdout %q, stderr %q", code, &stdout, &stderr)
 	}
 }
 

@@ -115,6 +115,9 @@ func startProcess(binary string) (*process, error) {
 	p := &process{log: &tail{}, exited: make(chan struct{})}
 	p.cmd = exec.Command(binary, "--data-dir", dataDir, "--ephemeral", "--exit-with-parent", "--etcd-unsafe-no-fsync")
 	p.cmd.Stderr = p.log
+	// What is sent to the test's process group, such as a timeout's SIGKILL, must
+	// leave the child the time to clean up.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -166,7 +169,6 @@ func (p *process) connect(line []byte) error {
 // stop ends the child, by force if it does not end by itself.
 func (p *process) stop() {
 	_ = p.stdin.Close()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.exited:
 	case <-time.After(stopTimeout):

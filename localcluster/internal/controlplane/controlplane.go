@@ -55,7 +55,16 @@ type Info struct {
 
 // Run starts the control plane, calls ready once it serves, and returns after a
 // clean stop when the context ends, or with an error when a part fails.
-func Run(ctx context.Context, dir *datadir.Dir, opts Options, ready func(Info) error) (err error) {
+func Run(ctx context.Context, dir *datadir.Dir, opts Options, ready func(Info) error) error {
+	err := run(ctx, dir, opts, ready)
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		return nil
+	}
+	return err
+}
+
+// run ends with the cause of the context's end, or with an error.
+func run(ctx context.Context, dir *datadir.Dir, opts Options, ready func(Info) error) (err error) {
 	listener, err := dir.Listen(opts.BindAddress, opts.SecurePort)
 	if err != nil {
 		return err
@@ -121,10 +130,7 @@ func Run(ctx context.Context, dir *datadir.Dir, opts Options, ready func(Info) e
 		return err
 	}
 	<-ctx.Done()
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	return nil
+	return context.Cause(ctx)
 }
 
 func announce(dir *datadir.Dir, creds *credentials, opts Options, server string, ready func(Info) error) error {
