@@ -74,10 +74,11 @@ func (r *Reconciler) hold(ctx context.Context, obj *v1alpha1.Integration, c *rec
 
 	spec, state, err := r.handOver(ctx, obj, true)
 	if err == nil {
-		if problem, checkErr := r.check(ctx, obj, &spec); checkErr == nil && problem == nil {
+		overridden, problem, checkErr := r.check(ctx, obj, &spec)
+		if checkErr == nil && problem == nil {
 			err = r.Backend.HandOver(ctx, HandOver{Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Generation: obj.Generation, Spec: spec})
 		}
-		report(obj, c, spec, state, r.Backend.Overridden(spec))
+		report(obj, c, spec, state, overridden)
 	}
 	if err != nil {
 		// Syncing on is a courtesy; the hold itself must be seen.

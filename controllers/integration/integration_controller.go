@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
 )
@@ -30,12 +31,10 @@ import (
 // *handover.Problem is for the user to see; an error is ours.
 type Backend interface {
 	// Describe returns what the connector can do.
-	Describe(spec handover.Spec) (handover.Connector, *handover.Problem)
+	Describe(spec handover.Spec) (Connector, *handover.Problem)
 	// Check reads the Secret again and says whether config and credentials are
-	// what the connector asks for, and which version of the Secret it read.
-	Check(ctx context.Context, name string, spec handover.Spec) (secretVersion string, problem *handover.Problem)
-	// Overridden lists the hosts of the connector that the operator redirects.
-	Overridden(spec handover.Spec) []string
+	// what the connector asks for.
+	Check(ctx context.Context, name string, spec handover.Spec) (Checked, *handover.Problem)
 	// HandOver tells the sync workers what to do; it writes nothing if nothing
 	// changed.
 	HandOver(ctx context.Context, h HandOver) error
@@ -45,6 +44,23 @@ type Backend interface {
 	Release(ctx context.Context, namespace, name, stream, digest string) (bool, error)
 	// Disconnect hides the rows at once and has them purged after retainFor.
 	Disconnect(ctx context.Context, namespace, name, reason string, retainFor time.Duration) error
+}
+
+// Connector is what a connector can do.
+type Connector struct {
+	Name         string
+	MultiAccount bool
+	DataTypes    []model.DataType
+	Actions      []string
+	Capabilities *v1alpha1.Capabilities
+}
+
+// Checked is what a look at connector and Secret found.
+type Checked struct {
+	// SecretVersion is the version of the Secret that was read.
+	SecretVersion string
+	// Overridden tells that the operator redirects a host of the connector.
+	Overridden bool
 }
 
 // HandOver is what the sync workers get.
@@ -107,7 +123,7 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Integration, c *rec
 	if err != nil {
 		return reconcile.Outcome{}, err
 	}
-	problem, err := r.check(ctx, obj, &spec)
+	overridden, problem, err := r.check(ctx, obj, &spec)
 	if err != nil {
 		return reconcile.Outcome{}, err
 	}
@@ -122,7 +138,7 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Integration, c *rec
 	if err := r.release(ctx, obj, state); err != nil {
 		return reconcile.Outcome{}, err
 	}
-	report(obj, c, spec, state, r.Backend.Overridden(spec))
+	report(obj, c, spec, state, overridden)
 	return verdict(obj, spec, state, problem)
 }
 
@@ -153,26 +169,27 @@ func (r *Reconciler) handOver(ctx context.Context, obj *v1alpha1.Integration, di
 	return spec, state, nil
 }
 
-// check returns the first thing that keeps the spec from being synced.
-func (r *Reconciler) check(ctx context.Context, obj *v1alpha1.Integration, spec *handover.Spec) (*handover.Problem, error) {
+// check returns the first thing that keeps the spec from being synced, and
+// whether the operator redirects the connector.
+func (r *Reconciler) check(ctx context.Context, obj *v1alpha1.Integration, spec *handover.Spec) (overridden bool, _ *handover.Problem, _ error) {
 	conn, problem := r.Backend.Describe(*spec)
 	if problem != nil {
-		return problem, nil
+		return false, problem, nil
 	}
-	obj.Status.Capabilities = capabilitiesOf(conn)
+	obj.Status.Capabilities = conn.Capabilities
 	if problem := checkAgainst(obj, conn); problem != nil {
-		return problem, nil
+		return false, problem, nil
 	}
 	var all v1alpha1.IntegrationList
 	if err := r.Env.Client.List(ctx, &all, client.InNamespace(obj.Namespace)); err != nil {
-		return nil, fmt.Errorf("list Integrations: %w", err)
+		return false, nil, fmt.Errorf("list Integrations: %w", err)
 	}
 	if problem := checkSiblings(obj, conn, all.Items); problem != nil {
-		return problem, nil
+		return false, problem, nil
 	}
-	version, problem := r.Backend.Check(ctx, obj.Name, *spec)
-	spec.SecretVersion = version
-	return problem, nil
+	checked, problem := r.Backend.Check(ctx, obj.Name, *spec)
+	spec.SecretVersion = checked.SecretVersion
+	return checked.Overridden, problem, nil
 }
 
 // release passes the release annotation on. A digest that is not held releases

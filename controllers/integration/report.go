@@ -13,10 +13,10 @@ import (
 )
 
 // report fills the status from what a worker left.
-func report(obj *v1alpha1.Integration, c *reconcile.Conditions, spec handover.Spec, st *handover.Status, overridden []string) {
-	if len(overridden) > 0 {
+func report(obj *v1alpha1.Integration, c *reconcile.Conditions, spec handover.Spec, st *handover.Status, overridden bool) {
+	if overridden {
 		c.True(v1alpha1.ConditionEndpointOverridden, v1alpha1.ReasonOperatorOverride,
-			"the operator redirects "+strings.Join(overridden, ", ")+": what is synced does not come from the vendor's own address")
+			"the operator redirects this connector: what is synced does not come from the vendor's own address")
 	}
 	if st == nil {
 		c.Unknown(v1alpha1.ConditionTested, v1alpha1.ReasonProgressing, "the connect test has not run yet")

@@ -7,8 +7,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -78,9 +76,9 @@ func setTimes(out *handover.Spec, s v1alpha1.IntegrationSpec) error {
 		if f.value == "" {
 			continue
 		}
-		d, err := time.ParseDuration(string(f.value))
+		d, err := f.value.Parse()
 		if err != nil {
-			return reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "%s: %q is no duration such as 1h or 90s", f.path, f.value)
+			return reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "%s: %v", f.path, err)
 		}
 		*f.setting = d
 	}
@@ -97,9 +95,9 @@ func days(v v1alpha1.DaysOrNone) (time.Duration, error) {
 	if v == "" {
 		return defaultRetainFor, nil
 	}
-	n, err := strconv.Atoi(strings.TrimSuffix(string(v), "d"))
-	if err != nil || n < 0 {
-		return 0, reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "spec.retainFor: %q is no number of days such as 30d", v)
+	n, err := v.Count()
+	if err != nil {
+		return 0, reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "spec.retainFor: %v", err)
 	}
 	return time.Duration(n) * 24 * time.Hour, nil
 }
@@ -122,35 +120,8 @@ func setConfig(out *handover.Spec, config map[string]v1alpha1.Value) error {
 	return nil
 }
 
-// capabilitiesOf is the capabilities table, generated from the manifest.
-func capabilitiesOf(c handover.Connector) *v1alpha1.Capabilities {
-	out := &v1alpha1.Capabilities{LastActivity: v1alpha1.LastActivityNotReported, Accounts: v1alpha1.AccountsSingle, CustomFields: c.CustomFields}
-	if c.ActivityReported {
-		out.LastActivity = v1alpha1.LastActivityReported
-	}
-	if c.MultiAccount {
-		out.Accounts = v1alpha1.AccountsMultiple
-	}
-	for _, t := range c.DataTypes {
-		out.DataTypes = append(out.DataTypes, v1alpha1.DataType(t))
-	}
-	for _, a := range c.Actions {
-		out.Actions = append(out.Actions, v1alpha1.ActionName(a))
-	}
-	slices.Sort(out.DataTypes)
-	slices.Sort(out.Actions)
-	slices.Sort(out.CustomFields)
-	if hours := int(c.UsageBackfill.Hours()); hours > 0 {
-		out.UsageBackfill = v1alpha1.DurationOrDays(strconv.Itoa(hours) + "h")
-		if hours%24 == 0 {
-			out.UsageBackfill = v1alpha1.DurationOrDays(strconv.Itoa(hours/24) + "d")
-		}
-	}
-	return out
-}
-
 // checkAgainst compares what the spec names with what the connector has.
-func checkAgainst(obj *v1alpha1.Integration, c handover.Connector) *handover.Problem {
+func checkAgainst(obj *v1alpha1.Integration, c Connector) *handover.Problem {
 	for _, t := range obj.Spec.DataTypes {
 		if !slices.Contains(c.DataTypes, model.DataType(t)) {
 			return &handover.Problem{Reason: v1alpha1.ReasonDataTypeUnsupported, Message: fmt.Sprintf(
@@ -168,7 +139,7 @@ func checkAgainst(obj *v1alpha1.Integration, c handover.Connector) *handover.Pro
 
 // checkSiblings finds an older Integration that has the connector's one
 // account, or the very account that this one reaches.
-func checkSiblings(obj *v1alpha1.Integration, c handover.Connector, all []v1alpha1.Integration) *handover.Problem {
+func checkSiblings(obj *v1alpha1.Integration, c Connector, all []v1alpha1.Integration) *handover.Problem {
 	for i := range all {
 		o := &all[i]
 		if o.Name == obj.Name || connectorOf(o) != connectorOf(obj) || !older(o, obj) {

@@ -171,8 +171,6 @@ type Stream struct {
 	Reason      string `json:"reason,omitempty"`
 	Message     string `json:"message,omitempty"`
 	Quarantined int64  `json:"quarantined,omitempty"`
-	// Records is how many rows are stored, by data type.
-	Records map[model.DataType]int64 `json:"records,omitempty"`
 }
 
 // HeldSet is what a guard holds back of one stream.
@@ -183,16 +181,4 @@ type HeldSet struct {
 	Total   int64  `json:"total"`
 	Allowed int64  `json:"allowed"`
 	Reason  string `json:"reason"`
-}
-
-// Connector describes a connector to the controller.
-type Connector struct {
-	Name, Title, Category string
-	MultiAccount          bool
-	DataTypes             []model.DataType
-	CustomFields          []string
-	Actions               []string
-	UsageBackfill         time.Duration
-	ActivityReported      bool
-	Domains               []string
 }

@@ -1,0 +1,241 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package application reconciles Applications: it rolls up what every source
+// knows of an app, and what it costs.
+package application
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+)
+
+// refresh is how often a roll-up is made again when nothing changed but the
+// time: a seat becomes unused without anything happening.
+const refresh = time.Hour
+
+// Backend is what the controller needs of connectors and the store.
+type Backend interface {
+	// Domains returns the web domains of the connector of an Integration.
+	Domains(i *v1alpha1.Integration) []string
+	// Recommend returns a built-in connector of one of the domains, or "".
+	Recommend(domains []string) string
+	// RollUp counts what the inventory knows of an app.
+	RollUp(ctx context.Context, namespace string, q Query) (RollUp, error)
+}
+
+// Query says what belongs to an app.
+type Query struct {
+	// Integrations whose own accounts are the app's.
+	Integrations []string
+	// Names and Domains by which other sources know the app, in lower case.
+	Names, Domains []string
+}
+
+// RollUp is what the inventory knows of an app.
+type RollUp struct {
+	// Sources are the Integrations that know the app.
+	Sources []string
+	InIDP   bool
+	Users   v1alpha1.UserCounts
+	Plans   []Plan
+	// Today is the date in the organisation's zone.
+	Today model.Date
+}
+
+// Plan is one plan of one Integration.
+type Plan struct {
+	Integration, Key, Name string
+	Paid                   bool
+	Purchased              *int64 // as the vendor says
+	Assigned               int64
+	Used, Unused, Unknown  int64
+	Unit                   *model.Money // as the vendor says
+	Period                 model.Period
+}
+
+// Reconciler reconciles Applications.
+type Reconciler struct {
+	Env     *reconcile.Env
+	Backend Backend
+}
+
+// +kubebuilder:rbac:groups=seatkeeper.dev,resources=applications;integrations;contracts,verbs=get;list;watch
+// +kubebuilder:rbac:groups=seatkeeper.dev,resources=applications/status,verbs=get;patch
+
+// categoryIndex finds Applications by category.
+const categoryIndex = "spec.category"
+
+// SetupWithManager registers the controller. changed carries an Application
+// whenever the inventory that it rests on changed.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.GenericEvent, workers int) error {
+	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.Application{}, categoryIndex, func(o client.Object) []string {
+		return []string{o.(*v1alpha1.Application).Spec.Category}
+	})
+	if err != nil {
+		return fmt.Errorf("index Applications by category: %w", err)
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("application").
+		For(&v1alpha1.Application{}, builder.WithPredicates(reconcile.Changed())).
+		Watches(&v1alpha1.Integration{}, handler.EnqueueRequestsFromMapFunc(r.inNamespace), builder.WithPredicates(predicate.Funcs{UpdateFunc: standingChanged})).
+		Watches(&v1alpha1.Contract{}, handler.EnqueueRequestsFromMapFunc(ofContract), builder.WithPredicates(reconcile.Changed())).
+		WatchesRawSource(source.Channel(changed, &handler.EnqueueRequestForObject{})).
+		WithOptions(reconcile.ControllerOptions(workers)).
+		Complete(r.loop())
+}
+
+// standingChanged passes updates of an Integration that change what an app can
+// rest on. Data is told of by the store.
+func standingChanged(e event.UpdateEvent) bool {
+	before, okBefore := e.ObjectOld.(*v1alpha1.Integration)
+	after, okAfter := e.ObjectNew.(*v1alpha1.Integration)
+	return !okBefore || !okAfter || before.Generation != after.Generation || !equality.Semantic.DeepEqual(standing(before), standing(after))
+}
+
+func standing(i *v1alpha1.Integration) map[string]bool {
+	out := map[string]bool{"synced": i.Status.Digest != ""}
+	for _, d := range i.Status.DataTypes {
+		out[string(d.Name)+"/"+string(d.State)] = true
+	}
+	return out
+}
+
+// inNamespace maps any object to every Application of its namespace.
+func (r *Reconciler) inNamespace(ctx context.Context, obj client.Object) []ctrl.Request {
+	var apps v1alpha1.ApplicationList
+	if err := r.Env.Client.List(ctx, &apps, client.InNamespace(obj.GetNamespace())); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Could not list Applications", "namespace", obj.GetNamespace())
+		return nil
+	}
+	out := make([]ctrl.Request, len(apps.Items))
+	for i := range apps.Items {
+		out[i].NamespacedName = client.ObjectKeyFromObject(&apps.Items[i])
+	}
+	return out
+}
+
+func ofContract(_ context.Context, obj client.Object) []ctrl.Request {
+	c, ok := obj.(*v1alpha1.Contract)
+	if !ok {
+		return nil
+	}
+	return []ctrl.Request{{NamespacedName: client.ObjectKey{Namespace: c.Namespace, Name: string(c.Spec.ApplicationRef.Name)}}}
+}
+
+func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Application] {
+	return &reconcile.Loop[*v1alpha1.Application]{
+		Env: r.Env, Kind: v1alpha1.KindApplication, New: func() *v1alpha1.Application { return &v1alpha1.Application{} },
+		Owned: []string{v1alpha1.ConditionInventoryStale}, Step: r.step,
+	}
+}
+
+// Reconcile implements reconcile.Reconciler, for tests without a manager.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	return r.loop().Reconcile(ctx, req)
+}
+
+func (r *Reconciler) step(ctx context.Context, app *v1alpha1.Application, c *reconcile.Conditions) (reconcile.Outcome, error) {
+	in, err := r.gather(ctx, app)
+	if err != nil {
+		return reconcile.Outcome{}, err
+	}
+	if err := validate(app, in.apps); err != nil {
+		return reconcile.Outcome{}, err
+	}
+	own, missing := ownIntegrations(app, in.integrations, r.Backend.Domains)
+	rollup, err := r.Backend.RollUp(ctx, app.Namespace, queryOf(app, own))
+	if err != nil {
+		return reconcile.Outcome{}, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
+	}
+	fill(app, own, rollup, in.contracts)
+	app.Status.SimilarApps = similar(app, in.alike)
+	app.Status.RecommendedConnector = ""
+	if len(own) == 0 {
+		app.Status.RecommendedConnector = r.Backend.Recommend(texts(app.Spec.Domains))
+	}
+	if stale := staleSources(own); len(stale) > 0 {
+		c.True(v1alpha1.ConditionInventoryStale, v1alpha1.ReasonInventoryStale,
+			"use counts as unknown where these are stale: "+reconcile.List(stale, 8))
+	}
+	return outcome(own, missing)
+}
+
+// input is what the roll-up looks at beside the inventory.
+type input struct {
+	integrations []v1alpha1.Integration
+	contracts    []v1alpha1.Contract
+	apps, alike  []v1alpha1.Application
+}
+
+func (r *Reconciler) gather(ctx context.Context, app *v1alpha1.Application) (in input, err error) {
+	var integrations v1alpha1.IntegrationList
+	var contracts v1alpha1.ContractList
+	var apps, alike v1alpha1.ApplicationList
+	ns := client.InNamespace(app.Namespace)
+	lists := []func() error{
+		func() error { return r.Env.Client.List(ctx, &integrations, ns) },
+		func() error { return r.Env.Client.List(ctx, &contracts, ns) },
+	}
+	if len(app.Spec.Domains) > 0 {
+		lists = append(lists, func() error { return r.Env.Client.List(ctx, &apps, ns) })
+	}
+	if app.Spec.Category != "" {
+		lists = append(lists, func() error {
+			return r.Env.Client.List(ctx, &alike, ns, client.MatchingFields{categoryIndex: app.Spec.Category})
+		})
+	}
+	for _, list := range lists {
+		if err := list(); err != nil {
+			return in, fmt.Errorf("read what the roll-up rests on: %w", err)
+		}
+	}
+	in.integrations, in.apps, in.alike = integrations.Items, apps.Items, alike.Items
+	for _, c := range contracts.Items {
+		if string(c.Spec.ApplicationRef.Name) == app.Name {
+			in.contracts = append(in.contracts, c)
+		}
+	}
+	return in, nil
+}
+
+// outcome says whether the app is as declared.
+func outcome(own []v1alpha1.Integration, missing []string) (reconcile.Outcome, error) {
+	if len(missing) > 0 {
+		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonReferenceNotFound,
+			"spec.integrationRefs: there is no Integration %s in this namespace", reconcile.List(missing, 8))
+	}
+	if len(own) == 0 {
+		return reconcile.Outcome{Reason: v1alpha1.ReasonNotConnected, RequeueAfter: refresh,
+			Message: "no Integration delivers this app's own accounts; what other sources know is shown"}, nil
+	}
+	synced := slices.ContainsFunc(own, func(i v1alpha1.Integration) bool { return i.Status.Digest != "" })
+	if !synced {
+		return reconcile.Outcome{}, reconcile.Waiting(v1alpha1.ReasonDependencyNotReady, 0,
+			"Integration %q has not completed a first sync", own[0].Name)
+	}
+	return reconcile.Outcome{RequeueAfter: refresh, Message: "rolled up from " + names(own)}, nil
+}
+
+func names(list []v1alpha1.Integration) string {
+	out := make([]string, len(list))
+	for i := range list {
+		out[i] = list[i].Name
+	}
+	return reconcile.List(out, 8)
+}

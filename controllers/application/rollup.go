@@ -1,0 +1,335 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package application
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/text/currency"
+	"k8s.io/utils/ptr"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/policy"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+)
+
+// maxList bounds lists in status, as the schema does.
+const maxList = 64
+
+// validate finds what contradicts other Applications or itself.
+func validate(app *v1alpha1.Application, all []v1alpha1.Application) error {
+	owner := map[string]string{}
+	for _, p := range app.Spec.Plans {
+		for _, k := range p.VendorKeys {
+			if other, ok := owner[k]; ok {
+				return reconcile.Stalling(v1alpha1.ReasonPlanConflict, "spec.plans: %q and %q both claim the vendor key %q", other, p.Name, k)
+			}
+			owner[k] = string(p.Name)
+		}
+	}
+	for i := range all {
+		o := &all[i]
+		if o.Name == app.Name || !older(o, app) {
+			continue
+		}
+		for _, d := range app.Spec.Domains {
+			if slices.Contains(o.Spec.Domains, d) {
+				return reconcile.Stalling(v1alpha1.ReasonDomainConflict, "spec.domains: the older Application %q declares %q as well", o.Name, d)
+			}
+		}
+	}
+	return nil
+}
+
+func older(a, b *v1alpha1.Application) bool {
+	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return a.Name < b.Name
+}
+
+// ownIntegrations returns the Integrations whose own accounts are the app's:
+// those that it names, else those whose connector declares one of its domains.
+func ownIntegrations(app *v1alpha1.Application, all []v1alpha1.Integration, domains func(*v1alpha1.Integration) []string) (own []v1alpha1.Integration, missing []string) {
+	if refs := app.Spec.IntegrationRefs; len(refs) > 0 {
+		for _, ref := range refs {
+			i := slices.IndexFunc(all, func(i v1alpha1.Integration) bool { return i.Name == string(ref.Name) })
+			if i < 0 {
+				missing = append(missing, string(ref.Name))
+				continue
+			}
+			own = append(own, all[i])
+		}
+		return own, missing
+	}
+	for i := range all {
+		for _, d := range domains(&all[i]) {
+			if slices.Contains(app.Spec.Domains, v1alpha1.DomainName(d)) {
+				own = append(own, all[i])
+				break
+			}
+		}
+	}
+	slices.SortFunc(own, func(a, b v1alpha1.Integration) int { return cmp.Compare(a.Name, b.Name) })
+	return own, nil
+}
+
+func queryOf(app *v1alpha1.Application, own []v1alpha1.Integration) Query {
+	q := Query{Domains: texts(app.Spec.Domains)}
+	for _, i := range own {
+		q.Integrations = append(q.Integrations, i.Name)
+	}
+	for _, n := range append([]string{app.Name, app.Spec.DisplayName}, app.Spec.Aliases...) {
+		if n = strings.ToLower(strings.TrimSpace(n)); n != "" && !slices.Contains(q.Names, n) {
+			q.Names = append(q.Names, n)
+		}
+	}
+	return q
+}
+
+// fill writes the roll-up into the status.
+func fill(app *v1alpha1.Application, own []v1alpha1.Integration, r RollUp, contracts []v1alpha1.Contract) {
+	s := &app.Status
+	s.Connected = slices.ContainsFunc(own, func(i v1alpha1.Integration) bool { return i.Status.Digest != "" })
+	s.InIDP = r.InIDP
+	// A source that is gone stays listed: where an app was known from is history.
+	s.Sources = union(s.Sources, r.Sources)
+	s.Users = &r.Users
+	plans := byPlan(app.Spec.Plans, r.Plans)
+	s.Seats, s.Plans = &v1alpha1.SeatCounts{}, nil
+	for _, p := range plans {
+		if !p.paid {
+			continue
+		}
+		add(s.Seats, p.seats)
+		if len(s.Plans) < maxList {
+			seats := p.seats
+			s.Plans = append(s.Plans, v1alpha1.PlanStatus{Name: v1alpha1.PlanName(p.name), Seats: &seats})
+		}
+	}
+	s.Spend = spend(plans, contractsOf(contracts), listPrices(app.Spec.Plans), r.Today)
+}
+
+func add(to *v1alpha1.SeatCounts, s v1alpha1.SeatCounts) {
+	to.Assigned, to.Used, to.Unused, to.Unknown = to.Assigned+s.Assigned, to.Used+s.Used, to.Unused+s.Unused, to.Unknown+s.Unknown
+	if s.Purchased != nil {
+		sum := *s.Purchased
+		if to.Purchased != nil {
+			sum += *to.Purchased
+		}
+		to.Purchased = &sum
+	}
+}
+
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	out = slices.Compact(out)
+	return out[:min(len(out), maxList)]
+}
+
+// plan is one plan of the app over all its Integrations.
+type plan struct {
+	name   string
+	paid   bool
+	seats  v1alpha1.SeatCounts
+	vendor *policy.ListPrice // the vendor's own price
+}
+
+// byPlan groups the vendor's plans by the plans that the spec declares.
+func byPlan(declared []v1alpha1.ApplicationPlan, rows []Plan) []plan {
+	found := map[string]*plan{}
+	var order []string
+	for _, row := range rows {
+		name, spec := row.Name, (*v1alpha1.ApplicationPlan)(nil)
+		if name == "" {
+			name = row.Key
+		}
+		for i, d := range declared {
+			if slices.Contains(d.VendorKeys, row.Key) || len(d.VendorKeys) == 0 && strings.EqualFold(string(d.Name), row.Name) {
+				name, spec = string(d.Name), &declared[i]
+				break
+			}
+		}
+		p := found[name]
+		if p == nil {
+			p = &plan{name: name}
+			found[name] = p
+			order = append(order, name)
+		}
+		p.paid = p.paid || isPaid(row, spec)
+		add(&p.seats, v1alpha1.SeatCounts{Purchased: row.Purchased, Assigned: row.Assigned, Used: row.Used, Unused: row.Unused, Unknown: row.Unknown})
+		if row.Unit != nil {
+			p.vendor = &policy.ListPrice{Plan: name, Unit: *row.Unit, Period: row.Period}
+		}
+		if spec != nil && spec.Purchased != nil {
+			p.seats.Purchased = spec.Purchased
+		}
+	}
+	slices.Sort(order)
+	out := make([]plan, len(order))
+	for i, name := range order {
+		out[i] = *found[name]
+	}
+	return out
+}
+
+// isPaid lets the spec overrule the connector in one direction each: a price
+// makes a plan paid, a price of 0 makes it free.
+func isPaid(row Plan, spec *v1alpha1.ApplicationPlan) bool {
+	if spec != nil && spec.UnitCost != nil {
+		return spec.UnitCost.Minor > 0
+	}
+	return row.Paid
+}
+
+// spend is what plans cost in a year: what is contracted, else purchased, else
+// assigned, at the contract's price, else the declared, else the vendor's. It is
+// nil where a paid plan has no price or currencies differ.
+func spend(plans []plan, contracts []policy.Contract, list []policy.ListPrice, today model.Date) *v1alpha1.Spend {
+	var total model.Money
+	var fromContract, fromList bool
+	for _, p := range plans {
+		if !p.paid {
+			continue
+		}
+		prices := list
+		if p.vendor != nil {
+			prices = append(slices.Clone(list), *p.vendor)
+		}
+		price, ok := policy.PriceOf(p.name, contracts, prices, today)
+		if !ok {
+			return nil
+		}
+		annual, known := price.Annual()
+		if !known || total.Currency != "" && total.Currency != annual.Currency {
+			return nil
+		}
+		sum, err := annual.MulDiv(quantity(p, price, contracts), 1)
+		if err != nil {
+			return nil
+		}
+		total = model.Money{Minor: total.Minor + sum.Minor, Currency: annual.Currency}
+		fromContract = fromContract || price.Contract != ""
+		fromList = fromList || price.Contract == ""
+	}
+	if total.Currency == "" {
+		return nil
+	}
+	src := v1alpha1.SpendFromPlan
+	switch {
+	case fromContract && fromList:
+		src = v1alpha1.SpendMixed
+	case fromContract:
+		src = v1alpha1.SpendFromContract
+	}
+	return &v1alpha1.Spend{AnnualMinor: total.Minor, Currency: v1alpha1.CurrencyCode(total.Currency), Summary: Format(total), Source: src}
+}
+
+// quantity is how many seats are paid for.
+func quantity(p plan, price model.Price, contracts []policy.Contract) int64 {
+	for _, c := range contracts {
+		if c.Name != price.Contract {
+			continue
+		}
+		for _, l := range c.Lines {
+			if l.Plan == p.name && l.Quantity > 0 {
+				return l.Quantity
+			}
+		}
+	}
+	if p.seats.Purchased != nil {
+		return *p.seats.Purchased
+	}
+	return p.seats.Assigned
+}
+
+func listPrices(plans []v1alpha1.ApplicationPlan) []policy.ListPrice {
+	var out []policy.ListPrice
+	for _, p := range plans {
+		if p.UnitCost != nil {
+			out = append(out, policy.ListPrice{Plan: string(p.Name), Period: model.Period(p.Period),
+				Unit: model.Money{Minor: p.UnitCost.Minor, Currency: string(p.UnitCost.Currency)}})
+		}
+	}
+	return out
+}
+
+// contractsOf keeps what prices need of Contracts.
+func contractsOf(list []v1alpha1.Contract) []policy.Contract {
+	out := make([]policy.Contract, 0, len(list))
+	for _, c := range list {
+		p := policy.Contract{Name: c.Name, App: string(c.Spec.ApplicationRef.Name), State: string(cmp.Or(c.Spec.State, v1alpha1.ContractDraft)),
+			Start: model.Date(c.Spec.Term.Start), End: model.Date(c.Spec.Term.End)}
+		for _, l := range c.Spec.Lines {
+			line := policy.ContractLine{Plan: string(l.Plan), Quantity: ptr.Deref(l.Quantity, 0), Period: model.Period(l.Period)}
+			if l.UnitCost != nil {
+				line.Unit = &model.Money{Minor: l.UnitCost.Minor, Currency: string(l.UnitCost.Currency)}
+			}
+			p.Lines = append(p.Lines, line)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// Format writes an amount as people do: USD 76752.00, JPY 76752.
+func Format(m model.Money) string {
+	digits := 2
+	if unit, err := currency.ParseISO(m.Currency); err == nil {
+		digits, _ = currency.Standard.Rounding(unit)
+	}
+	text := strconv.FormatInt(m.Minor, 10)
+	sign := ""
+	if strings.HasPrefix(text, "-") {
+		sign, text = "-", text[1:]
+	}
+	if digits == 0 {
+		return m.Currency + " " + sign + text
+	}
+	if len(text) <= digits {
+		text = strings.Repeat("0", digits-len(text)+1) + text
+	}
+	cut := len(text) - digits
+	return fmt.Sprintf("%s %s%s.%s", m.Currency, sign, text[:cut], text[cut:])
+}
+
+// similar lists other apps of the category that somebody uses.
+func similar(app *v1alpha1.Application, alike []v1alpha1.Application) []string {
+	const most = 16
+	var out []string
+	for _, o := range alike {
+		if o.Name != app.Name && o.Spec.Category == app.Spec.Category && o.Status.Users != nil && o.Status.Users.Total > 0 {
+			out = append(out, o.Name)
+		}
+	}
+	slices.Sort(out)
+	return out[:min(len(out), most)]
+}
+
+// staleSources names the Integrations whose accounts or seats are not current.
+func staleSources(own []v1alpha1.Integration) []string {
+	var out []string
+	for _, i := range own {
+		for _, d := range i.Status.DataTypes {
+			if d.State == v1alpha1.DataTypeStale && (d.Name == v1alpha1.DataAccounts || d.Name == v1alpha1.DataLicenses || d.Name == v1alpha1.DataUsage) {
+				out = append(out, i.Name+" ("+string(d.Name)+")")
+			}
+		}
+	}
+	return out
+}
+
+func texts[T ~string](in []T) []string {
+	out := make([]string, len(in))
+	for i, v := range in {
+		out[i] = string(v)
+	}
+	return out
+}

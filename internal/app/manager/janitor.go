@@ -1,0 +1,65 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// janitorInterval is how often rows whose time has come are erased.
+const janitorInterval = time.Hour
+
+// handledRetention is how long handled outbox events stay for a look back.
+const handledRetention = 30 * 24 * time.Hour
+
+// janitor erases what retention no longer keeps.
+type janitor struct {
+	store *store.Store
+	clock clock.WithTicker
+	log   *slog.Logger
+}
+
+// NeedLeaderElection tells controller-runtime that one replica is enough.
+func (j *janitor) NeedLeaderElection() bool { return true }
+
+// Start erases at once and then every hour, until ctx ends.
+func (j *janitor) Start(ctx context.Context) error {
+	ticker := j.clock.NewTicker(janitorInterval)
+	defer ticker.Stop()
+	for {
+		j.clean(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C():
+		}
+	}
+}
+
+func (j *janitor) clean(ctx context.Context) {
+	purged, err := j.store.PurgeHidden(ctx)
+	if err != nil {
+		j.log.Error("Could not purge disconnected Integrations", "error", err)
+	}
+	if purged > 0 {
+		j.log.Info("Purged the rows of disconnected Integrations", "integrations", purged)
+	}
+	tenants, err := j.store.Tenants(ctx)
+	if err != nil {
+		j.log.Error("Could not list tenants", "error", err)
+		return
+	}
+	now := j.clock.Now()
+	for _, t := range tenants {
+		if err := j.store.PruneEvents(ctx, t.ID, now.Add(-handledRetention)); err != nil {
+			j.log.Error("Could not erase handled events", "namespace", t.Namespace, "error", err)
+		}
+	}
+}

@@ -1,0 +1,356 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/connectors"
+	"github.com/seatkeeper/seatkeeper/controllers/application"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/policy"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// rollupWindow is the time without use after which the roll-up of an
+// Application counts a seat as unused; a LicensePolicy has its own.
+const rollupWindow = 90
+
+// defaultSignals are trusted unless a policy says otherwise.
+var defaultSignals = []string{"activity", "login"}
+
+// listPage is how many rows are read at a time.
+const listPage = 1000
+
+// applications is the Application controller's backend.
+type applications struct {
+	store *store.Store
+	clock clock.PassiveClock
+
+	mu    sync.Mutex
+	known map[model.TenantID]*appIndex
+}
+
+var _ application.Backend = (*applications)(nil)
+
+// appIndex finds what sources discovered by name and by host.
+type appIndex struct {
+	version int64 // of the data that it was made from
+	at      time.Time
+	byName  map[string][]discovered
+	byHost  map[string][]discovered
+}
+
+// discovered is an app that a source knows of.
+type discovered struct {
+	integration, externalID string
+	idp                     bool
+}
+
+// indexAge bounds how long an index is used without looking whether it changed.
+const indexAge = 2 * time.Second
+
+// Domains implements application.Backend.
+func (b *applications) Domains(i *v1alpha1.Integration) []string {
+	m, err := connectors.Builtin(i.Spec.Connector)
+	if err != nil {
+		return nil // a Connector resource is matched by integrationRefs
+	}
+	return m.Domains()
+}
+
+// Recommend implements application.Backend.
+func (b *applications) Recommend(domains []string) string {
+	for _, name := range connectors.Names() {
+		m, err := connectors.Builtin(name)
+		if err == nil && slices.ContainsFunc(m.Domains(), func(d string) bool { return slices.Contains(domains, d) }) {
+			return name
+		}
+	}
+	return ""
+}
+
+// RollUp implements application.Backend.
+func (b *applications) RollUp(ctx context.Context, namespace string, q application.Query) (application.RollUp, error) {
+	var out application.RollUp
+	tenant, err := b.store.TenantByNamespace(ctx, namespace)
+	if errors.Is(err, store.ErrNotFound) {
+		out.Today = model.DateOf(b.clock.Now(), time.UTC)
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	facts, err := b.store.TenantFacts(ctx, tenant)
+	if err != nil {
+		return out, err
+	}
+	zone, err := time.LoadLocation(facts.TimeZone)
+	if err != nil {
+		zone = time.UTC // the Organization's own condition says so
+	}
+	out.Today = model.DateOf(b.clock.Now(), zone)
+	matches, err := b.discovered(ctx, tenant, q)
+	if err != nil {
+		return out, err
+	}
+	out.Sources, out.InIDP = sourcesOf(q.Integrations, matches)
+	rules, err := b.rules(ctx, tenant, q.Integrations, zone)
+	if err != nil || len(q.Integrations) == 0 {
+		return out, err
+	}
+	if out.Users, err = b.users(ctx, tenant, q.Integrations, rules); err != nil {
+		return out, err
+	}
+	out.Plans, err = b.plans(ctx, tenant, q.Integrations, rules, matches)
+	return out, err
+}
+
+func sourcesOf(own []string, matches []discovered) (sources []string, inIDP bool) {
+	sources = slices.Clone(own)
+	for _, m := range matches {
+		sources = append(sources, m.integration)
+		inIDP = inIDP || m.idp
+	}
+	slices.Sort(sources)
+	return slices.Compact(sources), inIDP
+}
+
+// rules judge use alone: nobody is exempt from being counted.
+func (b *applications) rules(ctx context.Context, tenant model.TenantID, integrations []string, zone *time.Location) (*policy.Compiled, error) {
+	r := policy.Rules{
+		InactiveAfterDays: rollupWindow, NeverUsedAfterDays: rollupWindow, Signals: defaultSignals, Zone: zone.String(),
+		Sources: map[string]policy.Source{},
+	}
+	states, err := b.store.ListIntegrations(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	for _, st := range states {
+		if !slices.Contains(integrations, st.Name) {
+			continue
+		}
+		src := policy.Source{StaleAfter: max(24*time.Hour, 3*st.Interval)}
+		if st.FirstSyncedAt != nil {
+			src.FirstSyncedAt = *st.FirstSyncedAt
+		}
+		r.Sources[st.Name] = src
+	}
+	compiled, err := policy.Compile(r)
+	if err != nil {
+		return nil, fmt.Errorf("compile the rules of the roll-up: %w", err)
+	}
+	return compiled, nil
+}
+
+// users judges every account of the app that is not gone.
+func (b *applications) users(ctx context.Context, tenant model.TenantID, integrations []string, rules *policy.Compiled) (v1alpha1.UserCounts, error) {
+	var n v1alpha1.UserCounts
+	streams := map[string]map[string]store.StreamState{}
+	for _, name := range integrations {
+		st, err := b.store.StreamStates(ctx, tenant, name)
+		if err != nil {
+			return n, err
+		}
+		streams[name] = st
+	}
+	now := b.clock.Now()
+	q := store.AccountQuery{Integrations: integrations, App: "-", Page: store.Page{Limit: listPage}}
+	for {
+		rows, next, err := b.store.ListAccounts(ctx, tenant, q)
+		if err != nil {
+			return n, err
+		}
+		for _, a := range rows {
+			if a.Status == model.AccountDeleted {
+				continue
+			}
+			n.Total++
+			switch rules.Use(seatOf(a, streams[a.Integration][a.Stream]), now) {
+			case model.SeatActive:
+				n.Active++
+			case model.SeatInactive:
+				n.Inactive++
+			default:
+				n.Unknown++
+			}
+		}
+		if next == "" {
+			return n, nil
+		}
+		q.Cursor = next
+	}
+}
+
+// seatOf lets the rules of seats judge an account.
+func seatOf(a store.AccountView, st store.StreamState) model.Seat {
+	s := model.Seat{
+		Integration: a.Integration, AccountExternalID: a.ExternalID, ObservedSince: a.ObservedSince,
+		AccountKnown: true, AccountStatus: a.Status, AccountKind: a.Kind, AccountCreatedAt: a.CreatedAt, AccountObservedSince: a.ObservedSince,
+		ActivityReported: a.ActivityReported, LastActivityAt: a.LastActivityAt, LastActivitySource: a.LastActivitySource,
+	}
+	if st.CompletedAt != nil {
+		s.AccountsSyncedAt, s.SeatsSyncedAt = *st.CompletedAt, *st.CompletedAt
+	}
+	return s
+}
+
+// plans counts the seats of every plan by use.
+func (b *applications) plans(ctx context.Context, tenant model.TenantID, integrations []string, rules *policy.Compiled, matches []discovered) ([]application.Plan, error) {
+	rollup, err := b.store.AppRollup(ctx, tenant, integrations)
+	if err != nil {
+		return nil, err
+	}
+	type key struct{ integration, plan string }
+	index := map[key]int{}
+	var out []application.Plan
+	for _, p := range rollup.Plans {
+		index[key{p.Integration, p.Key}] = len(out)
+		row := application.Plan{Integration: p.Integration, Key: p.Key, Name: p.Name, Paid: p.Paid, Purchased: p.Purchased, Assigned: p.Assigned, Period: p.Period}
+		if p.UnitCostMinor != nil && p.Currency != "" {
+			row.Unit = &model.Money{Minor: *p.UnitCostMinor, Currency: p.Currency}
+		}
+		out = append(out, row)
+	}
+	f := store.SeatFilter{Integrations: integrations}
+	for _, m := range matches {
+		f.UsageFrom = append(f.UsageFrom, store.AppRef{Integration: m.integration, AppExternalID: m.externalID})
+	}
+	now := b.clock.Now()
+	err = b.store.Seats(ctx, tenant, f, func(s model.Seat) error {
+		i, ok := index[key{s.Integration, s.PlanKey}]
+		if !ok {
+			return nil // came after the plans were counted; the next roll-up has it
+		}
+		switch rules.Use(s, now) {
+		case model.SeatActive:
+			out[i].Used++
+		case model.SeatInactive:
+			out[i].Unused++
+		default:
+			out[i].Unknown++
+		}
+		return nil
+	})
+	return out, err
+}
+
+// discovered returns what other sources know of the app.
+func (b *applications) discovered(ctx context.Context, tenant model.TenantID, q application.Query) ([]discovered, error) {
+	index, err := b.index(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	var out []discovered
+	seen := map[discovered]bool{}
+	add := func(list []discovered) {
+		for _, d := range list {
+			if !seen[d] && len(out) < listPage {
+				seen[d] = true
+				out = append(out, d)
+			}
+		}
+	}
+	for _, n := range q.Names {
+		add(index.byName[n])
+	}
+	for _, d := range q.Domains {
+		add(index.byHost[d])
+	}
+	return out, nil
+}
+
+// index returns the tenant's discovered apps; thousands of Applications share
+// one reading of them.
+func (b *applications) index(ctx context.Context, tenant model.TenantID) (*appIndex, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	have := b.known[tenant]
+	if have != nil && b.clock.Since(have.at) < indexAge {
+		return have, nil
+	}
+	states, err := b.store.ListIntegrations(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	var version int64
+	idp := map[string]bool{}
+	for _, st := range states {
+		version += st.DataVersion + st.Source // sources come and go, versions only rise
+		idp[st.Name] = isIDP(st.Connector)
+	}
+	if have != nil && have.version == version {
+		have.at = b.clock.Now()
+		return have, nil
+	}
+	fresh, err := b.readIndex(ctx, tenant, idp)
+	if err != nil {
+		return nil, err
+	}
+	fresh.version, fresh.at = version, b.clock.Now()
+	if b.known == nil {
+		b.known = map[model.TenantID]*appIndex{}
+	}
+	b.known[tenant] = fresh
+	return fresh, nil
+}
+
+func (b *applications) readIndex(ctx context.Context, tenant model.TenantID, idp map[string]bool) (*appIndex, error) {
+	out := &appIndex{byName: map[string][]discovered{}, byHost: map[string][]discovered{}}
+	q := store.AppQuery{Page: store.Page{Limit: listPage}}
+	for {
+		rows, next, err := b.store.ListApps(ctx, tenant, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range rows {
+			d := discovered{integration: a.Integration, externalID: a.ExternalID, idp: idp[a.Integration]}
+			for _, name := range []string{a.Name, a.CatalogHint} {
+				if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
+					out.byName[name] = append(out.byName[name], d)
+				}
+			}
+			for _, host := range hostsOf(a.URL) {
+				out.byHost[host] = append(out.byHost[host], d)
+			}
+		}
+		if next == "" {
+			return out, nil
+		}
+		q.Cursor = next
+	}
+}
+
+// hostsOf returns the host of a URL and every domain above it: an app at
+// acme.slack.com is the app of slack.com.
+func hostsOf(raw string) []string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" {
+		return nil
+	}
+	labels := strings.Split(strings.ToLower(u.Hostname()), ".")
+	var out []string
+	for i := range len(labels) - 1 {
+		out = append(out, strings.Join(labels[i:], "."))
+	}
+	return out
+}
+
+func isIDP(name string) bool {
+	m, err := connectors.Builtin(name)
+	return err == nil && m.Category() == categoryIDP
+}
+
+// categoryIDP is the category of identity providers.
+const categoryIDP = "idp"

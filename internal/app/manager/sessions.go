@@ -1,0 +1,58 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/syncer"
+	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
+)
+
+// openerOf narrows Sessions to what a sync may do.
+func openerOf(s *syncer.Sessions) syncer.Opener {
+	return func(ctx context.Context, key syncer.Key, spec handover.Spec, state map[string]connector.StreamState) (syncer.Session, error) {
+		session, _, err := s.Open(ctx, key, spec, state)
+		if err != nil {
+			return nil, err
+		}
+		return session, nil
+	}
+}
+
+// budgets gives every Integration its one lane in this process.
+func budgets(st *store.Store) func(syncer.Key) connector.Budget {
+	var mu sync.Mutex
+	lanes := map[syncer.Key]*store.Lane{}
+	return func(key syncer.Key) connector.Budget {
+		if key.Tenant == 0 {
+			return nil // a look at the spec, which sends nothing
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		lane, ok := lanes[key]
+		if !ok {
+			lane = st.Lane(key.Tenant, key.Name)
+			lanes[key] = lane
+		}
+		return lane
+	}
+}
+
+// uploads opens the newest file that was uploaded for an Integration.
+func uploads(st *store.Store) func(context.Context, syncer.Key) (io.ReadCloser, error) {
+	return func(ctx context.Context, key syncer.Key) (io.ReadCloser, error) {
+		_, r, err := st.OpenUpload(ctx, key.Tenant, key.Name)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, &connector.Error{Class: connector.ClassNotFound, Message: "no file was uploaded yet",
+				Fix: "upload one: seatkeeper import " + key.Name + " FILE -n " + key.Namespace}
+		}
+		return r, err
+	}
+}

@@ -1,0 +1,148 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
+)
+
+// readStream reads one stream into the stage and lets the store decide what of
+// it becomes fact. Whatever goes wrong leaves the facts as they were.
+func (a *attempt) readStream(ctx context.Context, session Session, stage *store.Sync, info connector.StreamInfo) connector.ErrorClass {
+	result, read, err := a.stream(ctx, session, stage, info)
+	before := a.status.Streams[info.Name]
+	if err != nil {
+		st := handover.Stream{State: handover.Stale, Quarantined: before.Quarantined}
+		if before.State == "" || before.State == handover.Pending {
+			st.State = handover.Pending
+		}
+		st.Reason, st.Message = a.explain(err)
+		a.status.Streams[info.Name] = st
+		a.log.Warn("Stream failed; nothing of it changed", "stream", info.Name, "records", read.Records, "reason", st.Reason)
+		return connector.ClassOf(err)
+	}
+	st := handover.Stream{State: handover.Fresh, Quarantined: int64(read.Quarantined)}
+	if read.Quarantined > 0 {
+		st.Reason, st.Message = ReasonRecordsQuarantined, quarantineMessage(read)
+	}
+	if h := result.Held; h != nil {
+		st = a.held(info, before, h)
+	} else {
+		a.finished++
+	}
+	a.status.Streams[info.Name] = st
+	a.w.metrics.records.WithLabelValues(a.connector(), info.Name).Add(float64(read.Records))
+	a.w.metrics.changes.WithLabelValues(a.connector(), info.Name).Add(float64(result.Written()))
+	a.log.Info("Read stream", "stream", info.Name, "records", read.Records, "quarantined", read.Quarantined, "requests", read.Requests,
+		"written", result.Written(), "held", result.Held != nil)
+	return ""
+}
+
+func (a *attempt) stream(ctx context.Context, session Session, stage *store.Sync, info connector.StreamInfo) (result store.StreamResult, read connector.ReadResult, err error) {
+	read, err = session.Read(ctx, info.Name, func(ctx context.Context, part string, records []model.Record) error {
+		return stage.Stage(ctx, info.Name, part, records)
+	})
+	if !read.Complete && !anyPartComplete(info, read) {
+		if err == nil {
+			err = &connector.Error{Class: connector.ClassTransient, Stream: info.Name, Message: "the listing ended before it was complete"}
+		}
+		return result, read, err
+	}
+	outcome, encodeErr := outcomeOf(a.spec, info, read)
+	if encodeErr != nil {
+		return result, read, encodeErr
+	}
+	result, finishErr := stage.FinishStream(ctx, info.Name, outcome)
+	if finishErr != nil {
+		return result, read, finishErr
+	}
+	a.written += result.Written()
+	// Complete partitions are stored; the stream as a whole stays stale.
+	return result, read, err
+}
+
+// outcomeOf says what the absences of a read prove.
+func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.ReadResult) (store.StreamOutcome, error) {
+	o := store.StreamOutcome{
+		Complete: read.Complete, KeepAbsent: !info.DeletesByAbsence, Types: info.DataTypes, ActivityReported: info.ActivityReported,
+		Guard: model.Guard{MinItems: spec.ShrinkMinItems, MaxPercent: spec.ShrinkMaxPercent}.Tighten(model.Guard{MaxPercent: info.MaxDropPercent}),
+	}
+	if !read.Complete {
+		for _, p := range read.Parts {
+			if p.Complete {
+				o.CompleteParts = append(o.CompleteParts, p.Part)
+			}
+		}
+	}
+	if read.Window != nil {
+		o.Window = &store.Window{From: read.Window.Start, Until: read.Window.End}
+	}
+	state, err := json.Marshal(read.State)
+	if err != nil {
+		return o, fmt.Errorf("encode the state of stream %s: %w", info.Name, err)
+	}
+	o.State = state
+	return o, nil
+}
+
+func anyPartComplete(info connector.StreamInfo, read connector.ReadResult) bool {
+	if !info.DeletesPerPartition {
+		return false
+	}
+	for _, p := range read.Parts {
+		if p.Complete {
+			return true
+		}
+	}
+	return false
+}
+
+// quarantineMessage names the first records that could not be mapped, by their
+// key and never by their values.
+func quarantineMessage(read connector.ReadResult) string {
+	parts := make([]string, 0, len(read.QuarantineSample))
+	for _, q := range read.QuarantineSample {
+		parts = append(parts, fmt.Sprintf("%s of record %s: %s", q.Field, q.Key, q.Message))
+	}
+	return truncate("records were left out because they could not be mapped; the first: " + strings.Join(parts, "; "))
+}
+
+// held describes a stream whose result the guard holds.
+func (a *attempt) held(info connector.StreamInfo, before handover.Stream, h *store.Hold) handover.Stream {
+	a.status.Held = append(a.status.Held, handover.HeldSet{
+		Stream: info.Name, Digest: h.Digest, Count: h.Count, Total: h.Total, Allowed: h.Allowed, Reason: ReasonGuardHeld})
+	return handover.Stream{State: handover.Held, Reason: ReasonGuardHeld, Quarantined: before.Quarantined,
+		Message: truncate(fmt.Sprintf(
+			"the last listing of %s lacks %d of %d known records, %d may go unasked; nothing was changed. Look at: seatkeeper guards -n %s. "+
+				"If that is right, release exactly this set: kubectl annotate integration %s -n %s --overwrite %s=%s",
+			info.Name, h.Count, h.Total, h.Allowed, a.key.Namespace, a.key.Name, a.key.Namespace, releaseAnnotation, h.Digest))}
+}
+
+// explain turns an error into a reason and a message without moving parts, and
+// keeps what the vendor said about when to come back.
+func (a *attempt) explain(err error) (reason, message string) {
+	var e *connector.Error
+	switch {
+	case errors.As(err, &e):
+		if e.RetryAfter > a.retryAfter {
+			a.retryAfter = e.RetryAfter
+		}
+		return reasonOf(e.Class), truncate(sentence(e.Message, e.Fix))
+	case errors.Is(err, store.ErrStageLost):
+		return ReasonTransientError, "the staged rows were lost and are read again"
+	case errors.Is(err, store.ErrFenced):
+		return ReasonTransientError, "another replica took the sync over"
+	}
+	a.log.Error("The store refused a stream", "error", err)
+	return ReasonTransientError, "the store did not take the rows; the manager's log has the details"
+}
