@@ -31,8 +31,8 @@ const (
 // importOptions are the flags of `seatkeeper import`.
 type importOptions struct {
 	as, name, dateFormat, delimiter string
-	columns                              map[string]string
-	dryRun                               bool
+	columns                         map[string]string
+	dryRun                          bool
 }
 
 func newImportCommand(e *env) *cobra.Command {

@@ -28,13 +28,14 @@ type process struct {
 }
 
 // startProcess starts a binary with its output appended to logPath. stdout, if
-// not nil, receives the child's standard output instead.
-func startProcess(name, binary string, args []string, logPath string, stdout io.Writer) (*process, error) {
+// not nil, receives the child's standard output instead. env is added to ours.
+func startProcess(name, binary string, args []string, logPath string, stdout io.Writer, env []string) (*process, error) {
 	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", name, err)
 	}
 	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	if stdout != nil {
 		cmd.Stdout = stdout

@@ -33,8 +33,8 @@ const (
 	pollInterval        = 250 * time.Millisecond
 )
 
-func (m *machine) start(name, binary string, args []string, stdout io.Writer) (*process, error) {
-	p, err := startProcess(name, filepath.Join(m.BinDir, binary), args, m.logFile(name), stdout)
+func (m *machine) start(name, binary string, args []string, stdout io.Writer, env ...string) (*process, error) {
+	p, err := startProcess(name, filepath.Join(m.BinDir, binary), args, m.logFile(name), stdout, env)
 	if err != nil {
 		return nil, err
 	}
@@ -144,14 +144,12 @@ func (m *machine) startManager(ctx context.Context, _ func(string)) error {
 	}
 	m.running.Gateway, m.running.GatewayCA = m.gatewayURL(), cert.CertFile
 	args := []string{
-		"--kubeconfig", m.running.Kubeconfig,
 		"--store", "sqlite:" + filepath.Join(m.StateDir, "store"),
-		"--keyring", filepath.Join(m.StateDir, "keyring"), "--create-keyring",
 		"--metrics-bind-address", fmt.Sprintf("127.0.0.1:%d", m.port(preflight.PortMetrics)),
 		"--health-probe-bind-address", "0",
 		"--gateway",
-		"--gateway-bind-address", fmt.Sprintf("127.0.0.1:%d", m.port(preflight.PortGateway)),
-		"--gateway-tls-cert", cert.CertFile, "--gateway-tls-key", cert.KeyFile,
+		"--gateway-listen", fmt.Sprintf("127.0.0.1:%d", m.port(preflight.PortGateway)),
+		"--gateway-cert-file", cert.CertFile, "--gateway-key-file", cert.KeyFile,
 		"--gateway-client-ca", filepath.Join(m.StateDir, "control-plane", "ca.crt"),
 	}
 	if m.Simulate {
@@ -159,7 +157,7 @@ func (m *machine) startManager(ctx context.Context, _ func(string)) error {
 			args = append(args, "--connector-endpoint", host+"="+url)
 		}
 	}
-	p, err := m.start("manager", "manager", args, nil)
+	p, err := m.start("manager", "manager", args, nil, "KUBECONFIG="+m.running.Kubeconfig)
 	if err != nil {
 		return err
 	}

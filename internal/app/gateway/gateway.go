@@ -1,0 +1,137 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gateway wires the gateway: the query API, Slack's callbacks and
+// health on one listener. It runs in a process of its own with PostgreSQL and
+// inside the manager with SQLite.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"github.com/seatkeeper/seatkeeper/internal/gateway"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/query"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/slack"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// Options configure a gateway.
+type Options struct {
+	Store   *store.Store
+	Keyring *store.Keyring
+	// RestConfig reaches the API server, which says who callers are and what
+	// they may do.
+	RestConfig *rest.Config
+
+	Listen            string // host:port
+	CertFile, KeyFile string // both empty: plain HTTP, behind a proxy that ends TLS
+	// ClientCA is the cluster's authority of client certificates; empty: bearer
+	// tokens only.
+	ClientCA string
+	// ConnectorEndpoints redirects the hosts of vendors, as the manager's flag
+	// of the same name (decision 27).
+	ConnectorEndpoints map[string]string
+
+	Clock clock.WithTicker
+	Log   *slog.Logger
+	// Listening, if not nil, is told the address.
+	Listening func(net.Addr)
+}
+
+// App is a gateway that is ready to start.
+type App struct {
+	options Options
+	handler http.Handler
+	slack   *slack.Handler
+}
+
+// New wires a gateway.
+func New(o Options) (*App, error) {
+	client, err := kubernetes.NewForConfig(o.RestConfig)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	guard, err := access.NewGuard(client, o.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	a := &App{options: o, slack: NewSlack(o)}
+	mux := http.NewServeMux()
+	a.slack.Register(mux)
+	(&query.API{Store: o.Store, Guard: guard, Log: o.Log}).Register(mux)
+	health := gateway.Health(o.Store)
+	mux.Handle("GET /healthz", health)
+	mux.Handle("GET /readyz", health)
+	a.handler = mux
+	return a, nil
+}
+
+// Start serves until ctx ends.
+func (a *App) Start(ctx context.Context) error {
+	o := a.options
+	defer a.slack.Drain()
+	return gateway.Serve(ctx, gateway.ServerOptions{Listen: o.Listen, CertFile: o.CertFile, KeyFile: o.KeyFile, Log: o.Log}, a.handler, func(addr net.Addr) {
+		o.Log.Info("Gateway serves", "address", addr.String(), "tls", o.CertFile != "")
+		if o.Listening != nil {
+			o.Listening(addr)
+		}
+	})
+}
+
+// NeedLeaderElection says that every replica serves.
+func (*App) NeedLeaderElection() bool { return false }
+
+// NewSlack wires the handler of Slack's callbacks; the manager's drainer uses
+// it as well.
+func NewSlack(o Options) *slack.Handler {
+	return &slack.Handler{
+		Inbox: o.Store, Directory: directory{o.Store, o.Keyring}, Answers: answers{o.Store},
+		Replier: slack.NewHTTPReplier(o.ConnectorEndpoints), Clock: o.Clock, Log: o.Log,
+	}
+}
+
+// NewDrainer wires what handles events that were left over.
+func NewDrainer(o Options) *gateway.Drainer {
+	handler := NewSlack(o)
+	return &gateway.Drainer{Events: o.Store, Clock: o.Clock, Log: o.Log, Process: func(ctx context.Context, e store.Event) error {
+		if slack.Handles(e) {
+			return handler.Process(ctx, e)
+		}
+		return o.Store.FinishEvent(ctx, e.Tenant, e.ID, "no part of this version handles endpoint "+e.Endpoint)
+	}}
+}
+
+// directory is the store with the keys that open its signing secrets.
+type directory struct {
+	*store.Store
+	keys *store.Keyring
+}
+
+func (d directory) SigningSecret(ctx context.Context, tenant model.TenantID, integration string) ([]byte, error) {
+	return d.Store.SigningSecret(ctx, d.keys, tenant, integration)
+}
+
+// answers turns a pressed button into an answer to a prompt.
+type answers struct{ *store.Store }
+
+// AnswerFromSlack implements slack.Answers. An accepted answer needs no reply:
+// the message itself is updated.
+func (a answers) AnswerFromSlack(ctx context.Context, tenant model.TenantID, in slack.Answer) (string, error) {
+	out, err := a.AnswerPrompt(ctx, tenant, store.AnswerRequest{
+		Token: in.Token, Choice: in.Choice, Actor: store.Identity{SlackUserID: in.UserID},
+	})
+	if err != nil || out.Status == store.AnswerAccepted {
+		return "", err
+	}
+	return out.Message, nil
+}
