@@ -26,6 +26,19 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
+func TestCompanyIsACopy(t *testing.T) {
+	h := start(t, 10)
+	c, err := h.Company()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ZoomUsers[0].Type = 99
+	again, err := h.Company()
+	if err != nil || again.ZoomUsers[0].Type == 99 || again.Person("E01001") == nil {
+		t.Errorf("%+v, %v", again.ZoomUsers[0], err)
+	}
+}
+
 func TestFixedPortThatIsTaken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -5,6 +5,7 @@ package fakesaas
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -18,7 +19,8 @@ import (
 
 // Options configures Start. Only Company is required.
 type Options struct {
-	// Company is what the vendors know. With a StateFile that exists, the
+	// Company is what the vendors know; it belongs to the server from then on
+	// (read it through Server.Company). With a StateFile that exists, the
 	// company in the file is served instead, as it was left.
 	Company *Company
 	// Listen is the address of every listener; default 127.0.0.1:0, and then
@@ -194,6 +196,18 @@ func (s *Server) Truth(o TruthOptions) *TruthReport {
 		o.Now = s.clock.Now()
 	}
 	return s.state.Company.Truth(o)
+}
+
+// Company is a copy of what the vendors know now.
+func (s *Server) Company() (*Company, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, err := json.Marshal(s.state.Company)
+	if err != nil {
+		return nil, err
+	}
+	c := &Company{}
+	return c, json.Unmarshal(data, c)
 }
 
 // Update changes the company under the simulators' feet, as an administrator

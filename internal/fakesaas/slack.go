@@ -236,14 +236,22 @@ func slackUserGroups(c *call) {
 	c.reply(http.StatusOK, map[string]any{"ok": true, "usergroups": groups})
 }
 
+// slackBillable gives everybody at once, unless a limit is asked for.
 func slackBillable(c *call) {
-	info := map[string]any{}
-	for _, m := range shrink(c, c.s.state.Company.SlackMembers) {
-		if only := c.arg("user"); only == "" || only == m.ID {
-			info[m.ID] = map[string]any{"billing_active": m.BillingActive}
-		}
+	members := filtered(shrink(c, c.s.state.Company.SlackMembers), func(m *SlackMember) bool {
+		return c.arg("user") == "" || c.arg("user") == m.ID
+	})
+	page, next, ok := paginate(c, members, c.intArg("limit", max(len(members), 1), max(len(members), 1000)))
+	if !ok {
+		return
 	}
-	c.reply(http.StatusOK, map[string]any{"ok": true, "billable_info": info})
+	info := map[string]any{}
+	for _, m := range page {
+		info[m.ID] = map[string]any{"billing_active": m.BillingActive}
+	}
+	c.reply(http.StatusOK, map[string]any{
+		"ok": true, "billable_info": info, "response_metadata": map[string]any{"next_cursor": next},
+	})
 }
 
 // slackAccessLogs is paged by number, newest first, at most 100 pages.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Limits of Block Kit, https://docs.slack.dev/reference/block-kit.
@@ -47,9 +48,9 @@ func checkBlocks(raw json.RawMessage) error {
 	if raw == nil {
 		return nil
 	}
-	var blocks []slackBlock
-	if err := json.Unmarshal(raw, &blocks); err != nil {
-		return fmt.Errorf("not a list of blocks: %w", err)
+	blocks, err := decodeBlocks(raw)
+	if err != nil {
+		return err
 	}
 	if len(blocks) > maxBlocks {
 		return fmt.Errorf("%d blocks, at most %d", len(blocks), maxBlocks)
@@ -65,6 +66,49 @@ func checkBlocks(raw json.RawMessage) error {
 		}
 	}
 	return nil
+}
+
+// decodeBlocks goes through the generic form, as encoding/json would take
+// ACTION_ID for action_id and merge a key that is given twice.
+func decodeBlocks(raw json.RawMessage) ([]slackBlock, error) {
+	var generic []any
+	if err := json.Unmarshal(raw, &generic); err != nil {
+		return nil, fmt.Errorf("not a list of blocks: %w", err)
+	}
+	if key := oddKey(generic); key != "" {
+		return nil, fmt.Errorf("unknown key %q", key)
+	}
+	plain, err := json.Marshal(generic)
+	if err != nil {
+		return nil, err
+	}
+	var blocks []slackBlock
+	if err := json.Unmarshal(plain, &blocks); err != nil {
+		return nil, fmt.Errorf("not a list of blocks: %w", err)
+	}
+	return blocks, nil
+}
+
+// oddKey finds a key that is not lower-case ASCII, which all of Block Kit's are.
+func oddKey(v any) string {
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			if key := oddKey(item); key != "" {
+				return key
+			}
+		}
+	case map[string]any:
+		for key, item := range v {
+			if strings.ContainsFunc(key, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' }) {
+				return key
+			}
+			if key := oddKey(item); key != "" {
+				return key
+			}
+		}
+	}
+	return ""
 }
 
 func (b slackBlock) check() error {
@@ -138,14 +182,12 @@ func checkMetadata(raw json.RawMessage) error {
 	if raw == nil {
 		return nil
 	}
-	var m struct {
-		EventType    string         `json:"event_type"`
-		EventPayload map[string]any `json:"event_payload"`
-	}
+	var m map[string]any // exact keys, unlike a struct's
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return err
 	}
-	if m.EventType == "" || m.EventPayload == nil {
+	kind, _ := m["event_type"].(string)
+	if payload, _ := m["event_payload"].(map[string]any); kind == "" || payload == nil {
 		return errors.New("incomplete")
 	}
 	return nil

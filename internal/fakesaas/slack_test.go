@@ -84,6 +84,41 @@ func TestSlackFindsUsers(t *testing.T) {
 	}
 }
 
+func TestSlackBillableInfoPages(t *testing.T) {
+	h := start(t, 50)
+	got, cursor, pages := 0, "", 0
+	for pages == 0 || cursor != "" {
+		a := h.admin(http.MethodGet, "/api/team.billableInfo?limit=20&cursor="+url.QueryEscape(cursor), nil).wantSlack(t, "")
+		got += len(a.json["billable_info"].(map[string]any))
+		cursor = slackCursor(a.json)
+		pages++
+	}
+	if want := len(h.state.Company.SlackMembers); got != want || pages < 3 {
+		t.Errorf("%d of %d members on %d pages", got, want, pages)
+	}
+	m := h.state.Company.SlackMembers[5]
+	one := h.admin(http.MethodGet, "/api/team.billableInfo?user="+m.ID, nil).wantSlack(t, "")
+	if len(one.json["billable_info"].(map[string]any)) != 1 {
+		t.Errorf("%s", one.body)
+	}
+}
+
+func FuzzSlackBlocks(f *testing.F) {
+	f.Add(`[{"type":"actions","elements":[{"type":"button","action_id":"a","text":{"type":"plain_text","text":"Go"}}]}]`)
+	f.Add(`[{"type":"section","accessory":{"type":"button"}}]`)
+	f.Add(`{"type":1}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if !json.Valid([]byte(text)) || checkBlocks(json.RawMessage(text)) != nil {
+			return
+		}
+		for _, b := range (&Message{Blocks: json.RawMessage(text)}).Buttons() {
+			if b.ActionID == "" || b.Text == "" {
+				t.Errorf("%s was accepted with button %+v", text, b)
+			}
+		}
+	})
+}
+
 func TestSlackAdminActions(t *testing.T) {
 	h := start(t, 50)
 	m := h.state.Company.SlackMemberOf(h.state.Company.Cases[CaseExactlyWindow])
@@ -167,6 +202,7 @@ func TestSlackRefusesBadBlocks(t *testing.T) {
 	button := `{"type":"button","action_id":"a","text":{"type":"plain_text","text":"Go"}}`
 	for name, blocks := range map[string]string{
 		"unknown type":   `[{"type":"sectoin"}]`,
+		"odd case":       `[{"type":"actions","elements":[` + strings.Replace(button, "action_id", "Action_ID", 1) + `]}]`,
 		"empty section":  `[{"type":"section"}]`,
 		"same action":    `[{"type":"actions","elements":[` + button + `,` + button + `]}]`,
 		"same block":     `[{"type":"divider","block_id":"x"},{"type":"divider","block_id":"x"}]`,

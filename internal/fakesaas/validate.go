@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi2"
@@ -27,8 +28,9 @@ import (
 type spec struct {
 	doc    *openapi3.T
 	prefix string // of the simulator's paths, which the description leaves out
-	// lacking are parameters that the vendor added after the description.
-	lacking []string
+	// lacking are parameters that the vendor added after the description, by
+	// path; an empty path stands for all.
+	lacking map[string][]string
 	// anyMethod: the vendor takes GET and POST alike (Slack).
 	anyMethod bool
 }
@@ -39,9 +41,11 @@ func loadSpecs(dir string) (map[string]*spec, error) {
 		return nil, nil
 	}
 	specs := map[string]*spec{
-		Okta:  {},
-		Slack: {prefix: "/api", lacking: []string{"metadata", "prevent_creation", "team_id"}, anyMethod: true},
-		Zoom:  {prefix: "/v2", lacking: []string{"next_page_token"}},
+		Okta: {},
+		Slack: {prefix: "/api", anyMethod: true, lacking: map[string][]string{
+			"": {"metadata", "prevent_creation", "team_id"}, "/team.billableInfo": {"cursor", "limit"},
+		}},
+		Zoom: {prefix: "/v2", lacking: map[string][]string{"": {"next_page_token"}}},
 	}
 	files := map[string]string{
 		Okta: "okta-management.trimmed.json", Slack: "slack-web-2021.requests-only.json", Zoom: "zoom-v2-2021.trimmed.json",
@@ -153,6 +157,8 @@ func firstLine(text string) string {
 // described is the call as the description would have it: without its prefix
 // and what came later, and for Slack by the method and encoding described.
 func (s *spec) described(c *call, method string) (*http.Request, error) {
+	path := strings.TrimPrefix(c.r.URL.Path, s.prefix)
+	lacking := append(slices.Clone(s.lacking[""]), s.lacking[path]...)
 	query, body, contentType := url.Values{}, bytes.TrimSpace(c.raw), c.r.Header.Get("Content-Type")
 	for name, values := range c.query {
 		query[name] = values
@@ -168,19 +174,19 @@ func (s *spec) described(c *call, method string) (*http.Request, error) {
 		body, contentType = nil, ""
 		if method == http.MethodPost {
 			query = url.Values{}
-			for _, name := range s.lacking {
+			for _, name := range lacking {
 				arguments.Del(name)
 			}
 			body, contentType = []byte(arguments.Encode()), "application/x-www-form-urlencoded"
 		}
 	}
-	for _, name := range s.lacking {
+	for _, name := range lacking {
 		query.Del(name)
 	}
 	if string(body) == "{}" {
 		body = nil // what some clients send where there is no body
 	}
-	target := url.URL{Scheme: "https", Host: "described.example", Path: strings.TrimPrefix(c.r.URL.Path, s.prefix), RawQuery: query.Encode()}
+	target := url.URL{Scheme: "https", Host: "described.example", Path: path, RawQuery: query.Encode()}
 	req, err := http.NewRequest(method, target.String(), io.NopCloser(bytes.NewReader(body)))
 	if err != nil {
 		return nil, err
