@@ -33,7 +33,11 @@ import (
 const exitTimeout = 15 * time.Second
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	// Never given back: a signal during the last moments, such as a Ctrl-C that
+	// reached parent and child followed by the parent's own, must not prevent the
+	// clean-up.
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 type settings struct {
@@ -43,7 +47,7 @@ type settings struct {
 	exitWithParent bool
 }
 
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	settings, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
@@ -52,7 +56,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		complain(stderr, err)
 		return 2
 	}
-	if err := serve(settings, stdin, stdout); err != nil {
+	if err := serve(ctx, settings, stdin, stdout); err != nil {
 		if settings.LogFile != "" {
 			err = fmt.Errorf("%w\nlog: %s", err, settings.LogFile)
 		}
@@ -107,7 +111,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	return s, nil
 }
 
-func serve(s *settings, stdin io.Reader, stdout io.Writer) (err error) {
+func serve(ctx context.Context, s *settings, stdin io.Reader, stdout io.Writer) (err error) {
 	// Locked before logging is set up: a refused second process must not write
 	// into the first one's log.
 	dir, err := datadir.Open(s.dataDir, s.ephemeral)
@@ -121,16 +125,12 @@ func serve(s *settings, stdin io.Reader, stdout io.Writer) (err error) {
 	}
 	defer closeLog()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if s.exitWithParent {
 		// A parent that died took its end of the pipes with it; writing the log
 		// must not end the stop half-way.
 		signal.Ignore(syscall.SIGPIPE)
 		ctx = untilClosed(ctx, stdin)
 	}
-	// Further signals change nothing: a Ctrl-C reaches parent and child, and the
-	// parent's own wish to stop may follow it.
 	returned := make(chan struct{})
 	defer close(returned)
 	context.AfterFunc(ctx, func() {

@@ -395,7 +395,7 @@ func TestEphemeralChildEndsWithItsParent(t *testing.T) {
 func TestStopDuringTheStartIsNoFailure(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	args := []string{"--data-dir", filepath.Join(t.TempDir(), "data"), "--log-file", os.DevNull, "--exit-with-parent"}
-	if code := run(args, strings.NewReader(""), &stdout, &stderr); code != 0 || stdout.Len() > 0 || stderr.Len() > 0 {
+	if code := run(t.Context(), args, strings.NewReader(""), &stdout, &stderr); code != 0 || stdout.Len() > 0 || stderr.Len() > 0 {
 		t.Errorf("code %d, stdout %q, stderr %q", code, &stdout, &stderr)
 	}
 }
@@ -419,7 +419,7 @@ func TestWrongArguments(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			code := run(test.args, strings.NewReader(""), &stdout, &stderr)
+			code := run(t.Context(), test.args, strings.NewReader(""), &stdout, &stderr)
 			if code != test.code || !strings.Contains(stderr.String(), test.want) || stdout.Len() > 0 {
 				t.Errorf("code %d, stdout %q, stderr %q; want %d and %q", code, &stdout, &stderr, test.code, test.want)
 			}
