@@ -24,10 +24,11 @@ func TestGenerateIsDeterministic(t *testing.T) {
 		}
 		return string(data)
 	}
-	if encode(1) != encode(1) {
+	first, again := encode(1), encode(1)
+	if first != again {
 		t.Error("the same seed gave two companies")
 	}
-	if encode(1) == encode(2) {
+	if first == encode(2) {
 		t.Error("two seeds gave the same company")
 	}
 }

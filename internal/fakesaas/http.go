@@ -127,7 +127,7 @@ func (c *call) reply(status int, body any) {
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(body); err != nil {
-		c.status, body = http.StatusInternalServerError, nil
+		c.status = http.StatusInternalServerError
 		buf.Reset()
 	}
 	c.header.Set("Content-Type", "application/json; charset=utf-8")

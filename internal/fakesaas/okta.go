@@ -128,10 +128,12 @@ func (c *call) oktaNotFound(id, kind string) {
 
 // oktaUser finds a user by id or login, as Okta's paths allow.
 func (c *call) oktaUser(idOrLogin string) *OktaUser {
-	for _, u := range c.s.state.Company.OktaUsers {
-		if u.ID == idOrLogin || strings.EqualFold(u.Login, idOrLogin) {
-			return u
-		}
+	users := c.s.state.Company.OktaUsers
+	if i := slices.IndexFunc(users, func(u *OktaUser) bool { return u.ID == idOrLogin }); i >= 0 {
+		return users[i]
+	}
+	if i := slices.IndexFunc(users, func(u *OktaUser) bool { return strings.EqualFold(u.Login, idOrLogin) }); i >= 0 {
+		return users[i]
 	}
 	return nil
 }
@@ -281,7 +283,11 @@ func oktaGroupJSON(g *OktaGroup) any {
 }
 
 func oktaGroupUsers(c *call, g *OktaGroup) {
-	users := filtered(c.s.state.Company.OktaUsers, func(u *OktaUser) bool { return slices.Contains(g.Members, u.ID) })
+	member := make(map[string]bool, len(g.Members))
+	for _, id := range g.Members {
+		member[id] = true
+	}
+	users := filtered(c.s.state.Company.OktaUsers, func(u *OktaUser) bool { return member[u.ID] })
 	oktaPage(c, users, c.intArg("limit", 1000, 1000), c.oktaUserJSON)
 }
 
