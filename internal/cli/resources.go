@@ -34,7 +34,7 @@ var resources = []resource{
 		Example: "  seatkeeper people -n acme --lifecycle past\n  seatkeeper people -n acme 0190c2… -o yaml",
 		Columns: []column{
 			{Header: "NAME", Path: "displayName"}, {Header: "EMAIL", Path: "email"}, {Header: "DEPARTMENT", Path: "department"},
-			{Header: "LIFECYCLE", Path: "lifecycle"}, {Header: "ACCOUNTS", Path: "accounts", Wide: true},
+			{Header: "LIFECYCLE", Path: "lifecycle"},
 			{Header: "MANAGER", Path: "managerEmail", Wide: true}, {Header: "EMPLOYEE ID", Path: "employeeID", Wide: true}, {Header: "ID", Path: "id", Wide: true},
 		},
 		Filters: []filter{{"lifecycle", "lifecycle", "only future, current, onLeave, past or external"}, {"search", "search", "only names and e-mails that contain this"}},

@@ -1,0 +1,265 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	authv1 "k8s.io/api/authentication/v1"
+
+	"github.com/seatkeeper/seatkeeper/internal/app/gateway"
+	"github.com/seatkeeper/seatkeeper/internal/cli/queryclient"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
+	"github.com/seatkeeper/seatkeeper/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Start(m) }
+
+// fixture is a gateway over TLS in front of an empty store, and a cluster.
+type fixture struct {
+	t      *testing.T
+	env    *testenv.Env
+	admin  kubernetes.Interface
+	store  *store.Store
+	server string
+	ca     string
+}
+
+func newFixture(t *testing.T, s *store.Store) *fixture {
+	t.Helper()
+	env := testenv.Cluster(t)
+	f := &fixture{t: t, env: env, admin: kubernetes.NewForConfigOrDie(env.Config), store: s}
+	dir := t.TempDir()
+	cert, key := writeServingCert(t, dir)
+	f.ca = cert
+	ctx, cancel := context.WithCancel(t.Context())
+	address := make(chan net.Addr, 1)
+	app, err := gateway.New(gateway.Options{
+		Store: s, RestConfig: env.Config, Listen: "127.0.0.1:0", CertFile: cert, KeyFile: key, ClientCA: env.CAFile,
+		Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Listening: func(a net.Addr) { address <- a },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- app.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the gateway did not stop gracefully: %v", err)
+		}
+	})
+	select {
+	case a := <-address:
+		f.server = "https://" + a.String()
+	case err := <-done:
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (f *fixture) client(cfg *rest.Config) *queryclient.Client {
+	f.t.Helper()
+	c, err := queryclient.New(f.t.Context(), cfg, queryclient.Options{Server: f.server, CAFile: f.ca})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(c.Close)
+	return c
+}
+
+// bind gives a user the verbs on resources of the group in one namespace.
+func (f *fixture) bind(namespace, user string, verbs []string, resources ...string) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	name := "test-" + user
+	_, err := f.admin.RbacV1().Roles(namespace).Create(ctx, &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"seatkeeper.dev"}, Resources: resources, Verbs: verbs}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	_, err = f.admin.RbacV1().RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func status(err error) int32 {
+	var e *queryclient.Error
+	if errors.As(err, &e) {
+		return e.Status.Code
+	}
+	if err == nil {
+		return 200
+	}
+	return -1
+}
+
+func (f *fixture) expect(c *queryclient.Client, want int32, path string) {
+	f.t.Helper()
+	var out map[string]any
+	if err := c.Get(f.t.Context(), path, nil, &out); status(err) != want {
+		f.t.Errorf("GET %s: %d (%v), want %d", path, status(err), err, want)
+	}
+}
+
+// hold puts a held set of two seats in a tenant.
+func (f *fixture) hold(tenant model.TenantID, policy string) store.Hold {
+	f.t.Helper()
+	h, err := f.store.PutHold(f.t.Context(), tenant, store.Hold{HoldSubject: store.PolicyHold(policy), Count: 2, Total: 4, Allowed: 1, Reason: "over the guard"},
+		[]store.HoldItem{{Item: "zoom/1/p", Label: "Ada"}, {Item: "zoom/2/p", Label: "Bo"}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return h
+}
+
+func apis(namespace, path string) string { return "/apis/v1/namespaces/" + namespace + "/" + path }
+
+// TestAccess is decision 14: identity and RBAC are the cluster's.
+func TestAccess(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		f := newFixture(t, open())
+		a, b := f.env.Namespace(t), f.env.Namespace(t)
+		ta, err := f.store.EnsureTenant(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tb, err := f.store.EnsureTenant(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, other := f.hold(ta, "zoom-90d"), f.hold(tb, "zoom-90d")
+		f.bind(a, "viewer", []string{"get", "list"}, "people", "seats", "guards", "integrations", "audit")
+		f.bind(a, "approver", []string{"create"}, "guards/release")
+
+		stranger := f.client(f.env.ClientCert(t, "stranger"))
+		viewer := f.client(f.env.ClientCert(t, "viewer"))
+		approver := f.client(f.env.ClientCert(t, "approver"))
+		nobody := f.client(rest.AnonymousClientConfig(f.env.Config))
+
+		f.expect(nobody, 401, apis(a, "people"))
+		f.expect(stranger, 403, apis(a, "people"))
+		f.expect(viewer, 200, apis(a, "people"))
+		f.expect(viewer, 200, apis(a, "seats"))
+		f.expect(viewer, 403, apis(a, "savings")) // not in the role
+		f.expect(viewer, 403, apis(b, "people"))  // another tenant
+		f.expect(viewer, 403, apis("no-such-namespace", "people"))
+		f.expect(viewer, 200, apis(a, "guards/policy%2Fzoom-90d"))
+		f.expect(approver, 403, apis(a, "guards"))
+
+		release := func(c *queryclient.Client, namespace, digest string) error {
+			return c.Post(t.Context(), apis(namespace, "guards/policy/zoom-90d/release"), map[string]string{"digest": digest}, nil)
+		}
+		if err := release(viewer, a, held.Digest); status(err) != 403 {
+			t.Errorf("a viewer released: %v", err)
+		}
+		if err := release(approver, b, other.Digest); status(err) != 403 {
+			t.Errorf("an approver of another tenant released: %v", err)
+		}
+		if err := release(approver, a, "sha256:of-another-set"); status(err) != 409 {
+			t.Errorf("a release of another set: %v, want 409", err)
+		}
+		if err := release(approver, a, held.Digest); err != nil {
+			t.Errorf("release: %v", err)
+		}
+		if got, _ := f.store.Hold(t.Context(), tb, store.PolicyHold("zoom-90d")); got.ReleasedAt != nil {
+			t.Error("the other tenant's set was released too")
+		}
+		records, err := f.store.Audit(t.Context(), ta, store.AuditQuery{Action: "guard.release"})
+		if err != nil || len(records) != 1 || records[0].Actor != "approver" {
+			t.Errorf("audit of the release: %+v, %v; want one record by approver", records, err)
+		}
+	})
+}
+
+// TestBearerToken authenticates by TokenReview.
+func TestBearerToken(t *testing.T) {
+	f := newFixture(t, storetest.Open(t, storetest.SQLite(t)))
+	ns := f.env.Namespace(t)
+	if _, err := f.store.EnsureTenant(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.admin.CoreV1().ServiceAccounts(ns).Create(t.Context(), serviceAccount("reporter"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	token, err := f.admin.CoreV1().ServiceAccounts(ns).CreateToken(t.Context(), "reporter", &authv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := rest.AnonymousClientConfig(f.env.Config)
+	cfg.BearerToken = token.Status.Token
+	reporter := f.client(cfg)
+	f.expect(reporter, 403, apis(ns, "savings"))
+	f.bind(ns, "system:serviceaccount:"+ns+":reporter", []string{"list"}, "savings")
+	deadline := time.Now().Add(30 * time.Second) // a refusal is cached for a few seconds
+	for {
+		var out map[string]any
+		err := reporter.Get(t.Context(), apis(ns, "savings"), nil, &out)
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("bound, and still refused: %v", err)
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+	cfg.BearerToken += "x"
+	f.expect(f.client(cfg), 401, apis(ns, "savings"))
+}
+
+// TestUnknownRoutesAndBadInput answers clearly.
+func TestUnknownRoutesAndBadInput(t *testing.T) {
+	f := newFixture(t, storetest.Open(t, storetest.SQLite(t)))
+	ns := f.env.Namespace(t)
+	if _, err := f.store.EnsureTenant(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	admin := f.client(f.env.Config)
+	f.expect(admin, 404, apis(ns, "nonsense"))
+	f.expect(admin, 404, "/apis/v2/namespaces/"+ns+"/people")
+	f.expect(admin, 404, apis("not-a-tenant", "people"))
+	f.expect(admin, 404, apis(ns, "people/nobody"))
+	f.expect(admin, 400, apis(ns, "guards/nonsense"))
+	for _, query := range []string{"limit=0", "limit=1001", "limit=x", "continue=%21%21"} {
+		var out map[string]any
+		err := admin.Get(t.Context(), apis(ns, "people"), parseQuery(t, query), &out)
+		if status(err) != 400 {
+			t.Errorf("people?%s: %v, want 400", query, err)
+		}
+	}
+	for _, path := range []string{"summary", "integrations", "apps", "people", "accounts", "seats", "runs", "savings", "audit", "guards"} {
+		f.expect(admin, 200, apis(ns, path))
+	}
+}
+
+func writeFile(t *testing.T, dir, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

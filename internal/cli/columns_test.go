@@ -1,0 +1,40 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/seatkeeper/seatkeeper/internal/gateway/query"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// TestColumnsNameFieldsOfTheAPI keeps the tables from showing "-" for a field
+// that was renamed.
+func TestColumnsNameFieldsOfTheAPI(t *testing.T) {
+	served := map[string]any{
+		"integrations": query.Integration{}, "apps": query.App{}, "people": store.PersonView{}, "accounts": query.Account{}, "seats": query.Seat{},
+		"runs": store.Run{}, "savings": query.Saving{}, "audit": model.AuditRecord{}, "guards": query.HeldGuard{},
+	}
+	for _, r := range resources {
+		v, ok := served[r.Name]
+		if !ok {
+			t.Errorf("%s: no type of the API is known", r.Name)
+			continue
+		}
+		fields := map[string]bool{}
+		for i := range reflect.TypeOf(v).NumField() {
+			name, _, _ := strings.Cut(reflect.TypeOf(v).Field(i).Tag.Get("json"), ",")
+			fields[name] = true
+		}
+		for _, c := range r.Columns {
+			if !fields[c.Path] {
+				t.Errorf("%s: column %s shows %q, which the API does not serve", r.Name, c.Header, c.Path)
+			}
+		}
+	}
+}
