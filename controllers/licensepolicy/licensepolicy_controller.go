@@ -160,16 +160,15 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.LicensePolicy, c *r
 		return reconcile.Outcome{}, err
 	}
 	req := govern.Request{Rules: rules, Prices: res.prices, Guard: guardOf(obj), Per: res.per, Now: now}
-	if mode.mode != v1alpha1.ModeReport && due.mayAct(state) {
+	if mode.mode != v1alpha1.ModeReport {
 		req.NewRun, req.MayAct = flow.newRun, func(name string) bool { return res.barred[name] == "" }
-	} else if mode.mode != v1alpha1.ModeReport {
-		req.Observe = true
+		req.Observe = !due.mayAct(state)
 	}
 	result, err := r.Backend.Evaluate(ctx, obj.Namespace, req)
 	if err != nil {
 		return reconcile.Outcome{}, storeError(err)
 	}
-	if req.NewRun != nil && !due.last.IsZero() {
+	if req.NewRun != nil && !req.Observe && !due.last.IsZero() {
 		if err := r.Backend.Acted(ctx, obj.Namespace, obj.Name, due.last); err != nil {
 			return reconcile.Outcome{}, storeError(err)
 		}

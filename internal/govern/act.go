@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/policy"
@@ -42,6 +43,9 @@ func act(ctx context.Context, st Store, tenant model.TenantID, req Request, cand
 		return err
 	}
 	s := policy.Select(actable, req.Guard, result.Counts.Covered, started, released)
+	if req.Observe {
+		return observe(ctx, st, tenant, req, s.Start, released, result)
+	}
 	if result.Started, err = start(ctx, st, tenant, req, s.Start); err != nil {
 		return err
 	}
@@ -60,6 +64,26 @@ func act(ctx context.Context, st Store, tenant model.TenantID, req Request, cand
 	}
 	result.Held = &hold
 	return nil
+}
+
+// observe starts what a person released and nothing else, and leaves what is
+// held as it is.
+func observe(ctx context.Context, st Store, tenant model.TenantID, req Request, selected []policy.Candidate, released map[string]bool, result *Result) (err error) {
+	subject := store.PolicyHold(req.Rules.Policy)
+	if len(released) > 0 {
+		free := slices.DeleteFunc(selected, func(c policy.Candidate) bool { return !released[c.TriggerKey()] })
+		result.Counts.InFlight += int64(len(free))
+		if result.Started, err = start(ctx, st, tenant, req, free); err != nil {
+			return err
+		}
+		return st.ClearHold(ctx, tenant, subject)
+	}
+	hold, err := st.Hold(ctx, tenant, subject)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	result.Held = &hold
+	return err
 }
 
 // releasedItems returns the members of the set that a person released.

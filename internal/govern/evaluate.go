@@ -23,12 +23,12 @@ type Request struct {
 	Guard  model.Guard
 	Per    time.Duration // the guard's window
 	Now    time.Time
-	// NewRun makes the run that acts on a seat; nil acts on none. ok is false
-	// for a seat that nothing may act on, such as one whose Integration only
-	// reads.
+	// NewRun makes the run that acts on a seat; nil acts on none.
 	NewRun func(model.Seat, policy.Candidate, *model.Money) (run store.NewRun, err error)
 	// MayAct says whether seats of an Integration may be acted on.
 	MayAct func(integration string) bool
+	// Observe leaves runs and hold as they are: the policy acts, but not now.
+	Observe bool
 }
 
 // Result is what an evaluation found and did.

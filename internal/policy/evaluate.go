@@ -163,7 +163,7 @@ func (e *Evaluator) countInactive(s model.Seat, f model.Finding) {
 		e.counts.InFlight++
 		return
 	}
-	e.candidates = append(e.candidates, Candidate{SeatKey: f.Key(), PersonID: f.PersonID, Since: f.Since, Reason: f.Reason, Label: label(s)})
+	e.candidates = append(e.candidates, Candidate{SeatKey: f.Key(), PersonID: f.PersonID, Since: f.Since, Reason: f.Reason, Evidence: f.Evidence, Label: label(s)})
 }
 
 // label is what a person recognises the seat by.

@@ -16,6 +16,7 @@ type Candidate struct {
 	PersonID string
 	Since    model.Date
 	Reason   string
+	Evidence model.Evidence
 	// Label is what a person who releases a held set reads.
 	Label string
 }

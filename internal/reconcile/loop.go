@@ -33,20 +33,23 @@ type Outcome struct {
 	// RequeueAfter asks for the next visit, jittered by 10 %; 0 waits for an
 	// event.
 	RequeueAfter time.Duration
+	// Exact asks for no jitter, because RequeueAfter is spread already.
+	Exact bool
 }
 
 // Env is what the controllers of one manager share.
 type Env struct {
 	Client client.Client
 	// Clock is the source of time; nil is the wall clock.
-	Clock clock.Clock
+	Clock clock.WithTicker
 	// Writes bounds status writes; nil does not bound them (tests).
 	Writes *WriteLimiter
 	// Events reports transitions; nil reports none.
 	Events *Events
 }
 
-func (e *Env) clock() clock.Clock {
+// Time returns the source of time.
+func (e *Env) Time() clock.WithTicker {
 	if e.Clock == nil {
 		return clock.RealClock{}
 	}
@@ -89,8 +92,8 @@ var _ reconcile.Reconciler = (*Loop[*v1alpha1.Integration])(nil)
 
 // Reconcile implements reconcile.Reconciler.
 func (l *Loop[T]) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	start := l.Env.clock().Now()
-	defer func() { observeDuration(l.Kind, l.Env.clock().Since(start)) }()
+	start := l.Env.Time().Now()
+	defer func() { observeDuration(l.Kind, l.Env.Time().Since(start)) }()
 
 	obj := l.New()
 	if err := l.Env.Client.Get(ctx, req.NamespacedName, obj); err != nil {
@@ -121,7 +124,7 @@ func (l *Loop[T]) pass(ctx context.Context, obj T) (ctrl.Result, error) {
 		}
 	}
 	before := obj.DeepCopyObject().(T)
-	conditions := newConditions(obj.GetCommonStatus().Conditions, obj.GetGeneration(), l.Env.clock())
+	conditions := newConditions(obj.GetCommonStatus().Conditions, obj.GetGeneration(), l.Env.Time())
 
 	done, out, err := l.run(ctx, obj, conditions)
 	v := classify(err)
@@ -206,6 +209,9 @@ func result(v verdict, out Outcome, patchErr error) (ctrl.Result, error) {
 			return ctrl.Result{RequeueAfter: Jitter(time.Second)}, nil
 		}
 		return ctrl.Result{}, v.err
+	}
+	if out.Exact {
+		return ctrl.Result{RequeueAfter: out.RequeueAfter}, nil
 	}
 	return ctrl.Result{RequeueAfter: Jitter(out.RequeueAfter)}, nil
 }

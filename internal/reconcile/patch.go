@@ -32,7 +32,7 @@ func (l *Loop[T]) patchStatus(ctx context.Context, before, after T) (held time.D
 	}
 	urgent := urgentChange(before.GetCommonStatus(), after.GetCommonStatus())
 	key := client.ObjectKeyFromObject(after)
-	if held = l.Env.Writes.hold(l.Kind, key, l.Env.clock().Now(), urgent); held > 0 {
+	if held = l.Env.Writes.hold(l.Kind, key, l.Env.Time().Now(), urgent); held > 0 {
 		return held, nil
 	}
 	if err := l.Env.Writes.wait(ctx); err != nil {
@@ -41,7 +41,7 @@ func (l *Loop[T]) patchStatus(ctx context.Context, before, after T) (held time.D
 	if err := l.sendStatus(ctx, before, after, changes, owned); err != nil {
 		return 0, err
 	}
-	l.Env.Writes.wrote(l.Kind, key, l.Env.clock().Now())
+	l.Env.Writes.wrote(l.Kind, key, l.Env.Time().Now())
 	return 0, nil
 }
 

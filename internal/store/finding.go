@@ -76,7 +76,7 @@ func findingKey(k model.SeatKey) (out [16]byte) {
 // Active or Unknown seat moves with every use and is left out.
 func findingHash(f model.Finding) int64 {
 	var b strings.Builder
-	for _, v := range []string{f.PersonID, string(f.Class), f.Reason, string(f.Since)} {
+	for _, v := range []string{f.PersonID, string(f.Class), string(f.Use), f.Reason, string(f.Since)} {
 		b.WriteString(v)
 		b.WriteByte(0)
 	}
@@ -128,13 +128,13 @@ func (s *Store) upsertFindings(ctx context.Context, tenant model.TenantID, polic
 		if f.Annual != nil {
 			minor, currency = f.Annual.Minor, f.Annual.Currency
 		}
-		rows[i] = []any{tenant, policy, f.Integration, f.AccountID, f.PlanKey, f.PersonID, f.Class, f.Reason, string(f.Since), string(evidence),
+		rows[i] = []any{tenant, policy, f.Integration, f.AccountID, f.PlanKey, f.PersonID, f.Class, f.Use, f.Reason, string(f.Since), string(evidence),
 			minor, currency, findingHash(f), now}
 	}
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		_, err := bulk(ctx, tx, `INSERT INTO finding (tenant, policy, integration, account, plan, person_id, class, reason, since, evidence, annual_minor,
+		_, err := bulk(ctx, tx, `INSERT INTO finding (tenant, policy, integration, account, plan, person_id, class, used, reason, since, evidence, annual_minor,
 			currency, row_hash, changed_at) VALUES `,
-			` ON CONFLICT (tenant, policy, integration, account, plan) DO UPDATE SET person_id = excluded.person_id, class = excluded.class,
+			` ON CONFLICT (tenant, policy, integration, account, plan) DO UPDATE SET person_id = excluded.person_id, class = excluded.class, used = excluded.used,
 			reason = excluded.reason, since = excluded.since, evidence = excluded.evidence, annual_minor = excluded.annual_minor,
 			currency = excluded.currency, row_hash = excluded.row_hash, changed_at = excluded.changed_at`, nil, rows)
 		return err
@@ -211,18 +211,41 @@ func (s *Store) Findings(ctx context.Context, tenant model.TenantID, q FindingQu
 	if a := q.After; a != nil {
 		where = append(where, fmt.Sprintf("(policy, integration, account, plan) > (%s, %s, %s, %s)", arg(a.Policy), arg(a.Integration), arg(a.AccountID), arg(a.PlanKey)))
 	}
-	return collect(ctx, s.reads, scanFinding, `SELECT policy, integration, account, plan, person_id, class, reason, since, evidence, annual_minor, currency
+	return collect(ctx, s.reads, scanFinding, `SELECT policy, integration, account, plan, person_id, class, used, reason, since, evidence, annual_minor, currency
 		FROM finding WHERE `+strings.Join(where, " AND ")+` ORDER BY policy, integration, account, plan LIMIT `+arg(clampLimit(q.Limit)), args...)
 }
 
 func scanFinding(r *sql.Rows) (f model.Finding, err error) {
 	var evidence, currency string
 	var minor sql.NullInt64
-	if err = r.Scan(&f.Policy, &f.Integration, &f.AccountID, &f.PlanKey, &f.PersonID, &f.Class, &f.Reason, &f.Since, &evidence, &minor, &currency); err != nil {
+	if err = r.Scan(&f.Policy, &f.Integration, &f.AccountID, &f.PlanKey, &f.PersonID, &f.Class, &f.Use, &f.Reason, &f.Since, &evidence, &minor, &currency); err != nil {
 		return f, err
 	}
 	if minor.Valid {
 		f.Annual = &model.Money{Minor: minor.Int64, Currency: currency}
 	}
 	return f, json.Unmarshal([]byte(evidence), &f.Evidence)
+}
+
+// FindingCount counts the findings of one policy on one plan by class.
+type FindingCount struct {
+	Policy, Integration, PlanKey string
+	Class                        model.SeatClass
+	Count                        int64
+}
+
+// CountFindings counts the findings of the tenant on seats of Integrations.
+func (s *Store) CountFindings(ctx context.Context, tenant model.TenantID, integrations []string) ([]FindingCount, error) {
+	if len(integrations) == 0 {
+		return nil, nil
+	}
+	list, args := inList([]any{tenant}, integrations)
+	out, err := collect(ctx, s.reads, func(r *sql.Rows) (c FindingCount, err error) {
+		return c, r.Scan(&c.Policy, &c.Integration, &c.PlanKey, &c.Class, &c.Count)
+	}, `SELECT policy, integration, plan, class, count(*) FROM finding WHERE tenant = $1 AND integration IN (`+list+`)
+		GROUP BY policy, integration, plan, class ORDER BY policy, integration, plan, class`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("count findings: %w", err)
+	}
+	return out, nil
 }

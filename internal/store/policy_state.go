@@ -27,18 +27,23 @@ type PolicyState struct {
 	// DataVersion is the inventory's version that the last evaluation saw.
 	DataVersion int64
 	EvaluatedAt *time.Time
+	// ActedAt is the scheduled instant up to which runs were started; CreatedAt
+	// is when the policy was first seen.
+	ActedAt   *time.Time
+	CreatedAt time.Time
 	// Removed says that the resource is gone; its history stays (decision 1).
 	Removed bool
 }
 
-const policyColumns = `policy, uid, generation, app, mode, suspended, rules, counts, data_version, evaluated_at, removed_at`
+const policyColumns = `policy, uid, generation, app, mode, suspended, rules, counts, data_version, evaluated_at, acted_at, created_at, removed_at`
 
 func scanPolicy(r scanner) (p PolicyState, err error) {
 	var rules, counts string
-	var evaluated, removed sql.NullInt64
-	err = r.Scan(&p.Policy, &p.UID, &p.Generation, &p.App, &p.Mode, &p.Suspended, &rules, &counts, &p.DataVersion, &evaluated, &removed)
+	var evaluated, acted, removed sql.NullInt64
+	var created int64
+	err = r.Scan(&p.Policy, &p.UID, &p.Generation, &p.App, &p.Mode, &p.Suspended, &rules, &counts, &p.DataVersion, &evaluated, &acted, &created, &removed)
 	p.Rules, p.Counts = json.RawMessage(rules), json.RawMessage(counts)
-	p.EvaluatedAt, p.Removed = nullTime(evaluated), removed.Valid
+	p.EvaluatedAt, p.ActedAt, p.CreatedAt, p.Removed = nullTime(evaluated), nullTime(acted), fromMillis(created), removed.Valid
 	return p, err
 }
 
@@ -115,6 +120,25 @@ func (s *Store) SetPolicyResult(ctx context.Context, tenant model.TenantID, poli
 		}
 		return nil
 	})
+}
+
+// SetPolicyActed records up to which scheduled instant runs were started.
+func (s *Store) SetPolicyActed(ctx context.Context, tenant model.TenantID, policy string, at time.Time) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE policy_state SET acted_at = $3 WHERE tenant = $1 AND policy = $2`, tenant, policy, at.UnixMilli())
+		if err != nil {
+			return fmt.Errorf("record schedule of policy %q: %w", policy, err)
+		}
+		return nil
+	})
+}
+
+// ReleasedPolicies names, of all tenants, the policies whose held set was
+// released and not looked at since, as namespace and policy.
+func (s *Store) ReleasedPolicies(ctx context.Context) ([][2]string, error) {
+	return collect(ctx, s.reads, func(r *sql.Rows) (v [2]string, err error) { return v, r.Scan(&v[0], &v[1]) },
+		`SELECT t.namespace, h.subject_name FROM guard_hold h JOIN tenant t ON t.id = h.tenant
+		WHERE h.kind = $1 AND h.released_at IS NOT NULL AND h.superseded_at IS NULL ORDER BY 1, 2`, HoldPolicy)
 }
 
 // PolicyRuns is what the engine has under way for a policy.

@@ -13,6 +13,8 @@ CREATE TABLE policy_state (
   counts TEXT NOT NULL DEFAULT '{}',
   data_version BIGINT NOT NULL DEFAULT 0,
   evaluated_at BIGINT,
+  -- the scheduled instant up to which runs were started
+  acted_at BIGINT,
   removed_at BIGINT,
   created_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, policy)
@@ -28,6 +30,7 @@ CREATE TABLE finding (
   plan TEXT NOT NULL,
   person_id TEXT NOT NULL DEFAULT '',
   class TEXT NOT NULL,
+  used TEXT NOT NULL,
   reason TEXT NOT NULL,
   since TEXT NOT NULL DEFAULT '',
   evidence TEXT NOT NULL DEFAULT '{}',

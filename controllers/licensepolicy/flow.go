@@ -1,0 +1,224 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package licensepolicy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/intent"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/policy"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/workflow"
+)
+
+// Defaults of spec.ask.
+const (
+	defaultAskTimeout = "72h"
+	defaultKeepFor    = "90d"
+)
+
+// licenseRemove is the action that takes a seat and keeps the account.
+const licenseRemove = "license.remove"
+
+// flow makes the runs of a policy.
+type flow struct {
+	policy *v1alpha1.LicensePolicy
+	res    *resolution
+	action string
+	// actions by Integration.
+	actions map[string]Action
+	ask     *workflow.ReclaimAsk
+}
+
+// flowOf resolves what a run does. An error says why the policy cannot act as
+// declared; then it only reports. Integrations that may not be acted on are
+// recorded as barred, each with its reason.
+func (r *Reconciler) flowOf(obj *v1alpha1.LicensePolicy, res *resolution) (*flow, error) {
+	if res.mode.mode == v1alpha1.ModeReport {
+		return nil, nil
+	}
+	if err := supported(obj); err != nil {
+		return nil, err
+	}
+	f := &flow{policy: obj, res: res, action: licenseRemove, actions: map[string]Action{}}
+	if rm := obj.Spec.Removal; rm != nil && rm.Action != "" {
+		f.action = string(rm.Action)
+	}
+	for name, in := range res.integrations {
+		action, ok := r.Connectors.Action(in, f.action)
+		f.actions[name] = action
+		switch {
+		case !ok:
+			res.barred[name] = v1alpha1.ReasonRemovalUnsupported
+		case in.Spec.Permission != v1alpha1.PermissionReadAndAct:
+			res.barred[name] = v1alpha1.ReasonPermissionRead
+		case action.Destructive && !slices.Contains(in.Spec.DestructiveActions, v1alpha1.ActionName(f.action)):
+			res.barred[name] = v1alpha1.ReasonActionNotAllowed
+		case !in.DeletionTimestamp.IsZero():
+			res.barred[name] = v1alpha1.ReasonDisconnecting
+		}
+	}
+	if res.mode.mode == v1alpha1.ModeAsk {
+		ask, err := askOf(obj.Spec.Ask)
+		if err != nil {
+			return nil, err
+		}
+		f.ask = ask
+	}
+	return f, nil
+}
+
+// supported refuses what this version does not do, before it does half of it.
+func supported(obj *v1alpha1.LicensePolicy) error {
+	s := obj.Spec
+	what := ""
+	switch rm := s.Removal; {
+	case s.Mode == v1alpha1.ModeApprove:
+		what = "spec.mode: Approve does not act yet; use Ask, or Report"
+	case s.WorkflowRef != nil:
+		what = "spec.workflowRef: a Workflow of your own does not run yet; leave the field out"
+	case rm != nil && rm.Via != v1alpha1.ViaDirect:
+		what = fmt.Sprintf("spec.removal.via: %s does not act yet; use Direct", rm.Via)
+	case rm != nil && rm.Integration != "":
+		what = "spec.removal.integration: another Integration than the one that reports the seat does not act yet; leave the field out"
+	}
+	if what == "" {
+		return nil
+	}
+	return reconcile.Stalling(v1alpha1.ReasonNotImplemented, "%s. Until then the policy only reports", what)
+}
+
+func askOf(a *v1alpha1.Ask) (*workflow.ReclaimAsk, error) {
+	if a == nil {
+		return nil, reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "spec.ask must be set with mode Ask: it says how people are asked")
+	}
+	out := &workflow.ReclaimAsk{OnTimeout: string(cmp.Or(a.OnTimeout, v1alpha1.TimeoutKeep))}
+	if out.OnTimeout == string(v1alpha1.TimeoutEscalate) {
+		return nil, reconcile.Stalling(v1alpha1.ReasonNotImplemented, "spec.ask.onTimeout: Escalate does not act yet; use Keep or Reclaim. Until then the policy only reports")
+	}
+	for _, c := range a.Channels {
+		ref := workflow.ChannelRef{Kind: "email"}
+		if c.Integration != "" {
+			ref = workflow.ChannelRef{Kind: "slack", Integration: string(c.Integration)}
+		}
+		out.Channels = append(out.Channels, ref)
+	}
+	for _, o := range a.Options {
+		out.Options = append(out.Options, string(o))
+	}
+	if len(out.Options) == 0 {
+		out.Options = []string{string(v1alpha1.OptionReclaim), string(v1alpha1.OptionKeep)}
+		if a.Escalate != nil {
+			out.Options = append(out.Options, string(v1alpha1.OptionEscalate))
+		}
+	}
+	var err error
+	if out.Timeout, err = span("spec.ask.timeout", string(a.Timeout), defaultAskTimeout); err != nil {
+		return nil, err
+	}
+	if out.KeepFor, err = span("spec.ask.keepFor", string(a.KeepFor), defaultKeepFor); err != nil {
+		return nil, err
+	}
+	for i, d := range a.Reminders {
+		s, err := span(fmt.Sprintf("spec.ask.reminders[%d]", i), string(d), "")
+		if err != nil {
+			return nil, err
+		}
+		out.Reminders = append(out.Reminders, s)
+	}
+	if q := a.QuietHours; q != nil {
+		if q.Zone != "" && q.Zone != v1alpha1.ZonePerson {
+			return nil, reconcile.Stalling(v1alpha1.ReasonNotImplemented, "spec.ask.quietHours.zone: only Person acts yet. Until then the policy only reports")
+		}
+		out.Quiet = &workflow.QuietHours{From: string(q.From), To: string(q.To)}
+	}
+	out.Escalate, err = escalationOf(a.Escalate)
+	return out, err
+}
+
+func escalationOf(e *v1alpha1.Escalation) (*workflow.ReclaimEscalate, error) {
+	if e == nil {
+		return nil, nil
+	}
+	out := &workflow.ReclaimEscalate{}
+	var err error
+	if out.Timeout, err = span("spec.ask.escalate.timeout", string(e.Timeout), defaultAskTimeout); err != nil {
+		return nil, err
+	}
+	if out.To, err = rolesOf("spec.ask.escalate.to", e.To); err != nil {
+		return nil, err
+	}
+	out.Fallback, err = rolesOf("spec.ask.escalate.fallback", e.Fallback)
+	return out, err
+}
+
+func rolesOf(field string, list []v1alpha1.Recipient) ([]workflow.Role, error) {
+	var out []workflow.Role
+	for i, r := range list {
+		switch r.Role {
+		case v1alpha1.RoleManager:
+			out = append(out, workflow.RoleManager)
+		case v1alpha1.RoleAppOwner, v1alpha1.RoleOwner:
+			out = append(out, workflow.RoleAppOwner)
+		default:
+			return nil, reconcile.Stalling(v1alpha1.ReasonNotImplemented, "%s[%d]: only the roles Manager and AppOwner act yet. Until then the policy only reports", field, i)
+		}
+	}
+	return out, nil
+}
+
+func span(field, value, unset string) (workflow.Span, error) {
+	s, err := workflow.ParseSpan(cmp.Or(value, unset))
+	if err != nil {
+		return s, reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "%s: %v", field, err)
+	}
+	return s, nil
+}
+
+// newRun makes the run that takes one seat back.
+func (f *flow) newRun(s model.Seat, c policy.Candidate, annual *model.Money) (store.NewRun, error) {
+	app := f.res.apps[f.res.rules.Sources[s.Integration].App]
+	action := f.actions[s.Integration]
+	with := map[string]any{}
+	if action.AccountInput != "" {
+		with[action.AccountInput] = s.AccountExternalID
+	}
+	if action.PlanInput != "" {
+		with[action.PlanInput] = s.PlanKey
+	}
+	mode := workflow.ModeAuto
+	if f.ask != nil {
+		mode = workflow.ModeAsk
+	}
+	plan := intent.PlanName(app, s.PlanKey, s.PlanName)
+	contact := cmp.Or(intent.Owner(app), "your IT team")
+	effect := fmt.Sprintf("your %s seat is taken back; your account stays", plan)
+	if action.EndsAccount {
+		effect = fmt.Sprintf("your %s account ends, not only the seat", intent.Title(app))
+	}
+	spec := workflow.ReclaimSpec{
+		Policy: f.policy.Name, Generation: f.policy.Generation, Mode: mode, IdleSince: c.Since, Ask: f.ask,
+		Removal: workflow.ReclaimRemoval{Action: f.action, With: with},
+		Seat: workflow.ReclaimSeat{
+			App: app.Name, AppTitle: intent.Title(app), Asker: f.asker(), Integration: s.Integration, AccountID: s.AccountExternalID,
+			Why:     fmt.Sprintf("seats that were not used for %d days are given back", f.res.rules.InactiveAfterDays),
+			Account: cmp.Or(s.Username, s.Email), PlanKey: s.PlanKey, PlanName: plan, PersonID: s.PersonID, PersonName: cmp.Or(s.PersonName, s.DisplayName),
+			Email: s.Email, TimeZone: cmp.Or(s.TimeZone, f.res.zone.String()), LastUse: c.Evidence.LastUsed, Source: c.Evidence.Source, Observed: s.ObservedSince, YearlyCost: annual,
+			Effect: effect, GetBack: "ask " + contact, Contact: contact,
+		},
+	}
+	return spec.NewRun()
+}
+
+func (f *flow) asker() string {
+	if f.res.org != nil && f.res.org.Spec.DisplayName != "" {
+		return f.res.org.Spec.DisplayName + " IT"
+	}
+	return "IT"
+}
