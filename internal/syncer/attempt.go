@@ -110,6 +110,9 @@ func (a *attempt) openFailed(err error) {
 	a.fail(ReasonTransientError, err.Error(), true)
 }
 
+// uploadedFile is the remote account that file connectors give an upload.
+const uploadedFile = "file"
+
 // test runs the connect test where one is asked for, checks whose account the
 // credential opens, and says whether to go on.
 func (a *attempt) test(ctx context.Context, session Session) bool {
@@ -126,6 +129,10 @@ func (a *attempt) test(ctx context.Context, session Session) bool {
 	if ctx.Err() != nil {
 		a.interrupted(ctx)
 		return false
+	}
+	if report.Account.ID == uploadedFile {
+		// Uploads have no account of their own: each Integration is one.
+		report.Account.ID += "/" + a.key.Name
 	}
 	verdict, problem := judgeTest(a.spec, report, today)
 	a.log.Info("Tested the connection", "outcome", verdict.Outcome, "failed", len(verdict.Disabled))

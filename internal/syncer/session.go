@@ -39,9 +39,9 @@ type Sessions struct {
 	Secrets SecretReader
 	// Budget meters the requests of one Integration, on every replica together.
 	Budget func(Key) connector.Budget
-	// Upload opens the file that was last uploaded for an Integration; nil
-	// where there is no place to upload to.
-	Upload func(context.Context, Key) (io.ReadCloser, error)
+	// Upload returns how to open the file that was last uploaded for an
+	// Integration, nil if there is none.
+	Upload func(context.Context, Key) (func() (io.ReadCloser, error), error)
 
 	// Endpoints and AllowedNetworks are the operator's (decision 27).
 	Endpoints       map[string]string
@@ -99,8 +99,10 @@ func (s *Sessions) Open(ctx context.Context, key Key, spec handover.Spec, state 
 		// Operators redirect built-in connectors only.
 		o.Endpoints = nil
 	}
-	if s.Upload != nil {
-		o.Upload = func() (io.ReadCloser, error) { return s.Upload(ctx, key) }
+	if manifest.Category() == categoryFile && s.Upload != nil && key.Tenant != 0 {
+		if o.Upload, err = s.Upload(ctx, key); err != nil {
+			return nil, secret.Version, &OpenError{Reason: ReasonTransientError, Transient: true, Err: err}
+		}
 	}
 	session, err := connector.Open(o)
 	if err != nil {
@@ -108,6 +110,9 @@ func (s *Sessions) Open(ctx context.Context, key Key, spec handover.Spec, state 
 	}
 	return session, secret.Version, nil
 }
+
+// categoryFile is the category of connectors that read uploaded files.
+const categoryFile = "file"
 
 // SyncWait is how long a sync waits for a rate limit before it parks the stream
 // until the vendor answers again.

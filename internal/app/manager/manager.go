@@ -45,7 +45,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/version"
 )
 
-// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update;patch
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update;patch,namespace=seatkeeper-system
 
 // leaderElectionID names the lease. It guards status writes only: every effect
 // in SQL is fenced by epoch.

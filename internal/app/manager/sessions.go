@@ -5,7 +5,6 @@ package manager
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 
@@ -45,14 +44,16 @@ func budgets(st *store.Store) func(syncer.Key) connector.Budget {
 	}
 }
 
-// uploads opens the newest file that was uploaded for an Integration.
-func uploads(st *store.Store) func(context.Context, syncer.Key) (io.ReadCloser, error) {
-	return func(ctx context.Context, key syncer.Key) (io.ReadCloser, error) {
-		_, r, err := st.OpenUpload(ctx, key.Tenant, key.Name)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil, &connector.Error{Class: connector.ClassNotFound, Message: "no file was uploaded yet",
-				Fix: "upload one: seatkeeper import " + key.Name + " FILE -n " + key.Namespace}
+// uploads finds the newest file that was uploaded for an Integration.
+func uploads(st *store.Store) func(context.Context, syncer.Key) (func() (io.ReadCloser, error), error) {
+	return func(ctx context.Context, key syncer.Key) (func() (io.ReadCloser, error), error) {
+		files, err := st.Uploads(ctx, key.Tenant, key.Name)
+		if err != nil || len(files) == 0 {
+			return nil, err
 		}
-		return r, err
+		return func() (io.ReadCloser, error) {
+			_, r, err := st.OpenUpload(ctx, key.Tenant, key.Name)
+			return r, err
+		}, nil
 	}
 }
