@@ -62,7 +62,19 @@ type Question struct {
 	KeepFor  string // "90 days"
 	NextUp   string // who decides on Escalate: "your manager"
 	Contact  string // whom to ask
-	Reminder bool
+	Reminder int    // 0: the question itself; else which reminder
+}
+
+// Key names the message among all that are sent: it is how a message whose
+// delivery is in doubt is recognised.
+func (q Question) Key() string {
+	if len(q.Seats) == 0 {
+		return ""
+	}
+	if q.Reminder > 0 {
+		return fmt.Sprintf("%s.reminder%d", q.Seats[0].PromptID, q.Reminder)
+	}
+	return q.Seats[0].PromptID
 }
 
 // Title is the message's one-line summary, which notifications show.
@@ -74,7 +86,7 @@ func (q Question) Title() string {
 	} else {
 		s = fmt.Sprintf("Do you still need %s?", app)
 	}
-	if q.Reminder {
+	if q.Reminder > 0 {
 		s = "Reminder: " + s
 	}
 	return s

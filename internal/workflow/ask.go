@@ -35,7 +35,7 @@ const (
 
 // ask asks people and waits for the answer.
 func (t *turn) ask(n *node, s *AskStep) {
-	if p, ok := t.prompt(n.path); ok && p.State == store.PromptAnswered && t.intent == nil {
+	if p, ok := t.prompt(n.path); ok && p.State == store.PromptAnswered && !t.underWay() {
 		t.answered(n, p)
 		return
 	}
@@ -48,6 +48,10 @@ func (t *turn) ask(n *node, s *AskStep) {
 		t.askWait(n, s)
 	}
 }
+
+// underWay reports a delivery whose end is not recorded: people may answer a
+// message before this process knows that it was sent.
+func (t *turn) underWay() bool { return t.intent != nil || t.cur.Asking != "" }
 
 // prompt returns the prompt of the current stage.
 func (t *turn) prompt(path string) (store.Prompt, bool) {
@@ -148,7 +152,7 @@ func (t *turn) unreachable(message string) {
 // askDeliver sends the question, or a reminder, to each assignee.
 func (t *turn) askDeliver(n *node, s *AskStep) {
 	for t.cur.At < len(t.cur.Deliveries) {
-		if p, ok := t.prompt(n.path); !ok || p.State != store.PromptOpen && t.intent == nil {
+		if p, ok := t.prompt(n.path); !ok || p.State != store.PromptOpen && !t.underWay() {
 			break // answered meanwhile: nobody else need be disturbed
 		}
 		d := t.cur.Deliveries[t.cur.At]
@@ -330,7 +334,7 @@ func (t *turn) question(n *node, s *AskStep, d delivery) (notify.Question, error
 	to := p.Assignees[d.Assignee]
 	q := notify.Question{
 		Asker: seat.Asker, Policy: t.run.Name, Why: seat.Why, To: to.Name, Zone: zoneOf(to.TimeZone), Deadline: p.ExpiresAt, Silence: s.OnTimeout,
-		KeepFor: spanWords(s.KeepFor), NextUp: "your manager", Contact: seat.Contact, Reminder: t.cur.Phase == askRemind,
+		KeepFor: spanWords(s.KeepFor), NextUp: "your manager", Contact: seat.Contact,
 		Seats: []notify.Seat{{
 			PromptID: p.ID, Token: t.env.token(t.run.Tenant, p.ID), Options: s.Options, App: seat.AppTitle, Plan: seat.PlanName, Account: seat.Account,
 			LastUse: seat.LastUse, Source: seat.Source, Observed: seat.Observed, YearlyCost: seat.YearlyCost, Effect: seat.Effect, GetBack: seat.GetBack,
@@ -338,6 +342,9 @@ func (t *turn) question(n *node, s *AskStep, d delivery) (notify.Question, error
 	}
 	if to.PersonID != t.run.PersonID {
 		q.Holder = seat.PersonName
+	}
+	if t.cur.Phase == askRemind {
+		q.Reminder = t.cur.Reminders
 	}
 	return q, nil
 }

@@ -22,13 +22,12 @@ const (
 
 // Defaults of Retry.
 const (
-	defaultRefusals    = 4
-	defaultPatience    = 24 * time.Hour
-	defaultBase        = time.Second
-	defaultMaxBackoff  = 5 * time.Minute
-	defaultCallTimeout = 30 * time.Second
-	defaultRetryAfter  = 30 * time.Second
-	maxPoll            = time.Minute
+	defaultRefusals   = 4
+	defaultPatience   = 24 * time.Hour
+	defaultBase       = time.Second
+	defaultMaxBackoff = 5 * time.Minute
+	defaultRetryAfter = 30 * time.Second
+	maxPoll           = time.Minute
 	// verifyPatience is how long unanswered verifications are repeated beyond
 	// the action's own time before a person is asked.
 	verifyPatience = 10 * time.Minute
@@ -100,7 +99,7 @@ func (t *turn) send(c callSpec, info ActionInfo) callOutcome {
 	}
 	timeout := c.retry.Timeout.Elapsed
 	if timeout <= 0 {
-		timeout = defaultCallTimeout
+		timeout = t.env.timeout
 	}
 	t.cur.N++
 	t.cur.Info, t.cur.SentAt = info, t.now
@@ -182,7 +181,8 @@ func (t *turn) succeeded(c callSpec, a store.Attempt, res Result) callOutcome {
 		t.audit(a, result)
 	}
 	t.cur.Output = res.Output
-	if t.cur.Info.HasVerify && res.Class != ResultAlready {
+	// A verifiable action's verification is for lost answers; this one came.
+	if t.cur.Info.HasVerify && res.Class != ResultAlready && (t.cur.Info.Class != ClassVerifiable || res.Class == ResultAccepted) {
 		t.cur.Asking, t.cur.Polls = callVerify, 0
 		return t.askEffect(c)
 	}

@@ -56,6 +56,7 @@ type Options struct {
 
 	Lease           time.Duration // 0: 15 s
 	Grace           time.Duration // 0: 5 s; after a deadline, before anybody resolves the attempt
+	CallTimeout     time.Duration // 0: 30 s; of one call whose step sets none
 	BusyPoll        time.Duration // 0: 1 s
 	IdlePoll        time.Duration // 0: 5 s
 	BatchDelay      time.Duration // 0: 5 ms; how long an outcome waits for company
@@ -76,7 +77,7 @@ func (o *Options) setDefaults() error {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	for v, d := range map[*time.Duration]time.Duration{&o.Lease: 15 * time.Second, &o.Grace: 5 * time.Second, &o.BusyPoll: time.Second,
+	for v, d := range map[*time.Duration]time.Duration{&o.Lease: 15 * time.Second, &o.Grace: 5 * time.Second, &o.CallTimeout: 30 * time.Second, &o.BusyPoll: time.Second,
 		&o.IdlePoll: 5 * time.Second, &o.BatchDelay: 5 * time.Millisecond} {
 		if *v <= 0 {
 			*v = d
@@ -144,7 +145,7 @@ func New(o Options) (*Engine, error) {
 	for _, c := range o.Channels {
 		channels[c.Kind()] = c
 	}
-	e.env = surroundings{info: e.infos.get, start: e.lanes.start, channels: channels, grace: o.Grace, token: e.token}
+	e.env = surroundings{info: e.infos.get, start: e.lanes.start, channels: channels, grace: o.Grace, timeout: o.CallTimeout, token: e.token}
 	return e, nil
 }
 
@@ -168,6 +169,9 @@ func (e *Engine) Wake() {
 // way, records their outcomes and gives its shards up.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before it began
+		}
 		return err
 	}
 	defer e.stopSend()

@@ -303,3 +303,28 @@ func TestSameTriggerStartsOnce(t *testing.T) {
 		}
 	})
 }
+
+// People may answer before the process knows that the message was sent: the
+// message is updated all the same.
+func TestAnswerBeforeDeliveryIsRecorded(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		eachStore(t, func(t *testing.T, k *kit) {
+			k.vendor.script("message.send", func(c Call) (Result, error) {
+				res := k.vendor.do(c)
+				prompts, err := k.store.ListPrompts(t.Context(), k.tenant, store.PromptFilter{State: store.PromptOpen})
+				if err != nil || len(prompts) != 1 {
+					t.Errorf("open prompts: %d, %v", len(prompts), err)
+					return res, nil
+				}
+				k.answer(prompts[0], "U-ada", "Keep")
+				if lost {
+					return Result{}, errLost
+				}
+				return res, nil
+			})
+			k.begin(k.spec())
+			k.expect(store.RunSucceeded, "kept", "")
+			k.effects(map[string]int{"message.send": 1, "message.update": 1})
+		})
+	}
+}

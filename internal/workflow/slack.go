@@ -28,7 +28,7 @@ func (Slack) Send(integration, address string, q notify.Question) (Call, error) 
 		return Call{}, errors.New("a question without a seat")
 	}
 	return Call{Integration: integration, Action: "message.send", Input: map[string]any{
-		"userId": address, "text": notify.Text(q), "blocks": notify.SlackBlocks(q), "callback": q.Seats[0].PromptID,
+		"userId": address, "text": notify.Text(q), "blocks": notify.SlackBlocks(q), "callback": q.Key(),
 	}}, nil
 }
 

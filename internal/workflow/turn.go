@@ -121,6 +121,7 @@ type surroundings struct {
 	// start takes a place in a lane, or says when to ask again.
 	start    func(lane string) (ok bool, again time.Time)
 	channels map[string]Channel
+	timeout  time.Duration // of one call
 	grace    time.Duration // after a deadline, before anybody touches the attempt
 	token    func(tenant model.TenantID, promptID string) string
 }
