@@ -5,16 +5,14 @@ package application
 
 import (
 	"cmp"
-	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
-	"golang.org/x/text/currency"
-	"k8s.io/utils/ptr"
-
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/intent"
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/notify"
 	"github.com/seatkeeper/seatkeeper/internal/policy"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 )
@@ -69,11 +67,8 @@ func ownIntegrations(app *v1alpha1.Application, all []v1alpha1.Integration, doma
 		return own, missing
 	}
 	for i := range all {
-		for _, d := range domains(&all[i]) {
-			if slices.Contains(app.Spec.Domains, v1alpha1.DomainName(d)) {
-				own = append(own, all[i])
-				break
-			}
+		if intent.Delivers(app, all[i].Name, domains(&all[i])) {
+			own = append(own, all[i])
 		}
 	}
 	slices.SortFunc(own, func(a, b v1alpha1.Integration) int { return cmp.Compare(a.Name, b.Name) })
@@ -101,7 +96,7 @@ func fill(app *v1alpha1.Application, own []v1alpha1.Integration, r RollUp, contr
 	// A source that is gone stays listed: where an app was known from is history.
 	s.Sources = union(s.Sources, r.Sources)
 	s.Users = &r.Users
-	plans := byPlan(app.Spec.Plans, r.Plans)
+	plans := byPlan(app, r.Plans)
 	s.Seats, s.Plans = &v1alpha1.SeatCounts{}, nil
 	for _, p := range plans {
 		if !p.paid {
@@ -113,7 +108,7 @@ func fill(app *v1alpha1.Application, own []v1alpha1.Integration, r RollUp, contr
 			s.Plans = append(s.Plans, v1alpha1.PlanStatus{Name: v1alpha1.PlanName(p.name), Seats: &seats})
 		}
 	}
-	s.Spend = spend(plans, contractsOf(contracts), listPrices(app.Spec.Plans), r.Today)
+	s.Spend = spend(plans, contractsOf(contracts), intent.ListPrices(app), r.Today)
 }
 
 func add(to *v1alpha1.SeatCounts, s v1alpha1.SeatCounts) {
@@ -143,26 +138,16 @@ type plan struct {
 }
 
 // byPlan groups the vendor's plans by the plans that the spec declares.
-func byPlan(declared []v1alpha1.ApplicationPlan, rows []Plan) []plan {
+func byPlan(app *v1alpha1.Application, rows []Plan) []plan {
 	found := map[string]*plan{}
-	var order []string
 	for _, row := range rows {
-		name, spec := row.Name, (*v1alpha1.ApplicationPlan)(nil)
-		if name == "" {
-			name = row.Key
-		}
-		for i, d := range declared {
-			if slices.Contains(d.VendorKeys, row.Key) || len(d.VendorKeys) == 0 && strings.EqualFold(string(d.Name), row.Name) {
-				name, spec = string(d.Name), &declared[i]
-				break
-			}
-		}
+		name := intent.PlanName(app, row.Key, row.Name)
 		p := found[name]
 		if p == nil {
 			p = &plan{name: name}
 			found[name] = p
-			order = append(order, name)
 		}
+		spec := declared(app, name)
 		p.paid = p.paid || isPaid(row, spec)
 		add(&p.seats, v1alpha1.SeatCounts{Purchased: row.Purchased, Assigned: row.Assigned, Used: row.Used, Unused: row.Unused, Unknown: row.Unknown})
 		if row.Unit != nil {
@@ -172,12 +157,20 @@ func byPlan(declared []v1alpha1.ApplicationPlan, rows []Plan) []plan {
 			p.seats.Purchased = spec.Purchased
 		}
 	}
-	slices.Sort(order)
-	out := make([]plan, len(order))
-	for i, name := range order {
-		out[i] = *found[name]
+	out := make([]plan, 0, len(found))
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		out = append(out, *found[name])
 	}
 	return out
+}
+
+func declared(app *v1alpha1.Application, name string) *v1alpha1.ApplicationPlan {
+	for i := range app.Spec.Plans {
+		if string(app.Spec.Plans[i].Name) == name {
+			return &app.Spec.Plans[i]
+		}
+	}
+	return nil
 }
 
 // isPaid lets the spec overrule the connector in one direction each: a price
@@ -229,7 +222,7 @@ func spend(plans []plan, contracts []policy.Contract, list []policy.ListPrice, t
 	case fromContract:
 		src = v1alpha1.SpendFromContract
 	}
-	return &v1alpha1.Spend{AnnualMinor: total.Minor, Currency: v1alpha1.CurrencyCode(total.Currency), Summary: Format(total), Source: src}
+	return &v1alpha1.Spend{AnnualMinor: total.Minor, Currency: v1alpha1.CurrencyCode(total.Currency), Summary: notify.Amount(total), Source: src}
 }
 
 // quantity is how many seats are paid for.
@@ -250,54 +243,13 @@ func quantity(p plan, price model.Price, contracts []policy.Contract) int64 {
 	return p.seats.Assigned
 }
 
-func listPrices(plans []v1alpha1.ApplicationPlan) []policy.ListPrice {
-	var out []policy.ListPrice
-	for _, p := range plans {
-		if p.UnitCost != nil {
-			out = append(out, policy.ListPrice{Plan: string(p.Name), Period: model.Period(p.Period),
-				Unit: model.Money{Minor: p.UnitCost.Minor, Currency: string(p.UnitCost.Currency)}})
-		}
-	}
-	return out
-}
-
 // contractsOf keeps what prices need of Contracts.
 func contractsOf(list []v1alpha1.Contract) []policy.Contract {
-	out := make([]policy.Contract, 0, len(list))
-	for _, c := range list {
-		p := policy.Contract{Name: c.Name, App: string(c.Spec.ApplicationRef.Name), State: string(cmp.Or(c.Spec.State, v1alpha1.ContractDraft)),
-			Start: model.Date(c.Spec.Term.Start), End: model.Date(c.Spec.Term.End)}
-		for _, l := range c.Spec.Lines {
-			line := policy.ContractLine{Plan: string(l.Plan), Quantity: ptr.Deref(l.Quantity, 0), Period: model.Period(l.Period)}
-			if l.UnitCost != nil {
-				line.Unit = &model.Money{Minor: l.UnitCost.Minor, Currency: string(l.UnitCost.Currency)}
-			}
-			p.Lines = append(p.Lines, line)
-		}
-		out = append(out, p)
+	out := make([]policy.Contract, len(list))
+	for i := range list {
+		out[i] = intent.Contract(&list[i])
 	}
 	return out
-}
-
-// Format writes an amount as people do: USD 76752.00, JPY 76752.
-func Format(m model.Money) string {
-	digits := 2
-	if unit, err := currency.ParseISO(m.Currency); err == nil {
-		digits, _ = currency.Standard.Rounding(unit)
-	}
-	text := strconv.FormatInt(m.Minor, 10)
-	sign := ""
-	if strings.HasPrefix(text, "-") {
-		sign, text = "-", text[1:]
-	}
-	if digits == 0 {
-		return m.Currency + " " + sign + text
-	}
-	if len(text) <= digits {
-		text = strings.Repeat("0", digits-len(text)+1) + text
-	}
-	cut := len(text) - digits
-	return fmt.Sprintf("%s %s%s.%s", m.Currency, sign, text[:cut], text[cut:])
 }
 
 // similar lists other apps of the category that somebody uses.

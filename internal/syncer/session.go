@@ -43,6 +43,10 @@ type Sessions struct {
 	// Integration, nil if there is none.
 	Upload func(context.Context, Key) (func() (io.ReadCloser, error), error)
 
+	// KeepSigning keeps, sealed, what a vendor signs callbacks with, for the
+	// gateway, which reads no Secrets; nil keeps nothing.
+	KeepSigning func(ctx context.Context, key Key, signingSecret string) error
+
 	// Endpoints and AllowedNetworks are the operator's (decision 27).
 	Endpoints       map[string]string
 	AllowedNetworks []netip.Prefix
@@ -87,6 +91,11 @@ func (s *Sessions) Open(ctx context.Context, key Key, spec handover.Spec, state 
 			return nil, "", secretError(err)
 		}
 	}
+	if signing := secret.Data[signingKey]; signing != "" && s.KeepSigning != nil && key.Tenant != 0 {
+		if err := s.KeepSigning(ctx, key, signing); err != nil {
+			return nil, secret.Version, &OpenError{Reason: ReasonTransientError, Transient: true, Err: fmt.Errorf("keep the signing secret: %w", err)}
+		}
+	}
 	o := connector.Options{
 		Manifest: manifest, Config: spec.Config, Secrets: secret.Data,
 		Permission: connector.Permission(spec.Permission), Destructive: spec.DestructiveActions, DataTypes: spec.DataTypes,
@@ -110,6 +119,9 @@ func (s *Sessions) Open(ctx context.Context, key Key, spec handover.Spec, state 
 	}
 	return session, secret.Version, nil
 }
+
+// signingKey is the key of a Secret with what a vendor signs callbacks with.
+const signingKey = "signingSecret"
 
 // categoryFile is the category of connectors that read uploaded files.
 const categoryFile = "file"

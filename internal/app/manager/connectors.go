@@ -12,6 +12,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/connectors"
 	"github.com/seatkeeper/seatkeeper/controllers/integration"
+	"github.com/seatkeeper/seatkeeper/controllers/licensepolicy"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/syncer"
 	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
@@ -71,6 +72,49 @@ func capabilitiesOf(m *connector.Manifest) *v1alpha1.Capabilities {
 	}
 	return out
 }
+
+// catalog describes the connectors of Integrations to controllers.
+type catalog struct{}
+
+// Domains returns the web domains of the connector of an Integration. A
+// Connector resource is matched by integrationRefs instead.
+func (catalog) Domains(i *v1alpha1.Integration) []string {
+	m, err := connectors.Builtin(i.Spec.Connector)
+	if err != nil {
+		return nil
+	}
+	return m.Domains()
+}
+
+// Action describes an action of the connector of an Integration.
+func (catalog) Action(i *v1alpha1.Integration, name string) (licensepolicy.Action, bool) {
+	m, err := connectors.Builtin(i.Spec.Connector)
+	if err != nil {
+		return licensepolicy.Action{}, false
+	}
+	for _, a := range m.Actions() {
+		if a.Name != name {
+			continue
+		}
+		out := licensepolicy.Action{Destructive: a.Destructive, EndsAccount: a.EndsAccount}
+		for _, in := range a.Input {
+			switch in.Type {
+			case inputAccount:
+				out.AccountInput = in.Name
+			case inputPlan:
+				out.PlanInput = in.Name
+			}
+		}
+		return out, true
+	}
+	return licensepolicy.Action{}, false
+}
+
+// Types of action inputs that take what a seat is known by.
+const (
+	inputAccount = "account"
+	inputPlan    = "plan"
+)
 
 // manifests validates the manifests of Connector resources.
 type manifests struct{}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
+	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/testenv"
 )
 
@@ -39,15 +40,16 @@ func (l testLog) Write(b []byte) (int, error) {
 
 // world is a running manager on a namespace of its own, with simulated vendors.
 type world struct {
-	t         *testing.T
-	ns        string
-	client    client.Client
-	vendors   *fakesaas.Server
-	company   *fakesaas.Company
-	options   Options
-	writes    *atomic.Int64 // to the API server
-	namespace []string
-	stop      func()
+	t       *testing.T
+	ns      string
+	client  client.Client
+	vendors *fakesaas.Server
+	company *fakesaas.Company
+	options Options
+	writes  *atomic.Int64 // to the API server
+	second  string        // another namespace that the manager watches
+	store   *store.Store
+	stop    func()
 }
 
 // setup is what a test changes before the manager starts.
@@ -56,7 +58,7 @@ type setup func(*world)
 func newWorld(t *testing.T, changes ...setup) *world {
 	t.Helper()
 	env := testenv.Cluster(t)
-	w := &world{t: t, ns: env.Namespace(t), writes: &atomic.Int64{}}
+	w := &world{t: t, ns: env.Namespace(t), second: env.Namespace(t), writes: &atomic.Int64{}}
 	w.company = fakesaas.Generate(fakesaas.Config{Seed: 7, People: 60, Now: time.Now().UTC().Truncate(time.Second), Domain: "acme.example"})
 	var err error
 	if w.vendors, err = fakesaas.Start(t.Context(), fakesaas.Options{Company: w.company}); err != nil {
@@ -74,7 +76,7 @@ func newWorld(t *testing.T, changes ...setup) *world {
 		t.Fatal(err)
 	}
 	w.options = Options{
-		RestConfig: counting(env.Config, w.writes), Store: "sqlite:" + t.TempDir(), WatchNamespaces: []string{w.ns},
+		RestConfig: counting(env.Config, w.writes), Store: "sqlite:" + t.TempDir(), WatchNamespaces: []string{w.ns, w.second},
 		ConnectorEndpoints: w.vendors.Endpoints(), AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		MetricsBindAddress: "0", HealthBindAddress: "0", StatusInterval: 500 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(testLog{t}, nil)),
@@ -89,6 +91,8 @@ func newWorld(t *testing.T, changes ...setup) *world {
 // start runs the manager until the test ends or stop is called.
 func (w *world) start() {
 	w.t.Helper()
+	opened := make(chan *store.Store, 1)
+	w.options.opened = func(s *store.Store) { opened <- s }
 	app, err := New(w.options)
 	if err != nil {
 		w.t.Fatal(err)
@@ -96,6 +100,12 @@ func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- app.Start(ctx) }()
+	select {
+	case w.store = <-opened:
+	case err := <-done:
+		cancel()
+		w.t.Fatalf("the manager did not start: %v", err)
+	}
 	stopped := false
 	w.stop = func() {
 		if stopped {
@@ -233,4 +243,29 @@ func (w *world) condition(o interface {
 		found = *c
 	}).Should(Succeed())
 	return found
+}
+
+// otherNamespace is a second tenant of the same manager.
+func (w *world) otherNamespace() string { return w.second }
+
+// syncBehindTheAPI makes an Integration due as its interval does, without a
+// write to the API server, and waits until a worker synced it.
+func (w *world) syncBehindTheAPI(name string) {
+	w.t.Helper()
+	g := NewWithT(w.t)
+	ctx := w.t.Context()
+	tenant, err := w.store.TenantByNamespace(ctx, w.ns)
+	g.Expect(err).NotTo(HaveOccurred())
+	before, err := w.store.IntegrationState(ctx, tenant, name)
+	g.Expect(err).NotTo(HaveOccurred())
+	spec := before.IntegrationSpec
+	spec.RequestedAt = time.Now().String()
+	_, err = w.store.UpsertIntegration(ctx, tenant, spec)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Eventually(func(g Gomega) {
+		after, err := w.store.IntegrationState(ctx, tenant, name)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(after.LastSyncedAt.After(*before.LastSyncedAt)).To(BeTrue())
+		g.Expect(after.Owner).To(BeEmpty())
+	}).Should(Succeed())
 }

@@ -26,22 +26,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	ctrlmanager "sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
-	"github.com/seatkeeper/seatkeeper/connectors"
-	"github.com/seatkeeper/seatkeeper/controllers/application"
-	"github.com/seatkeeper/seatkeeper/controllers/connector"
-	"github.com/seatkeeper/seatkeeper/controllers/inert"
-	"github.com/seatkeeper/seatkeeper/controllers/integration"
-	"github.com/seatkeeper/seatkeeper/controllers/organization"
-	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 	"github.com/seatkeeper/seatkeeper/internal/store"
-	"github.com/seatkeeper/seatkeeper/internal/syncer"
 	"github.com/seatkeeper/seatkeeper/internal/version"
 )
 
@@ -90,13 +80,26 @@ func (a *App) Start(ctx context.Context) (err error) {
 	if err := st.Migrate(ctx); err != nil {
 		return err
 	}
+	keys, keyFile, err := loadKeyring(o)
+	if err != nil {
+		return err
+	}
+	if n, err := st.Reseal(ctx, keys); err != nil {
+		return err
+	} else if n > 0 {
+		o.Log.Info("Sealed stored secrets with the newest key", "count", n)
+	}
 	o.Log.Info("Opened the store", "dialect", st.Dialect(), "version", version.Version)
 
+	if o.opened != nil {
+		o.opened(st)
+	}
 	mgr, err := a.newManager(o, st)
 	if err != nil {
 		return err
 	}
-	if err := a.add(mgr, o, st); err != nil {
+	w := &wiring{Manager: mgr, options: o, store: st, keys: keys, keyFile: keyFile, spaces: &tenantNames{store: st}}
+	if err := w.add(ctx); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
@@ -149,64 +152,6 @@ func (a *App) newManager(o Options, st *store.Store) (ctrl.Manager, error) {
 		}
 		return st.CheckSchema(r.Context())
 	})
-}
-
-// add registers everything that runs.
-func (a *App) add(mgr ctrl.Manager, o Options, st *store.Store) error {
-	sessions := newSessions(mgr, o, st)
-	worker := syncer.New(syncer.Options{
-		Store: st, Open: openerOf(sessions), Owner: newOwner(), Concurrency: o.SyncWorkers, Clock: o.Clock,
-		Log: o.Log.With("component", "syncer"), Metrics: metrics.Registry,
-	})
-	poll := newPoller(st, mgr.GetCache(), o.Clock, o.StatusInterval, o.Log.With("component", "poller"))
-	runnables := []ctrlmanager.Runnable{worker, poll, &janitor{store: st, clock: o.Clock, log: o.Log.With("component", "janitor")}}
-	if o.Ready != nil {
-		runnables = append(runnables, everywhere(func(context.Context) error { o.Ready(); return nil }))
-	}
-	for _, r := range runnables {
-		if err := mgr.Add(r); err != nil {
-			return err
-		}
-	}
-	return a.addControllers(mgr, o, st, sessions, worker, poll)
-}
-
-func (a *App) addControllers(mgr ctrl.Manager, o Options, st *store.Store, sessions *syncer.Sessions, worker *syncer.Worker, poll *poller) error {
-	env := &reconcile.Env{
-		Client: mgr.GetClient(), Clock: o.Clock, Writes: reconcile.NewWriteLimiter(),
-		Events: reconcile.NewEvents(mgr.GetEventRecorder("seatkeeper"), o.Clock),
-	}
-	for kind, setup := range map[string]func() error{
-		v1alpha1.KindOrganization: func() error {
-			return (&organization.Reconciler{Env: env, Backend: organizations{st}}).SetupWithManager(mgr, poll.organizations, o.Workers)
-		},
-		v1alpha1.KindIntegration: func() error {
-			backend := &integrations{store: st, sessions: sessions, wake: worker.Wake}
-			return (&integration.Reconciler{Env: env, Backend: backend, Reader: mgr.GetAPIReader()}).SetupWithManager(mgr, poll.integrations, o.Workers)
-		},
-		v1alpha1.KindApplication: func() error {
-			backend := &applications{store: st, clock: o.Clock}
-			return (&application.Reconciler{Env: env, Backend: backend}).SetupWithManager(mgr, poll.applications, o.Workers)
-		},
-		v1alpha1.KindConnector: func() error {
-			return (&connector.Reconciler{Env: env, Manifests: manifests{}}).SetupWithManager(mgr, o.Workers)
-		},
-		"the others": func() error { return inert.SetupWithManager(mgr, env, o.Workers) },
-	} {
-		if err := setup(); err != nil {
-			return fmt.Errorf("set up the controller of %s: %w", kind, err)
-		}
-	}
-	return nil
-}
-
-func newSessions(mgr ctrl.Manager, o Options, st *store.Store) *syncer.Sessions {
-	return &syncer.Sessions{
-		Builtin: connectors.Builtin,
-		Secrets: secretReader{reader: mgr.GetAPIReader(), serviceAccount: o.ServiceAccount},
-		Budget:  budgets(st), Upload: uploads(st), Endpoints: o.ConnectorEndpoints, AllowedNetworks: o.AllowedNetworks,
-		MaxWait: syncer.SyncWait, Clock: o.Clock, UserAgent: "seatkeeper/" + version.Version,
-	}
 }
 
 // newOwner names this start of this process in leases.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
+	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer"
 )
 
@@ -63,6 +65,8 @@ type Options struct {
 	Clock clock.WithTicker
 	// Ready is called when the API server's state was read and work begins.
 	Ready func()
+
+	opened func(*store.Store) // tests
 }
 
 // GatewayOptions are what the gateway needs when it runs in this process.
@@ -71,6 +75,8 @@ type GatewayOptions struct {
 	CertFile, KeyFile string
 	// ClientCA is the authority of client certificates that callers may use.
 	ClientCA string
+	// Listening, if not nil, is told the address.
+	Listening func(net.Addr)
 }
 
 // Defaults of options that are not set.

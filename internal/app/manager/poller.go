@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
-	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -26,6 +25,7 @@ const secretSweep = 5 * time.Minute
 // costs one query every few seconds (decision 8).
 type poller struct {
 	store    *store.Store
+	spaces   *tenantNames
 	objects  client.Reader // the manager's cache
 	clock    clock.WithTicker
 	interval time.Duration
@@ -37,19 +37,16 @@ type poller struct {
 	// policies carries LicensePolicies whose inventory changed.
 	policies chan event.GenericEvent
 
-	version    int64
-	namespaces map[model.TenantID]string
-	data       map[model.TenantID]int64 // newest data version told
-	slot       int
+	version int64
+	slot    int
 }
 
-func newPoller(s *store.Store, objects client.Reader, c clock.WithTicker, interval time.Duration, log *slog.Logger) *poller {
+func newPoller(s *store.Store, spaces *tenantNames, objects client.Reader, c clock.WithTicker, interval time.Duration, log *slog.Logger) *poller {
 	const buffer = 1024
 	return &poller{
-		store: s, objects: objects, clock: c, interval: interval, log: log,
+		store: s, spaces: spaces, objects: objects, clock: c, interval: interval, log: log,
 		integrations: make(chan event.GenericEvent, buffer), organizations: make(chan event.GenericEvent, buffer),
 		applications: make(chan event.GenericEvent, buffer), policies: make(chan event.GenericEvent, buffer),
-		namespaces: map[model.TenantID]string{}, data: map[model.TenantID]int64{},
 	}
 }
 
@@ -82,15 +79,12 @@ func (p *poller) poll(ctx context.Context) error {
 	}
 	stale := map[string]bool{}
 	for _, st := range changed {
-		ns, err := p.namespace(ctx, st.Tenant)
+		ns, err := p.spaces.of(ctx, st.Tenant)
 		if err != nil {
 			return err
 		}
 		p.version = max(p.version, st.StateVersion)
 		p.send(ctx, p.integrations, ns, st.Name)
-		if st.DataVersion > p.data[st.Tenant] {
-			p.data[st.Tenant] = st.DataVersion
-		}
 		stale[ns] = true // a type that turned stale changes verdicts as data does
 	}
 	for ns := range stale {
@@ -148,18 +142,4 @@ func (p *poller) send(ctx context.Context, to chan event.GenericEvent, namespace
 	case to <- event.GenericEvent{Object: &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}}:
 	case <-ctx.Done():
 	}
-}
-
-func (p *poller) namespace(ctx context.Context, tenant model.TenantID) (string, error) {
-	if ns, ok := p.namespaces[tenant]; ok {
-		return ns, nil
-	}
-	tenants, err := p.store.Tenants(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, t := range tenants {
-		p.namespaces[t.ID] = t.Namespace
-	}
-	return p.namespaces[tenant], nil
 }

@@ -35,6 +35,7 @@ const listPage = 1000
 
 // applications is the Application controller's backend.
 type applications struct {
+	catalog
 	store *store.Store
 	clock clock.PassiveClock
 
@@ -60,15 +61,6 @@ type discovered struct {
 
 // indexAge bounds how long an index is used without looking whether it changed.
 const indexAge = 2 * time.Second
-
-// Domains implements application.Backend.
-func (b *applications) Domains(i *v1alpha1.Integration) []string {
-	m, err := connectors.Builtin(i.Spec.Connector)
-	if err != nil {
-		return nil // a Connector resource is matched by integrationRefs
-	}
-	return m.Domains()
-}
 
 // Recommend implements application.Backend.
 func (b *applications) Recommend(domains []string) string {

@@ -1,0 +1,170 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"context"
+	"fmt"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlmanager "sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/connectors"
+	"github.com/seatkeeper/seatkeeper/controllers/application"
+	"github.com/seatkeeper/seatkeeper/controllers/connector"
+	"github.com/seatkeeper/seatkeeper/controllers/contract"
+	"github.com/seatkeeper/seatkeeper/controllers/inert"
+	"github.com/seatkeeper/seatkeeper/controllers/integration"
+	"github.com/seatkeeper/seatkeeper/controllers/licensepolicy"
+	"github.com/seatkeeper/seatkeeper/controllers/organization"
+	"github.com/seatkeeper/seatkeeper/internal/app/gateway"
+	"github.com/seatkeeper/seatkeeper/internal/govern"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/syncer"
+	"github.com/seatkeeper/seatkeeper/internal/version"
+)
+
+// wiring puts the parts of one running manager together.
+type wiring struct {
+	ctrl.Manager
+	options  Options
+	store    *store.Store
+	keys     *store.Keyring
+	keyFile  string
+	spaces   *tenantNames
+	sessions *syncer.Sessions
+	worker   *syncer.Worker
+	poller   *poller
+}
+
+// add registers everything that runs.
+func (w *wiring) add(ctx context.Context) error {
+	o := w.options
+	w.sessions = w.newSessions()
+	w.worker = syncer.New(syncer.Options{
+		Store: w.store, Open: openerOf(w.sessions), Owner: newOwner(), Concurrency: o.SyncWorkers, Clock: o.Clock,
+		Log: o.Log.With("component", "syncer"), Metrics: metrics.Registry,
+	})
+	w.poller = newPoller(w.store, w.spaces, w.GetCache(), o.Clock, o.StatusInterval, o.Log.With("component", "poller"))
+	runnables := []ctrlmanager.Runnable{w.worker, w.poller, &janitor{store: w.store, clock: o.Clock, log: o.Log.With("component", "janitor")}}
+	engine, err := w.engine(ctx)
+	if err != nil {
+		return err
+	}
+	runnables = append(runnables, engine)
+	gw, err := w.gateway()
+	if err != nil {
+		return err
+	}
+	runnables = append(runnables, gw...)
+	if o.Ready != nil {
+		runnables = append(runnables, everywhere(func(context.Context) error { o.Ready(); return nil }))
+	}
+	for _, r := range runnables {
+		if err := w.Add(r); err != nil {
+			return err
+		}
+	}
+	return w.controllers()
+}
+
+// engine wires the run executor, which runs on every replica.
+func (w *wiring) engine(ctx context.Context) (ctrlmanager.Runnable, error) {
+	// Replicas that do not lead have no controller to start these informers.
+	for _, kind := range []client.Object{&v1alpha1.Application{}} {
+		if _, err := w.GetCache().GetInformer(ctx, kind); err != nil {
+			return nil, fmt.Errorf("watch %T: %w", kind, err)
+		}
+	}
+	key, err := promptKey(w.keyFile)
+	if err != nil {
+		return nil, err
+	}
+	act := &actions{store: w.store, sessions: w.sessions, clock: w.options.Clock}
+	who := &people{store: w.store, objects: w.GetCache(), spaces: w.spaces}
+	e, err := newEngine(w.options, w.store, act, govern.NewRechecker(w.store, w.options.Clock), who, key)
+	if err != nil {
+		return nil, err
+	}
+	return engineRunnable(e), nil
+}
+
+// gateway wires the gateway where it runs in this process, and the drainer of
+// events that any gateway received, which always does.
+func (w *wiring) gateway() ([]ctrlmanager.Runnable, error) {
+	o := w.options
+	opts := gateway.Options{
+		Store: w.store, Keyring: w.keys, RestConfig: o.RestConfig, Listen: o.GatewayOptions.Listen, CertFile: o.GatewayOptions.CertFile,
+		KeyFile: o.GatewayOptions.KeyFile, ClientCA: o.GatewayOptions.ClientCA, ConnectorEndpoints: o.ConnectorEndpoints,
+		Clock: o.Clock, Log: o.Log.With("component", "gateway"), Listening: o.GatewayOptions.Listening,
+	}
+	drainer := gateway.NewDrainer(opts)
+	out := []ctrlmanager.Runnable{ctrlmanager.RunnableFunc(func(ctx context.Context) error { drainer.Run(ctx); return nil })}
+	if !o.Gateway {
+		return out, nil
+	}
+	app, err := gateway.New(opts)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, app), nil
+}
+
+func (w *wiring) controllers() error {
+	o := w.options
+	env := &reconcile.Env{
+		Client: w.GetClient(), Clock: o.Clock, Writes: reconcile.NewWriteLimiter(),
+		Events: reconcile.NewEvents(w.GetEventRecorder("seatkeeper"), o.Clock),
+	}
+	backend := govern.Backend{Store: w.store}
+	for _, c := range []struct {
+		kind  string
+		setup func() error
+	}{
+		{v1alpha1.KindOrganization, func() error {
+			return (&organization.Reconciler{Env: env, Backend: organizations{w.store}}).SetupWithManager(w, w.poller.organizations, o.Workers)
+		}},
+		{v1alpha1.KindIntegration, func() error {
+			b := &integrations{store: w.store, sessions: w.sessions, wake: w.worker.Wake}
+			return (&integration.Reconciler{Env: env, Backend: b, Reader: w.GetAPIReader()}).SetupWithManager(w, w.poller.integrations, o.Workers)
+		}},
+		{v1alpha1.KindApplication, func() error {
+			b := &applications{store: w.store, clock: o.Clock}
+			return (&application.Reconciler{Env: env, Backend: b}).SetupWithManager(w, w.poller.applications, o.Workers)
+		}},
+		{v1alpha1.KindLicensePolicy, func() error {
+			return (&licensepolicy.Reconciler{Env: env, Backend: backend, Connectors: catalog{}}).SetupWithManager(w, w.poller.policies, o.Workers)
+		}},
+		{v1alpha1.KindContract, func() error {
+			return (&contract.Reconciler{Env: env, Backend: backend, Connectors: catalog{}}).SetupWithManager(w, o.Workers)
+		}},
+		{v1alpha1.KindConnector, func() error {
+			return (&connector.Reconciler{Env: env, Manifests: manifests{}}).SetupWithManager(w, o.Workers)
+		}},
+		{"the others", func() error { return inert.SetupWithManager(w, env, o.Workers) }},
+	} {
+		if err := c.setup(); err != nil {
+			return fmt.Errorf("set up the controller of %s: %w", c.kind, err)
+		}
+	}
+	return nil
+}
+
+func (w *wiring) newSessions() *syncer.Sessions {
+	o := w.options
+	return &syncer.Sessions{
+		Builtin: connectors.Builtin,
+		Secrets: secretReader{reader: w.GetAPIReader(), serviceAccount: o.ServiceAccount},
+		Budget:  budgets(w.store), Upload: uploads(w.store),
+		KeepSigning: func(ctx context.Context, key syncer.Key, secret string) error {
+			return w.store.PutSigningSecret(ctx, w.keys, key.Tenant, key.Name, []byte(secret))
+		},
+		Endpoints: o.ConnectorEndpoints, AllowedNetworks: o.AllowedNetworks,
+		MaxWait: syncer.SyncWait, Clock: o.Clock, UserAgent: "seatkeeper/" + version.Version,
+	}
+}
