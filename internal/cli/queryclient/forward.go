@@ -21,7 +21,7 @@ import (
 // The Service of the gateway, as the chart names it, and its selector.
 const (
 	serviceName     = "seatkeeper-gateway"
-	gatewaySelector = "app.kubernetes.io/name=seatkeeper,app.kubernetes.io/component=gateway"
+	gatewaySelector = "app.kubernetes.io/name=seatkeeper,seatkeeper.dev/serves-gateway=true"
 	gatewayPort     = 8443
 )
 
