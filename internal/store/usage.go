@@ -49,14 +49,26 @@ func (y *Sync) usageDelta(ctx context.Context, st *stage, o StreamOutcome) (*del
 // count is the greatest seen, never a sum, and nothing is ever taken away.
 func (y *Sync) applyUsage(ctx context.Context, stream string, d *delta) error {
 	c := y.claim
+	// Days that a window read again did not change are no differences, by chunk,
+	// because a transaction may be repeated.
+	written := map[int64]int64{}
+	defer func() {
+		d.ops[opAdded] = 0
+		for _, n := range written {
+			d.ops[opAdded] += n
+		}
+	}()
 	return y.inChunks(ctx, d.maxN, func(tx *sql.Tx, from, to int64) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO usage_day (tenant, source, stream, day, app_external_id, subject, kind, count, last_at, origin)
+		res, err := tx.ExecContext(ctx, `INSERT INTO usage_day (tenant, source, stream, day, app_external_id, subject, kind, count, last_at, origin)
 			SELECT $1, $2, $3, d.day, d.app_external_id, d.subject, d.kind, d.count, d.last_at, d.origin FROM `+d.table+` d WHERE d.n BETWEEN $4 AND $5
 			ON CONFLICT (tenant, source, stream, day, app_external_id, subject, kind) DO UPDATE SET
 			count = CASE WHEN excluded.count > usage_day.count THEN excluded.count ELSE usage_day.count END,
 			last_at = CASE WHEN excluded.last_at > usage_day.last_at THEN excluded.last_at ELSE usage_day.last_at END
 			WHERE excluded.count > usage_day.count OR excluded.last_at > usage_day.last_at`, c.Tenant, c.Source, stream, from, to)
 		if err != nil {
+			return fmt.Errorf("days of use: %w", err)
+		}
+		if written[from], err = res.RowsAffected(); err != nil {
 			return fmt.Errorf("days of use: %w", err)
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO usage_last (tenant, source, stream, app_external_id, subject, kind, last_at, origin)
