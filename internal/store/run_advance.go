@@ -135,8 +135,8 @@ func (s *Store) loadChunk(ctx context.Context, tx *sql.Tx, keys []RunKey) ([]Loa
 	for _, k := range keys {
 		args = append(args, k.ID)
 	}
-	in := placeholders(2, len(keys))
-	runs, err := collect(ctx, tx, scanRun, `SELECT `+runColumns+` FROM run r WHERE r.tenant = $1 AND r.id IN (`+in+`) ORDER BY r.id`+s.dialect.forUpdate, args...)
+	tenant, in := s.dialect.param(1), s.dialect.placeholders(2, len(keys))
+	runs, err := collect(ctx, tx, scanRun, `SELECT `+runColumns+` FROM run r WHERE r.tenant = `+tenant+` AND r.id IN (`+in+`) ORDER BY r.id`+s.dialect.forUpdate, args...)
 	if err != nil {
 		return nil, fmt.Errorf("load runs: %w", err)
 	}
@@ -145,14 +145,14 @@ func (s *Store) loadChunk(ctx context.Context, tx *sql.Tx, keys []RunKey) ([]Loa
 	for i, r := range runs {
 		out[i].Run, at[r.ID] = r, i
 	}
-	attempts, err := collect(ctx, tx, scanAttempt, `SELECT `+attemptColumns+` FROM attempt a WHERE a.tenant = $1 AND a.run_id IN (`+in+`) AND a.state = 'intent'`, args...)
+	attempts, err := collect(ctx, tx, scanAttempt, `SELECT `+attemptColumns+` FROM attempt a WHERE a.tenant = `+tenant+` AND a.run_id IN (`+in+`) AND a.state = 'intent'`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("load attempts: %w", err)
 	}
 	for _, a := range attempts {
 		out[at[a.runID]].Intent = &a.Attempt
 	}
-	prompts, err := collect(ctx, tx, scanPrompt, `SELECT `+promptColumns+` FROM prompt p WHERE p.tenant = $1 AND p.run_id IN (`+in+`) ORDER BY p.run_id, p.created_at, p.id`, args...)
+	prompts, err := collect(ctx, tx, scanPrompt, `SELECT `+promptColumns+` FROM prompt p WHERE p.tenant = `+tenant+` AND p.run_id IN (`+in+`) ORDER BY p.run_id, p.created_at, p.id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("load prompts: %w", err)
 	}
@@ -194,7 +194,7 @@ func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChang
 		return err
 	}
 	if len(attempts) > 0 {
-		if _, err := bulk(ctx, tx, `INSERT INTO attempt (tenant, run_id, step_path, loop_ix, generation, n, state, integration, action, class, idem_key,
+		if _, err := s.bulk(ctx, tx, `INSERT INTO attempt (tenant, run_id, step_path, loop_ix, generation, n, state, integration, action, class, idem_key,
 			request_digest, deadline_at, result, status_code, error, started_at, ended_at) VALUES `,
 			` ON CONFLICT (tenant, run_id, step_path, loop_ix, generation, n) DO UPDATE SET state = excluded.state, request_digest = excluded.request_digest,
 			result = excluded.result, status_code = excluded.status_code, error = excluded.error, ended_at = excluded.ended_at`, nil, attempts); err != nil {
@@ -202,7 +202,7 @@ func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChang
 		}
 	}
 	if len(prompts) > 0 {
-		if _, err := bulk(ctx, tx, promptInsert, promptOnConflict, nil, prompts); err != nil {
+		if _, err := s.bulk(ctx, tx, promptInsert, promptOnConflict, nil, prompts); err != nil {
 			return fmt.Errorf("write prompts: %w", err)
 		}
 	}
@@ -213,7 +213,7 @@ func (s *Store) updateRuns(ctx context.Context, tx *sql.Tx, rows [][]any) error 
 	if len(rows) == 0 {
 		return nil
 	}
-	_, err := bulk(ctx, tx, `WITH v (tenant, id, state, reason, message, outcome, step_path, cursor_, vars, lane, due_at, updated_at, ended_at) AS (VALUES `,
+	_, err := s.bulk(ctx, tx, `WITH v (tenant, id, state, reason, message, outcome, step_path, cursor_, vars, lane, due_at, updated_at, ended_at) AS (VALUES `,
 		`) UPDATE run SET state = v.state, reason = v.reason, message = v.message, outcome = v.outcome, step_path = v.step_path, cursor = v.cursor_,
 		vars = v.vars, lane = v.lane, due_at = v.due_at, updated_at = v.updated_at, ended_at = v.ended_at, version = run.version + 1
 		FROM v WHERE run.tenant = v.tenant AND run.id = v.id`,

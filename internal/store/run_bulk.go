@@ -12,14 +12,16 @@ import (
 )
 
 // placeholders returns "$from, …" for n parameters.
-func placeholders(from, n int) string {
+func placeholders(from, n int) string { return postgres.placeholders(from, n) }
+
+// placeholders is the same for a statement whose parameters all come in order.
+func (d dialect) placeholders(from, n int) string {
 	var b strings.Builder
 	for i := range n {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteByte('$')
-		b.WriteString(strconv.Itoa(from + i))
+		b.WriteString(d.param(from + i))
 	}
 	return b.String()
 }
@@ -28,10 +30,20 @@ func placeholders(from, n int) string {
 // SQLite's limit of 32,766 parameters.
 const bulkRows = 200
 
+// param is the i-th parameter of a statement that uses each once, in order.
+// SQLite looks a name such as $7 up among all names, so that long statements
+// cost the square of their length; ? has no name.
+func (d dialect) param(i int) string {
+	if d.name == sqlite.name {
+		return "?"
+	}
+	return "$" + strconv.Itoa(i)
+}
+
 // bulk runs head + VALUES rows + tail, at most bulkRows rows at a time, and
 // returns the rows affected. types, when not nil, cast the first row, for
 // statements whose VALUES list is not an INSERT's.
-func bulk(ctx context.Context, tx *sql.Tx, head, tail string, types []string, rows [][]any) (int64, error) {
+func (s *Store) bulk(ctx context.Context, tx *sql.Tx, head, tail string, types []string, rows [][]any) (int64, error) {
 	var total int64
 	for len(rows) > 0 {
 		n := min(len(rows), bulkRows)
@@ -48,7 +60,7 @@ func bulk(ctx context.Context, tx *sql.Tx, head, tail string, types []string, ro
 					b.WriteString(", ")
 				}
 				args = append(args, v)
-				p := "$" + strconv.Itoa(len(args))
+				p := s.dialect.param(len(args))
 				if i == 0 && types != nil {
 					p = "CAST(" + p + " AS " + types[j] + ")"
 				}

@@ -1,0 +1,142 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
+)
+
+// noop is a vendor that does nothing at once, so that only the engine and the
+// store are measured.
+type noop struct{}
+
+func (noop) Action(context.Context, model.TenantID, string, string) (ActionInfo, error) {
+	return ActionInfo{Class: ClassIdempotent}, nil
+}
+func (noop) Precheck(context.Context, model.TenantID, Call) (Result, error) {
+	return Result{Class: ResultAbsent}, nil
+}
+func (noop) Execute(context.Context, model.TenantID, Call) (Result, error) {
+	return Result{Class: ResultDone, Sent: true}, nil
+}
+func (noop) Verify(context.Context, model.TenantID, Call) (Result, error) {
+	return Result{Class: ResultDone}, nil
+}
+
+func benchStore(b *testing.B, name string) (*store.Store, model.TenantID) {
+	b.Helper()
+	dsn := ""
+	if name == "sqlite" {
+		dsn = storetest.SQLite(b)
+	} else {
+		dsn = storetest.Postgres(b)
+	}
+	s := storetest.Open(b, dsn)
+	tenant, err := s.EnsureTenant(b.Context(), "acme")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s, tenant
+}
+
+func createMany(b *testing.B, s *store.Store, tenant model.TenantID, prefix string, n int, change func(*store.NewRun)) {
+	b.Helper()
+	step := func(name string) Step {
+		return Step{Name: name, Action: &ActionStep{Integration: "zoom", Action: "noop"}}
+	}
+	raw, err := Definition{Steps: []Step{step("one"), step("two"), step("three")}}.Marshal()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for at := 0; at < n; at += 1000 {
+		runs := make([]store.NewRun, min(1000, n-at))
+		for i := range runs {
+			runs[i] = store.NewRun{Kind: "Workflow", Name: "bench", TriggerKind: "manual", TriggerKey: fmt.Sprintf("%s%d", prefix, at+i), Definition: raw}
+			if change != nil {
+				change(&runs[i])
+			}
+		}
+		if _, err := s.CreateRuns(b.Context(), tenant, runs); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func cpuSeconds(who int) float64 {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(who, &r); err != nil {
+		return 0
+	}
+	return float64(r.Utime.Sec+r.Stime.Sec) + float64(r.Utime.Usec+r.Stime.Usec)/1e6
+}
+
+// BenchmarkEngine runs three external calls a run, each with its intent and
+// outcome on disk. cpu-s/1000 is this process alone: PostgreSQL's share is in
+// its own process.
+func BenchmarkEngine(b *testing.B) {
+	for _, name := range []string{"sqlite", "postgres"} {
+		b.Run(name, func(b *testing.B) {
+			s, tenant := benchStore(b, name)
+			n := max(b.N, 100)
+			createMany(b, s, tenant, "run", n, nil)
+			e, err := New(Options{Store: s, Actions: noop{}, Facts: newWorld(), People: newWorld(), PromptKey: promptKey, Alone: true,
+				MaxInFlight: 512, LaneConcurrency: 512, Lease: time.Minute, Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ResetTimer()
+			began, cpu := time.Now(), cpuSeconds(syscall.RUSAGE_SELF)
+			if err := e.Settle(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			took := time.Since(began).Seconds()
+			b.StopTimer()
+			counts, err := s.CountRuns(b.Context(), tenant, "Workflow", "bench")
+			if err != nil || counts.Outcomes["succeeded"] != n {
+				b.Fatalf("%+v, %v: want %d succeeded", counts, err, n)
+			}
+			b.ReportMetric(float64(n)/took, "runs/s")
+			b.ReportMetric((cpuSeconds(syscall.RUSAGE_SELF)-cpu)*1000/float64(n), "cpu-s/1000")
+		})
+	}
+}
+
+// BenchmarkClaim looks for due work while 20,000 runs of a blocked lane are
+// queued and 20,000 wait for an answer.
+func BenchmarkClaim(b *testing.B) {
+	for _, name := range []string{"sqlite", "postgres"} {
+		b.Run(name, func(b *testing.B) {
+			s, tenant := benchStore(b, name)
+			createMany(b, s, tenant, "queued", 20000, func(r *store.NewRun) { r.Lane = "1/zoom" })
+			createMany(b, s, tenant, "waiting", 20000, func(r *store.NewRun) { r.DueAt = time.Now().Add(72 * time.Hour) })
+			createMany(b, s, tenant, "due", 10, func(r *store.NewRun) { r.Lane = "1/google"; r.Priority = store.PriorityOffboarding })
+			e, err := New(Options{Store: s, Actions: noop{}, Facts: newWorld(), People: newWorld(), PromptKey: promptKey, Alone: true, Lease: time.Minute})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := e.start(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			e.lanes.block(b.Context(), block{1, "zoom", time.Now().Add(time.Hour)}, e.o.Log)
+			for b.Loop() {
+				batch, err := e.claim(b.Context())
+				if err != nil || len(batch) != 10 {
+					b.Fatalf("claimed %d, %v; want the 10 of the free lane", len(batch), err)
+				}
+				for _, a := range batch {
+					e.release(a.key)
+				}
+			}
+		})
+	}
+}
