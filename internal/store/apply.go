@@ -40,6 +40,9 @@ func (y *Sync) apply(ctx context.Context, stream string, d *delta, initial bool)
 	if err := y.inChunks(ctx, d.maxN, func(tx *sql.Tx, from, to int64) error { return a.chunk(ctx, tx, from, to) }); err != nil {
 		return err
 	}
+	if err := y.store.refreshStatistics(ctx, d); err != nil {
+		return err
+	}
 	if !initial || d.f.loaded == "" || d.ops[opAdded] == 0 {
 		return nil
 	}
@@ -52,6 +55,16 @@ func (y *Sync) apply(ctx context.Context, stream string, d *delta, initial bool)
 	})
 }
 
+// refreshStatistics tells PostgreSQL of a large change at once: autovacuum
+// would, but minutes later, and everybody who reads meanwhile gets poor plans.
+func (s *Store) refreshStatistics(ctx context.Context, d *delta) error {
+	if s.dialect.name != postgres.name || d.ops[opAdded] < max(1000, d.live/5) {
+		return nil
+	}
+	_, err := s.db.ExecContext(ctx, `ANALYZE `+d.f.table)
+	return err
+}
+
 // inChunks runs fn over the row numbers 1 to maxN, each chunk in a fenced
 // transaction.
 func (y *Sync) inChunks(ctx context.Context, maxN int64, fn func(tx *sql.Tx, from, to int64) error) error {
@@ -61,6 +74,9 @@ func (y *Sync) inChunks(ctx context.Context, maxN int64, fn func(tx *sql.Tx, fro
 	}
 	for from := int64(1); from <= maxN; from += size {
 		err := y.store.write(ctx, func(tx *sql.Tx) error {
+			if err := y.store.planForBulk(ctx, tx); err != nil {
+				return err
+			}
 			if err := fn(tx, from, from+size-1); err != nil {
 				return err
 			}

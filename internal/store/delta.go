@@ -68,6 +68,9 @@ func (y *Sync) computeDelta(ctx context.Context, stream string, st *stage, o Str
 	s, c, d := y.store, y.claim, &delta{f: st.f, table: st.table, ops: map[int]int64{}}
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		d.table, d.ops, d.left = st.table, map[int]int64{}, 0
+		if err := s.planForBulk(ctx, tx); err != nil {
+			return err
+		}
 		if err := s.checkStage(ctx, tx, st); err != nil {
 			return err
 		}
@@ -96,6 +99,17 @@ func (y *Sync) computeDelta(ctx context.Context, stream string, st *stage, o Str
 		return nil, fmt.Errorf("compare %s of stream %s: %w", st.f.typ, stream, err)
 	}
 	return d, nil
+}
+
+// planForBulk keeps PostgreSQL from nested loops for the rest of the
+// transaction. Its statistics know nothing of rows that have just been loaded:
+// it would expect one and compare millions with millions one by one.
+func (s *Store) planForBulk(ctx context.Context, q querier) error {
+	if s.dialect.name != postgres.name {
+		return nil
+	}
+	_, err := q.ExecContext(ctx, `SELECT set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true), set_config('work_mem', '128MB', true)`)
+	return err
 }
 
 // checkStage returns ErrStageLost unless every row sent is there.

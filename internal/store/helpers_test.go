@@ -153,7 +153,9 @@ func person(id, email string, edit ...func(*model.Person)) model.Record {
 
 func employee(id string) func(*model.Person) { return func(p *model.Person) { p.EmployeeID = id } }
 
-func lifecycle(l model.Lifecycle) func(*model.Person) { return func(p *model.Person) { p.Lifecycle = l } }
+func lifecycle(l model.Lifecycle) func(*model.Person) {
+	return func(p *model.Person) { p.Lifecycle = l }
+}
 
 func seat(accountID, plan string, paid bool) model.Record {
 	return model.Record{Assignment: &model.Assignment{AccountExternalID: accountID, PlanKey: plan, PlanName: plan, Paid: paid, State: model.AssignmentActive}}

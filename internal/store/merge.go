@@ -24,21 +24,36 @@ const mergeBatch = 500
 // the tenant's facts has marked. The mark is the durable record of the work:
 // after a crash the next call goes on, and no event is made twice.
 func (s *Store) mergePeople(ctx context.Context, tenant model.TenantID) error {
-	for {
-		more := false
-		err := s.write(ctx, func(tx *sql.Tx) error {
+	merged, err := s.mergeMarked(ctx, tenant)
+	if err != nil || !merged {
+		return err
+	}
+	// What has changed may settle what waits for a review.
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE person_source SET dirty=1 WHERE tenant=$1 AND dirty=0 AND person_id='' AND removed_at IS NULL
+			AND external_id IN (SELECT external_id FROM person_review WHERE tenant=$1)`, tenant)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("merge people: %w", err)
+	}
+	_, err = s.mergeMarked(ctx, tenant)
+	return err
+}
+
+func (s *Store) mergeMarked(ctx context.Context, tenant model.TenantID) (found bool, err error) {
+	for more := true; more; {
+		err := s.write(ctx, func(tx *sql.Tx) (err error) {
 			m := &merger{s: s, tx: tx, tenant: tenant}
-			var err error
 			more, err = m.run(ctx)
+			found = found || len(m.batch) > 0
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("merge people: %w", err)
-		}
-		if !more {
-			return nil
+			return found, fmt.Errorf("merge people: %w", err)
 		}
 	}
+	return found, nil
 }
 
 // markSource marks the people of a source to be merged again, in the
