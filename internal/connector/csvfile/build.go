@@ -60,8 +60,9 @@ func parseBool(s string) (value, ok bool) {
 
 // rowView reads one row by target.
 type rowView struct {
-	p     *parser
-	cells []string
+	p        *parser
+	cells    []string
+	checking bool
 }
 
 func (v rowView) text(target string) string {
@@ -92,8 +93,8 @@ func (v rowView) boolean(target string) bool {
 // moment reads a date that the first pass has validated.
 func (v rowView) moment(target string) *time.Time {
 	i, ok := v.p.index[target]
-	if !ok || isNever(v.cells[i]) {
-		return nil
+	if !ok || v.checking || isNever(v.cells[i]) {
+		return nil // dates are not settled while the file is checked
 	}
 	t, _, err := parseDate(v.cells[i], v.p.columns[i].date.order())
 	if err != nil {
@@ -113,11 +114,11 @@ func (v rowView) date(target string) model.Date {
 // build makes the records of a row. In the first pass, when dates are not
 // settled yet, it only counts and checks.
 func (p *parser) build(row int, cells []string, checking bool) ([]model.Record, *RefusedError) {
-	v := rowView{p, cells}
+	v := rowView{p, cells, checking}
 	var out []model.Record
 	person := p.hasPerson || p.format.name == "okta"
 	if person {
-		rec, refused := p.person(row, v, checking)
+		rec, refused := p.person(row, v)
 		if refused != nil {
 			return nil, refused
 		}
@@ -126,7 +127,7 @@ func (p *parser) build(row int, cells []string, checking bool) ([]model.Record, 
 	if !p.hasAccount {
 		return out, nil
 	}
-	acc := p.account(v, checking)
+	acc := p.account(v)
 	out = append(out, model.Record{Account: acc})
 	if custom := p.custom(cells); custom != nil {
 		if person {
@@ -153,7 +154,7 @@ func (p *parser) build(row int, cells []string, checking bool) ([]model.Record, 
 	return out, nil
 }
 
-func (p *parser) account(v rowView, checking bool) *model.Account {
+func (p *parser) account(v rowView) *model.Account {
 	a := &model.Account{
 		ExternalID: v.text("account.externalId"), PersonKey: v.lower("account.email"), Username: v.text("account.username"),
 		DisplayName: v.text("account.displayName"), Status: model.AccountActive, Role: v.text("account.role"),
@@ -176,7 +177,7 @@ func (p *parser) account(v rowView, checking bool) *model.Account {
 	}
 	if i, ok := p.index["account.status"]; ok {
 		a.RawStatus = v.cells[i]
-		p.status(a, checking)
+		p.status(a, v.checking)
 	}
 	if i, ok := p.index["account.lastActivityAt"]; ok {
 		// Only a date or the word "never" is a report; an empty cell is silence.
@@ -229,7 +230,7 @@ func (p *parser) unknownStatus(a *model.Account, word string, checking bool) {
 	}
 }
 
-func (p *parser) person(row int, v rowView, _ bool) (*model.Person, *RefusedError) {
+func (p *parser) person(row int, v rowView) (*model.Person, *RefusedError) {
 	email := strings.ToLower(v.first("person.email", "account.email", "account.username"))
 	if !strings.Contains(email, "@") {
 		return nil, &RefusedError{Row: row, Column: p.header[p.emailColumn()], Reason: "the e-mail address of the person is missing"}

@@ -5,7 +5,6 @@ package csvfile
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -33,30 +32,44 @@ type dateColumn struct {
 	zoneless       bool   // some value has a time of day without a zone
 }
 
-var numericDate = regexp.MustCompile(`^(\d{1,4})([./-])(\d{1,2})([./-])(\d{1,4})(?:[T ,]+(.+))?$`)
+// number cuts leading digits, at most 4, off s.
+func number(s string) (n, digits int, rest string) {
+	for digits < len(s) && digits < 5 && s[digits] >= '0' && s[digits] <= '9' {
+		n = n*10 + int(s[digits]-'0')
+		digits++
+	}
+	return n, digits, s[digits:]
+}
 
-// split takes a numeric date apart. year4 first means YMD.
+// split takes a numeric date apart: three numbers with one separator, and a
+// time of day after a T, a space or a comma. Four digits first mean YMD.
 func split(s string) (a, b, c int, sep, clock string, ok bool) {
-	m := numericDate.FindStringSubmatch(s)
-	if m == nil || m[2] != m[4] {
+	a, na, rest := number(s)
+	if rest == "" || !strings.ContainsRune("./-", rune(rest[0])) {
 		return 0, 0, 0, "", "", false
 	}
-	a, _ = strconv.Atoi(m[1])
-	b, _ = strconv.Atoi(m[3])
-	c, _ = strconv.Atoi(m[5])
-	if len(m[1]) == 4 {
-		return a, b, c, m[2], m[6], len(m[5]) <= 2
-	}
-	if len(m[1]) > 2 || (len(m[5]) != 4 && len(m[5]) != 2) {
+	sep = rest[:1]
+	b, nb, rest := number(rest[1:])
+	if nb < 1 || nb > 2 || !strings.HasPrefix(rest, sep) {
 		return 0, 0, 0, "", "", false
 	}
-	if len(m[5]) == 2 {
+	c, nc, rest := number(rest[1:])
+	clock = strings.TrimLeft(rest, "T ,")
+	if rest != "" && (clock == rest || clock == "") {
+		return 0, 0, 0, "", "", false
+	}
+	switch {
+	case na == 4 && nc >= 1 && nc <= 2:
+		return a, b, c, sep, clock, true
+	case na < 1 || na > 2 || (nc != 4 && nc != 2):
+		return 0, 0, 0, "", "", false
+	case nc == 2:
 		c += 2000
 		if c > 2068 { // POSIX: 69 to 99 belong to the last century
 			c -= 100
 		}
 	}
-	return a, b, c, m[2], m[6], true
+	return a, b, c, sep, clock, true
 }
 
 // observe takes in one value of the column.
@@ -193,6 +206,9 @@ func withClock(day time.Time, clock string) (time.Time, bool, error) {
 	if clock == "" {
 		return day, false, nil
 	}
+	if d, ok := plainClock(clock); ok {
+		return day.Add(d), false, nil
+	}
 	named := false
 	for _, suffix := range []string{" UTC", " GMT", "UTC", "GMT"} {
 		if strings.HasSuffix(clock, suffix) {
@@ -209,4 +225,24 @@ func withClock(day time.Time, clock string) (time.Time, bool, error) {
 		return t, named || strings.Contains(layout, "Z07"), nil
 	}
 	return time.Time{}, false, fmt.Errorf("no time of day")
+}
+
+// plainClock reads HH:MM and HH:MM:SS, which nearly every export has, without
+// trying layouts.
+func plainClock(s string) (time.Duration, bool) {
+	if (len(s) != 5 && len(s) != 8) || s[2] != ':' || (len(s) == 8 && s[5] != ':') {
+		return 0, false
+	}
+	var parts [3]int
+	for i := 0; i < len(s); i += 3 {
+		a, b := s[i]-'0', s[i+1]-'0'
+		if a > 9 || b > 9 {
+			return 0, false
+		}
+		parts[i/3] = int(a)*10 + int(b)
+	}
+	if parts[0] > 23 || parts[1] > 59 || parts[2] > 59 {
+		return 0, false
+	}
+	return time.Duration(parts[0])*time.Hour + time.Duration(parts[1])*time.Minute + time.Duration(parts[2])*time.Second, true
 }

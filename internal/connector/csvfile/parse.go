@@ -273,7 +273,7 @@ func (p *parser) observe(row int, c *column, v string) *RefusedError {
 	case kindDate:
 		if !isNever(v) {
 			refused = c.date.observe(row, v)
-			if refused == nil && strings.ContainsRune(v, ':') {
+			if refused == nil && !c.date.zoneless && strings.ContainsRune(v, ':') {
 				if _, zone, err := parseDate(v, orderMDY); err == nil && !zone {
 					c.date.zoneless = true
 				}

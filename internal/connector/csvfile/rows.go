@@ -46,7 +46,7 @@ func newRows(text io.Reader, delimiter rune) (*rows, error) {
 			}
 		}
 	}
-	r := &rows{csv: csv.NewReader(br), limit: limit}
+	r := &rows{csv: csv.NewReader(&unwrap{r: br, delimiter: byte(delimiter), begin: true}), limit: limit}
 	r.csv.Comma = delimiter
 	r.csv.FieldsPerRecord = -1
 	r.csv.ReuseRecord = true

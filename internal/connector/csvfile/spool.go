@@ -4,6 +4,7 @@
 package csvfile
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -186,4 +187,41 @@ func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.left -= n
 	return n, err
+}
+
+// unwrap drops the equals sign of ="001" where a cell begins with it: the
+// spreadsheet's way to keep leading zeros would otherwise be a stray quote.
+type unwrap struct {
+	r         *bufio.Reader
+	delimiter byte
+	inside    bool // a quoted cell
+	begin     bool // at the beginning of a cell
+}
+
+func (u *unwrap) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		if n > 0 && u.r.Buffered() == 0 {
+			return n, nil
+		}
+		b, err := u.r.ReadByte()
+		if err != nil {
+			return n, err
+		}
+		if u.begin && b == '=' && !u.inside {
+			if next, err := u.r.Peek(1); err == nil && next[0] == '"' {
+				continue
+			}
+		}
+		switch {
+		case b == '"' && (u.begin || u.inside):
+			u.inside = !u.inside
+			u.begin = false
+		default:
+			u.begin = !u.inside && (b == u.delimiter || b == '\n')
+		}
+		p[n] = b
+		n++
+	}
+	return n, nil
 }
