@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlmanager "sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -45,6 +46,13 @@ type wiring struct {
 // add registers everything that runs.
 func (w *wiring) add(ctx context.Context) error {
 	o := w.options
+	// What runs beside the controllers reads these, on replicas that do not lead
+	// as well, where no controller starts their informers.
+	for _, kind := range []client.Object{&v1alpha1.Application{}, &v1alpha1.Integration{}, &v1alpha1.LicensePolicy{}} {
+		if _, err := w.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
+			return fmt.Errorf("watch %T: %w", kind, err)
+		}
+	}
 	w.sessions = w.newSessions()
 	w.worker = syncer.New(syncer.Options{
 		Store: w.store, Open: openerOf(w.sessions), Owner: newOwner(), Concurrency: o.SyncWorkers, Clock: o.Clock,
@@ -52,7 +60,7 @@ func (w *wiring) add(ctx context.Context) error {
 	})
 	w.poller = newPoller(w.store, w.spaces, w.GetCache(), o.Clock, o.StatusInterval, o.Log.With("component", "poller"))
 	runnables := []ctrlmanager.Runnable{w.worker, w.poller, &janitor{store: w.store, clock: o.Clock, log: o.Log.With("component", "janitor")}}
-	engine, err := w.engine(ctx)
+	engine, err := w.engine()
 	if err != nil {
 		return err
 	}
@@ -74,13 +82,7 @@ func (w *wiring) add(ctx context.Context) error {
 }
 
 // engine wires the run executor, which runs on every replica.
-func (w *wiring) engine(ctx context.Context) (ctrlmanager.Runnable, error) {
-	// Replicas that do not lead have no controller to start these informers.
-	for _, kind := range []client.Object{&v1alpha1.Application{}} {
-		if _, err := w.GetCache().GetInformer(ctx, kind); err != nil {
-			return nil, fmt.Errorf("watch %T: %w", kind, err)
-		}
-	}
+func (w *wiring) engine() (ctrlmanager.Runnable, error) {
 	key, err := promptKey(w.keyFile)
 	if err != nil {
 		return nil, err
