@@ -103,7 +103,7 @@ func (s *Store) putHold(ctx context.Context, q querier, tenant model.TenantID, h
 	for i, it := range items {
 		rows[i] = []any{tenant, h.ID, it.Item, cleanText(it.Label), cleanText(it.Detail)}
 	}
-	return h, insertRows(ctx, q, "guard_hold_item (tenant, hold_id, item, label, detail)", rows, " ON CONFLICT DO NOTHING")
+	return h, s.insertRows(ctx, q, "guard_hold_item (tenant, hold_id, item, label, detail)", rows, " ON CONFLICT DO NOTHING")
 }
 
 // ClearHold ends the subject's hold, because what it held back is no longer

@@ -183,7 +183,7 @@ func (m *merger) gather(ctx context.Context) error {
 			}
 		}
 	}
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(values)), 1000) {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(values)), listChunk) {
 		list, args := inList([]any{m.tenant}, chunk)
 		found, err := collect(ctx, m.tx, scanIdentifier, `SELECT kind, value, person_id FROM person_identifier
 			WHERE tenant=$1 AND kind IN ('employee','email','alias') AND value IN (`+list+`)`, args...)
@@ -222,7 +222,7 @@ func (m *merger) loadRows(ctx context.Context, ids []string) error {
 	for _, r := range m.batch {
 		own[key{r.source, r.stream, r.externalID}] = r
 	}
-	for chunk := range slices.Chunk(ids, 1000) {
+	for chunk := range slices.Chunk(ids, listChunk) {
 		list, args := inList([]any{m.tenant}, chunk)
 		rows, err := m.sourceRows(ctx, `ps.person_id IN (`+list+`)`, args[1:]...)
 		if err != nil {

@@ -59,7 +59,7 @@ func (m *merger) writePeople(ctx context.Context, touched []string) (mails []str
 	if err := m.upsertPeople(ctx, rows); err != nil {
 		return nil, err
 	}
-	if err := insertRows(ctx, m.tx, `trigger_event (tenant, id, kind, subject, source, initial, payload, created_at)`, events, ""); err != nil {
+	if err := m.s.insertRows(ctx, m.tx, `trigger_event (tenant, id, kind, subject, source, initial, payload, created_at)`, events, ""); err != nil {
 		return nil, fmt.Errorf("events of people: %w", err)
 	}
 	return m.writeIdentifiers(ctx, touched)
@@ -93,7 +93,7 @@ func changedFields(before *mergedPerson, after mergedPerson) []string {
 
 func (m *merger) loadPeople(ctx context.Context, ids []string) (map[string]*mergedPerson, error) {
 	out := map[string]*mergedPerson{}
-	for chunk := range slices.Chunk(ids, 1000) {
+	for chunk := range slices.Chunk(ids, listChunk) {
 		list, args := inList([]any{m.tenant}, chunk)
 		_, err := collect(ctx, m.tx, func(r *sql.Rows) (struct{}, error) {
 			p := &mergedPerson{fields: map[string]string{}}
@@ -162,7 +162,7 @@ func (m *merger) upsertPeople(ctx context.Context, rows [][]any) error {
 		}
 	}
 	into := "person (" + strings.Join(personColumns, ", ") + ")"
-	if err := insertRows(ctx, m.tx, into, fresh, ""); err != nil {
+	if err := m.s.insertRows(ctx, m.tx, into, fresh, ""); err != nil {
 		return fmt.Errorf("add people: %w", err)
 	}
 	for _, row := range known {
@@ -186,7 +186,7 @@ func (m *merger) upsertPeople(ctx context.Context, rows [][]any) error {
 // addresses that now stand for somebody else, or for nobody.
 func (m *merger) writeIdentifiers(ctx context.Context, people []string) ([]string, error) {
 	have := map[personIdentifier]bool{}
-	for chunk := range slices.Chunk(people, 1000) {
+	for chunk := range slices.Chunk(people, listChunk) {
 		list, args := inList([]any{m.tenant}, chunk)
 		found, err := collect(ctx, m.tx, scanIdentifier, `SELECT kind, value, person_id FROM person_identifier WHERE tenant=$1 AND person_id IN (`+list+`)`, args...)
 		if err != nil {
@@ -219,7 +219,7 @@ func (m *merger) writeIdentifiers(ctx context.Context, people []string) ([]strin
 			return nil, fmt.Errorf("forget an identifier: %w", err)
 		}
 	}
-	if err := insertRows(ctx, m.tx, "person_identifier (tenant, kind, value, person_id)", add, ""); err != nil {
+	if err := m.s.insertRows(ctx, m.tx, "person_identifier (tenant, kind, value, person_id)", add, ""); err != nil {
 		return nil, fmt.Errorf("store identifiers: %w", err)
 	}
 	return m.writeMails(ctx, slices.Sorted(maps.Keys(mails)))
@@ -228,7 +228,7 @@ func (m *merger) writeIdentifiers(ctx context.Context, people []string) ([]strin
 // writeMails stores whom each address stands for: the one person who has it as
 // e-mail, else the one who has it as alias, else nobody.
 func (m *merger) writeMails(ctx context.Context, mails []string) (changed []string, err error) {
-	for chunk := range slices.Chunk(mails, 1000) {
+	for chunk := range slices.Chunk(mails, listChunk) {
 		list, args := inList([]any{m.tenant}, chunk)
 		owners := map[identifier][]string{}
 		found, err := collect(ctx, m.tx, scanIdentifier, `SELECT kind, value, person_id FROM person_identifier
@@ -269,7 +269,7 @@ func (m *merger) writeMails(ctx context.Context, mails []string) (changed []stri
 				return nil, fmt.Errorf("forget addresses: %w", err)
 			}
 		}
-		if err := insertRows(ctx, m.tx, "person_mail (tenant, mail, person_id)", add, " ON CONFLICT (tenant, mail) DO UPDATE SET person_id = excluded.person_id"); err != nil {
+		if err := m.s.insertRows(ctx, m.tx, "person_mail (tenant, mail, person_id)", add, " ON CONFLICT (tenant, mail) DO UPDATE SET person_id = excluded.person_id"); err != nil {
 			return nil, fmt.Errorf("store addresses: %w", err)
 		}
 	}
@@ -300,7 +300,7 @@ func (m *merger) relinkAccounts(ctx context.Context, mails []string) error {
 			return fmt.Errorf("link accounts by id: %w", err)
 		}
 	}
-	for chunk := range slices.Chunk(mails, 1000) {
+	for chunk := range slices.Chunk(mails, listChunk) {
 		list, args := inList([]any{m.tenant}, chunk)
 		if _, err := m.tx.ExecContext(ctx, relink+`person_key IN (`+list+`) AND person_key <> ''`, args...); err != nil {
 			return fmt.Errorf("link accounts by address: %w", err)

@@ -116,7 +116,7 @@ func (u *seatUsage) subjectsAt(ctx context.Context, ref usageRef, rows []*seatRo
 		}
 	}
 	subjects := map[string][]*seatRow{}
-	for chunk := range slices.Chunk(people, 1000) {
+	for chunk := range slices.Chunk(people, listChunk) {
 		list, args := inList([]any{u.tenant, ref.source, ref.app}, chunk)
 		_, err := collect(ctx, u.s.reads, func(r *sql.Rows) (struct{}, error) {
 			var subject, person string
@@ -144,7 +144,7 @@ func (u *seatUsage) lookUp(ctx context.Context, ref usageRef, subjects map[strin
 		all = append(all, subject)
 	}
 	slices.Sort(all)
-	for chunk := range slices.Chunk(all, 1000) {
+	for chunk := range slices.Chunk(all, listChunk) {
 		list, args := inList([]any{u.tenant, ref.source, ref.app}, chunk)
 		_, err := collect(ctx, u.s.reads, func(r *sql.Rows) (struct{}, error) {
 			var subject string

@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"strconv"
 	"strings"
 )
@@ -15,23 +16,35 @@ const (
 )
 
 // insertRows inserts rows into "table (columns)", many per statement.
-func insertRows(ctx context.Context, q querier, into string, rows [][]any, suffix string) error {
+func (s *Store) insertRows(ctx context.Context, q querier, into string, rows [][]any, suffix string) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	per := min(rowsPerInsert, maxPlaceholders/len(rows[0]))
 	args := make([]any, 0, per*len(rows[0]))
-	query, queryRows := "", 0
+	exec := func(n int) execFunc {
+		query := "INSERT INTO " + into + " VALUES " + s.dialect.tuples(n, len(rows[0])) + suffix
+		return func(args ...any) (sql.Result, error) { return q.ExecContext(ctx, query, args...) }
+	}
+	many := exec(per)
+	if p, ok := q.(preparer); ok && len(rows) >= 4*per {
+		st, err := p.PrepareContext(ctx, "INSERT INTO "+into+" VALUES "+s.dialect.tuples(per, len(rows[0]))+suffix)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = st.Close() }()
+		many = func(args ...any) (sql.Result, error) { return st.ExecContext(ctx, args...) }
+	}
 	for len(rows) > 0 {
-		n := min(per, len(rows))
-		if n != queryRows {
-			query, queryRows = "INSERT INTO "+into+" VALUES "+rowPlaceholders(n, len(rows[0]))+suffix, n
+		n, run := min(per, len(rows)), many
+		if n < per {
+			run = exec(n)
 		}
 		args = args[:0]
 		for _, r := range rows[:n] {
 			args = append(args, r...)
 		}
-		if _, err := q.ExecContext(ctx, query, args...); err != nil {
+		if _, err := run(args...); err != nil {
 			return err
 		}
 		rows = rows[n:]
@@ -39,8 +52,21 @@ func insertRows(ctx context.Context, q querier, into string, rows [][]any, suffi
 	return nil
 }
 
-// rowPlaceholders returns "($1,$2),($3,$4)" for two rows of two columns.
-func rowPlaceholders(rows, cols int) string {
+type (
+	execFunc func(args ...any) (sql.Result, error)
+	preparer interface {
+		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	}
+)
+
+// tuples returns "($1,$2),($3,$4)" for two rows of two columns. On SQLite the
+// placeholders are plain question marks: it looks a numbered one up by name,
+// one by one, which makes long statements quadratic.
+func (d dialect) tuples(rows, cols int) string {
+	if d.name == sqlite.name {
+		row := "(" + strings.TrimSuffix(strings.Repeat("?,", cols), ",") + ")"
+		return strings.TrimSuffix(strings.Repeat(row+",", rows), ",")
+	}
 	var b strings.Builder
 	b.Grow(rows * cols * 6)
 	n := 0
@@ -61,6 +87,9 @@ func rowPlaceholders(rows, cols int) string {
 	}
 	return b.String()
 }
+
+// listChunk bounds IN lists, for the reason that tuples gives.
+const listChunk = 200
 
 // inList returns "$a,$b,…" for values that follow the args there are, and all
 // args together.

@@ -220,7 +220,7 @@ func (st *stage) flush(ctx context.Context, s *Store) error {
 func (s *Store) bulkInsert(ctx context.Context, table string, columns []string, rows [][]any) error {
 	if s.dialect.name != postgres.name {
 		return s.write(ctx, func(tx *sql.Tx) error {
-			return insertRows(ctx, tx, table+" ("+strings.Join(columns, ", ")+")", rows, "")
+			return s.insertRows(ctx, tx, table+" ("+strings.Join(columns, ", ")+")", rows, "")
 		})
 	}
 	conn, err := s.db.Conn(ctx)
