@@ -26,45 +26,53 @@ func (s *Store) AppendAudit(ctx context.Context, tenant model.TenantID, r model.
 
 // appendAudit adds r to the transaction that makes the change it records.
 func (s *Store) appendAudit(ctx context.Context, q querier, tenant model.TenantID, r model.AuditRecord) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("audit id: %w", err)
-	}
-	detail, err := json.Marshal(r.Detail)
-	if err != nil {
-		return fmt.Errorf("audit detail: %w", err)
-	}
-	commitment := ""
-	if len(r.Subject) > 0 {
-		if commitment, err = s.insertAuditSubject(ctx, q, tenant, id.String(), r); err != nil {
-			return err
-		}
-	}
-	_, err = q.ExecContext(ctx, `INSERT INTO audit (tenant, id, at, actor, actor_kind, action, object_kind, object_name, person_id, commitment,
-		reason, cause, run_id, request_digest, result, detail) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)`,
-		tenant, id.String(), s.now(), r.Actor, r.ActorKind, r.Action, r.ObjectKind, r.ObjectName, r.PersonID, commitment,
-		r.Reason, r.Cause, r.RunID, r.RequestDigest, r.Result, string(detail))
-	if err != nil {
-		return fmt.Errorf("append audit: %w", err)
-	}
-	return nil
+	return s.appendAudits(ctx, q, []tenantAudit{{tenant, r}})
 }
 
-// insertAuditSubject stores what identifies the person and returns the salted
-// commitment that remains when it is deleted.
-func (s *Store) insertAuditSubject(ctx context.Context, q querier, tenant model.TenantID, id string, r model.AuditRecord) (string, error) {
-	subject, err := json.Marshal(r.Subject)
-	if err != nil {
-		return "", fmt.Errorf("audit subject: %w", err)
+// tenantAudit is a record of a tenant.
+type tenantAudit struct {
+	tenant model.TenantID
+	record model.AuditRecord
+}
+
+// appendAudits is appendAudit for many changes of one transaction. What
+// identifies a person goes to audit_subject; its salted commitment remains
+// when that is deleted.
+func (s *Store) appendAudits(ctx context.Context, q querier, records []tenantAudit) error {
+	var rows, subjects [][]any
+	now := s.now()
+	for _, a := range records {
+		r := a.record
+		id, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("audit id: %w", err)
+		}
+		detail, err := json.Marshal(r.Detail)
+		if err != nil {
+			return fmt.Errorf("audit detail: %w", err)
+		}
+		commitment := ""
+		if len(r.Subject) > 0 {
+			subject, err := json.Marshal(r.Subject)
+			if err != nil {
+				return fmt.Errorf("audit subject: %w", err)
+			}
+			salt := rand.Text()
+			sum := sha256.Sum256([]byte(salt + "\n" + string(subject)))
+			commitment = hex.EncodeToString(sum[:])
+			subjects = append(subjects, []any{a.tenant, id.String(), r.PersonID, salt, string(subject)})
+		}
+		rows = append(rows, []any{a.tenant, id.String(), now, r.Actor, r.ActorKind, r.Action, r.ObjectKind, r.ObjectName, r.PersonID, commitment,
+			r.Reason, r.Cause, r.RunID, r.RequestDigest, r.Result, string(detail)})
 	}
-	salt := rand.Text()
-	sum := sha256.Sum256([]byte(salt + "\n" + string(subject)))
-	_, err = q.ExecContext(ctx, `INSERT INTO audit_subject (tenant, audit_id, person_id, salt, subject) VALUES ($1,$2,$3,$4,$5)`,
-		tenant, id, r.PersonID, salt, string(subject))
-	if err != nil {
-		return "", fmt.Errorf("append audit subject: %w", err)
+	if _, err := s.bulk(ctx, q, `INSERT INTO audit (tenant, id, at, actor, actor_kind, action, object_kind, object_name, person_id, commitment,
+		reason, cause, run_id, request_digest, result, detail) VALUES `, "", nil, rows); err != nil {
+		return fmt.Errorf("append audit: %w", err)
 	}
-	return hex.EncodeToString(sum[:]), nil
+	if _, err := s.bulk(ctx, q, `INSERT INTO audit_subject (tenant, audit_id, person_id, salt, subject) VALUES `, "", nil, subjects); err != nil {
+		return fmt.Errorf("append audit subject: %w", err)
+	}
+	return nil
 }
 
 // AuditQuery selects audit records, newest first.

@@ -165,6 +165,7 @@ func (s *Store) loadChunk(ctx context.Context, tx *sql.Tx, keys []RunKey) ([]Loa
 func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChange) error {
 	now := s.now()
 	var runs, attempts, prompts [][]any
+	var audits []tenantAudit
 	for _, c := range changes {
 		r := c.Run
 		runs = append(runs, runRow(r, now))
@@ -180,9 +181,7 @@ func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChang
 			prompts = append(prompts, row)
 		}
 		for _, a := range c.Audits {
-			if err := s.appendAudit(ctx, tx, r.Tenant, a); err != nil {
-				return err
-			}
+			audits = append(audits, tenantAudit{r.Tenant, a})
 		}
 		for _, b := range c.Bookings {
 			if err := s.applyBooking(ctx, tx, r.Tenant, r, b); err != nil {
@@ -191,6 +190,9 @@ func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChang
 		}
 	}
 	if err := s.updateRuns(ctx, tx, runs); err != nil {
+		return err
+	}
+	if err := s.appendAudits(ctx, tx, audits); err != nil {
 		return err
 	}
 	if len(attempts) > 0 {

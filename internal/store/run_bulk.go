@@ -43,7 +43,7 @@ func (d dialect) param(i int) string {
 // bulk runs head + VALUES rows + tail, at most bulkRows rows at a time, and
 // returns the rows affected. types, when not nil, cast the first row, for
 // statements whose VALUES list is not an INSERT's.
-func (s *Store) bulk(ctx context.Context, tx *sql.Tx, head, tail string, types []string, rows [][]any) (int64, error) {
+func (s *Store) bulk(ctx context.Context, q querier, head, tail string, types []string, rows [][]any) (int64, error) {
 	var total int64
 	for len(rows) > 0 {
 		n := min(len(rows), bulkRows)
@@ -69,7 +69,7 @@ func (s *Store) bulk(ctx context.Context, tx *sql.Tx, head, tail string, types [
 			b.WriteByte(')')
 		}
 		b.WriteString(tail)
-		res, err := tx.ExecContext(ctx, b.String(), args...)
+		res, err := q.ExecContext(ctx, b.String(), args...)
 		if err != nil {
 			return total, err
 		}

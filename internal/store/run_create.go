@@ -68,8 +68,12 @@ func (s *Store) createRuns(ctx context.Context, tx *sql.Tx, tenant model.TenantI
 			due = r.DueAt.UnixMilli()
 		}
 		priority := r.Priority
-		if priority == 0 {
+		switch priority {
+		case 0:
 			priority = PriorityBulk
+		case PriorityOffboarding, PriorityRealtime, PriorityScheduled, PriorityBulk:
+		default:
+			return 0, fmt.Errorf("create run %s/%s: priority %d is not one of the classes", r.Kind, r.Name, priority)
 		}
 		rows = append(rows, []any{tenant, id.String(), ShardOf(id.String()), r.Kind, r.Name, revision, r.TriggerKind, r.TriggerKey, r.Subject,
 			r.PersonID, r.Cause, RunReady, orEmptyObject(r.Vars), r.Lane, priority, due, now, now})

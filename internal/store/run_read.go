@@ -135,17 +135,22 @@ type LaneGroup struct {
 }
 
 // LaneGroups lists every lane and priority that has unfinished runs, by one
-// step through the index for each.
+// step through the index for each lane: thousands of queued runs cost nothing.
+// (PostgreSQL would turn EXISTS into a join over all of them.)
 func (s *Store) LaneGroups(ctx context.Context) ([]LaneGroup, error) {
 	const live = `state IN ('ready', 'waiting', 'inflight')`
-	return collect(ctx, s.reads, func(r *sql.Rows) (g LaneGroup, err error) { return g, r.Scan(&g.Lane, &g.Priority) },
-		`WITH RECURSIVE g (lane, priority) AS (
-			SELECT * FROM (SELECT lane, priority FROM run WHERE `+live+` ORDER BY lane, priority LIMIT 1) AS first
+	groups, err := collect(ctx, s.reads, func(r *sql.Rows) (g LaneGroup, err error) { return g, r.Scan(&g.Lane, &g.Priority) },
+		fmt.Sprintf(`WITH RECURSIVE l (lane) AS (
+			SELECT min(lane) FROM run WHERE `+live+`
 			UNION ALL
-			SELECT (SELECT r.lane FROM run r WHERE `+live+` AND (r.lane, r.priority) > (g.lane, g.priority) ORDER BY r.lane, r.priority LIMIT 1),
-				(SELECT r.priority FROM run r WHERE `+live+` AND (r.lane, r.priority) > (g.lane, g.priority) ORDER BY r.lane, r.priority LIMIT 1)
-			FROM g WHERE g.lane IS NOT NULL)
-		SELECT lane, priority FROM g WHERE lane IS NOT NULL`)
+			SELECT (SELECT min(r.lane) FROM run r WHERE `+live+` AND r.lane > l.lane) FROM l WHERE l.lane IS NOT NULL)
+		SELECT l.lane, p.priority FROM l CROSS JOIN (SELECT %d AS priority UNION ALL SELECT %d UNION ALL SELECT %d UNION ALL SELECT %d) AS p
+		WHERE l.lane IS NOT NULL AND (SELECT 1 FROM run r WHERE r.lane = l.lane AND r.priority = p.priority AND r.`+live+` LIMIT 1) = 1
+		ORDER BY l.lane, p.priority`, PriorityOffboarding, PriorityRealtime, PriorityScheduled, PriorityBulk))
+	if err != nil {
+		return nil, fmt.Errorf("find lanes with work: %w", err)
+	}
+	return groups, nil
 }
 
 // DueRun is a run that may be claimed, and the definition that it runs.
