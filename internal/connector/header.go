@@ -60,8 +60,7 @@ func hasRel(params, rel string) bool {
 		}
 		var word string
 		if strings.HasPrefix(strings.TrimLeft(value, " \t"), `"`) {
-			value = strings.TrimLeft(value, " \t")[1:]
-			word, params, _ = strings.Cut(value, `"`)
+			word, params = unquote(strings.TrimLeft(value, " \t")[1:])
 		} else {
 			word, params, _ = strings.Cut(value, ";")
 		}
@@ -75,6 +74,21 @@ func hasRel(params, rel string) bool {
 		}
 	}
 	return false
+}
+
+// unquote reads a quoted string (RFC 9110, 5.6.4) after its opening quote.
+func unquote(s string) (text, rest string) {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			return b.String(), s[i+1:]
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String(), ""
 }
 
 // maxPause bounds what a vendor's header can ask for.
