@@ -205,7 +205,7 @@ var Reasons = []ReasonInfo{
 	{
 		Reason: ReasonConnectorNotFound, Kind: KindIntegration, Code: "SK1123",
 		Title: "No connector of that name is built in or in this namespace.",
-		Mend:  "Correct the name; seatkeeper connectors lists them.",
+		Mend:  "Correct the name; the project's folder connectors and kubectl get connectors list them.",
 	},
 	{
 		Reason: ReasonConnectorNotReady, Kind: KindIntegration, Code: "SK1124",
@@ -245,7 +245,7 @@ var Reasons = []ReasonInfo{
 	{
 		Reason: ReasonDependentsExist, Kind: KindIntegration, Code: "SK1131",
 		Title: "The Integration was deleted, and others depend on it.",
-		Mend:  "Confirm with: seatkeeper disconnect, or re-create what depends on it without it.",
+		Mend:  "Set the annotation seatkeeper.dev/confirm-disconnect to its metadata.uid, or change what depends on it.",
 	},
 	{
 		Reason: ReasonDisconnecting, Kind: KindIntegration, Code: "SK1132",
@@ -385,7 +385,7 @@ var Reasons = []ReasonInfo{
 	{
 		Reason: ReasonRunsNeedAttention, Kind: KindWorkflow, Code: "SK1506",
 		Title: "Runs wait for a person.",
-		Mend:  "List them with: seatkeeper runs --attention.",
+		Mend:  "List them with: seatkeeper runs --state attention.",
 	},
 	{
 		Reason: ReasonRunning, Kind: KindWorkflowRun, Code: "SK1601",
@@ -420,7 +420,7 @@ var Reasons = []ReasonInfo{
 	{
 		Reason: ReasonNeedsAttention, Kind: KindWorkflowRun, Code: "SK1607",
 		Title: "The outcome of a step is unknown and repeating it is unsafe.",
-		Mend:  "Look at the vendor whether it took effect, and answer with: seatkeeper runs resolve.",
+		Mend:  "Look at the vendor whether it took effect, then resolve the run through the query API.",
 	},
 	{
 		Reason: ReasonWorkflowNotValid, Kind: KindWorkflowRun, Code: "SK1608",
