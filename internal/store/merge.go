@@ -14,11 +14,15 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // mergeBatch is how many source rows one transaction merges into people.
 const mergeBatch = 500
+
+// MergeBeforeCommit is the failpoint before each commit of merged people.
+const MergeBeforeCommit = "merge-before-commit"
 
 // mergePeople merges every person row that a sync, a disconnect or a change of
 // the tenant's facts has marked. The mark is the durable record of the work:
@@ -47,6 +51,7 @@ func (s *Store) mergeMarked(ctx context.Context, tenant model.TenantID) (found b
 			m := &merger{s: s, tx: tx, tenant: tenant}
 			more, err = m.run(ctx)
 			found = found || len(m.batch) > 0
+			failpoint.Hit(MergeBeforeCommit)
 			return err
 		})
 		if err != nil {
