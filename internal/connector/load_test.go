@@ -183,7 +183,12 @@ func TestLinkHeader(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	f.Add([]byte(chaosManifest))
+	// Small seeds: a whole manifest compiles a hundred programs for each try.
+	f.Add([]byte("apiVersion: seatkeeper.dev/v1alpha1\nkind: Connector\nmetadata: {name: x}\nspec:\n  title: X\n  category: app\n  verified: \"No\"\n" +
+		"  auth: [{id: a, type: bearer, token: \"${secret.t}\", secrets: {t: {}}}]\n  http: {baseURL: https://x.example}\n" +
+		"  streams: {s: {essential: true, request: {get: \"/${config.a}\"}, records: resp, key: r.id, emit: [{type: Group, map: {externalId: r.id, name: r.n}}]}}\n"))
+	f.Add([]byte("spec: {streams: {a: {page: {type: page, param: p, max: 3}, forEach: {items: \"[1]\", as: q}}}, actions: {user.delete: {steps: [{delete: /x}]}}}"))
+	f.Add([]byte("spec: {config: {a: {type: integer, default: 1, minimum: 2}, b: {type: hostname}}, http: {rateLimit: {key: [method], buckets: [{match: \"true\", rate: 1/s}]}}}"))
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Add([]byte("{}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
