@@ -163,7 +163,7 @@ func stringList(at func(*model.Record) *[]string, each func(string) string) fiel
 		if len(l) > maxListItems {
 			return fmt.Errorf("the list has %d elements; at most %d are kept", len(l), maxListItems)
 		}
-		out := make([]string, 0, len(l))
+		var out []string
 		for _, e := range l {
 			s, err := toString(e)
 			if err != nil {
