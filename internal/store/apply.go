@@ -17,7 +17,7 @@ import (
 
 // applyChunk is how many differences one transaction writes on SQLite, where a
 // writer holds up all others: some 20 ms.
-const applyChunk = 5000
+var applyChunk int64 = 5000
 
 // SyncBeforeCommit is the failpoint before each commit of a sync's differences.
 const SyncBeforeCommit = "sync-before-commit"
@@ -68,7 +68,7 @@ func (s *Store) refreshStatistics(ctx context.Context, d *delta) error {
 // inChunks runs fn over the row numbers 1 to maxN, each chunk in a fenced
 // transaction.
 func (y *Sync) inChunks(ctx context.Context, maxN int64, fn func(tx *sql.Tx, from, to int64) error) error {
-	size := int64(applyChunk)
+	size := applyChunk
 	if y.store.dialect.name == postgres.name {
 		size = maxN
 	}

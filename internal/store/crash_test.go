@@ -25,9 +25,10 @@ import (
 )
 
 const (
-	crashRows  = 12_000 // three chunks on SQLite
-	envCrashAt = "SEATKEEPER_CRASH_AT"
-	envCrashDB = "SEATKEEPER_CRASH_DSN"
+	crashRows   = 360 // three chunks on SQLite, with SmallBatches
+	crashPeople = 50
+	envCrashAt  = "SEATKEEPER_CRASH_AT"
+	envCrashDB  = "SEATKEEPER_CRASH_DSN"
 )
 
 // crashListing is a re-sync with additions, changes and removals in each chunk.
@@ -45,7 +46,7 @@ func crashListing() []listing {
 			out = append(out, account(fmt.Sprintf("n%04d", i)))
 		}
 	}
-	people := make([]model.Record, 700)
+	people := make([]model.Record, crashPeople)
 	for i := range people {
 		people[i] = person(fmt.Sprint(i), fmt.Sprintf("u%04d@acme.example", i), func(p *model.Person) { p.Title = "new" })
 	}
@@ -67,6 +68,7 @@ func crashChild(at string) {
 	if err != nil {
 		panic(err)
 	}
+	store.SmallBatches()
 	ctx := context.Background()
 	s, err := store.Open(ctx, store.Options{DSN: os.Getenv(envCrashDB), Clock: clocktesting.NewFakePassiveClock(t0.Add(time.Hour))})
 	if err != nil {
@@ -174,7 +176,7 @@ func (w *world) checkCrashed(at int) {
 	w.Helper()
 	ev := w.events()
 	for kind, want := range map[model.EventKind]int{model.EventAccountRemoved: crashRows / 12, model.EventAccountChanged: crashRows/3 - crashRows/12,
-		model.EventAccountAdded: crashRows / 2, model.EventPersonChanged: 700, model.EventPersonAdded: 0, model.EventAccountsLoaded: 0} {
+		model.EventAccountAdded: crashRows / 2, model.EventPersonChanged: crashPeople, model.EventPersonAdded: 0, model.EventAccountsLoaded: 0} {
 		seen := map[string]bool{}
 		for _, e := range ev[kind] {
 			if seen[e.Subject] {

@@ -13,3 +13,6 @@ func (s *Store) ReadDB() *sql.DB { return s.reads }
 
 // WriteSQL lets tests damage tables.
 func (s *Store) WriteSQL(ctx context.Context, fn func(*sql.Tx) error) error { return s.write(ctx, fn) }
+
+// SmallBatches makes a small listing take many transactions.
+func SmallBatches() { applyChunk, mergeBatch = 150, 30 }

@@ -19,7 +19,7 @@ import (
 )
 
 // mergeBatch is how many source rows one transaction merges into people.
-const mergeBatch = 500
+var mergeBatch = 500
 
 // MergeBeforeCommit is the failpoint before each commit of merged people.
 const MergeBeforeCommit = "merge-before-commit"
