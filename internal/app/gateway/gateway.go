@@ -128,7 +128,7 @@ type answers struct{ *store.Store }
 // the message itself is updated.
 func (a answers) AnswerFromSlack(ctx context.Context, tenant model.TenantID, in slack.Answer) (string, error) {
 	out, err := a.AnswerPrompt(ctx, tenant, store.AnswerRequest{
-		Token: in.Token, Choice: in.Choice, Actor: store.Identity{SlackUserID: in.UserID},
+		Token: in.Token, Choice: in.Choice, Actor: store.Identity{SlackIntegration: in.Integration, SlackUserID: in.UserID},
 	})
 	if err != nil || out.Status == store.AnswerAccepted {
 		return "", err
