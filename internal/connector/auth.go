@@ -163,9 +163,9 @@ func (s *Session) credentialHeaders() []string {
 // tokenKey tells credentials apart without holding them.
 func (s *Session) tokenKey() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\x00%s\x00%v\x00%v", s.m.name, s.tokenURL, s.overrides[s.tokenURL.Host], s.o.Permission)
+	h.Write(fmt.Appendf(nil, "%s\x00%s\x00%v\x00%v", s.m.name, s.tokenURL, s.overrides[s.tokenURL.Host], s.o.Permission))
 	for _, f := range s.auth.secrets {
-		fmt.Fprintf(h, "\x00%s=%s", f.name, s.o.Secrets[f.name])
+		h.Write(fmt.Appendf(nil, "\x00%s=%s", f.name, s.o.Secrets[f.name]))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -35,9 +36,7 @@ type exchange struct {
 	next  *url.URL          // a next link, instead of path and query
 	query map[string]string // replaces or adds query parameters
 	// patient requests wait for limits and try again; others report at once.
-	patient bool
-	// safe requests change nothing, whatever their method.
-	safe           bool
+	patient        bool
 	idempotencyKey string
 	stream         string
 }
@@ -67,8 +66,8 @@ type wire struct {
 var hashSeed = maphash.MakeSeed()
 
 // do makes one request: within permission and budget, to a declared host, and
-// with failures classified. The answer is not nil whenever one came back; the
-// answer's sent flag is meaningful even with an error, through errSent.
+// with failures classified. An answer comes beside an error too, whenever
+// sending began: its sent flag tells whether the request left this process.
 func (s *Session) do(ctx context.Context, x exchange) (*answer, error) {
 	if x.spec.method != http.MethodGet && s.o.Permission != PermissionReadAndAct {
 		return nil, &Error{Class: ClassPermission, Stream: x.stream,
@@ -119,7 +118,8 @@ func (s *Session) do(ctx context.Context, x exchange) (*answer, error) {
 }
 
 func withStream(err error, stream string) error {
-	if e, ok := err.(*Error); ok && e.Stream == "" && stream != "" {
+	var e *Error
+	if errors.As(err, &e) && e.Stream == "" && stream != "" {
 		c := *e
 		c.Stream = stream
 		return &c
@@ -305,7 +305,7 @@ func (s *Session) send(ctx context.Context, w *wire) (*answer, *Error) {
 	if err != nil {
 		return ans, classifyNetwork(ctx, w.url.Host, err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	ans.status, ans.header = res.StatusCode, res.Header
 	if res.Request != nil && res.Request.URL != nil {
 		ans.url = res.Request.URL
@@ -334,7 +334,7 @@ func bodyReader(b []byte) io.Reader {
 // digest identifies what was sent, without credentials.
 func (w *wire) digest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %s\n", w.method, w.url)
+	h.Write(fmt.Appendf(nil, "%s %s\n", w.method, w.url))
 	h.Write(w.body)
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }

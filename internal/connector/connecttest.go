@@ -174,7 +174,7 @@ func (s *Session) testParent(ctx context.Context, st *stream, vars map[string]an
 		v, err := st.items.Eval(ctx, vars)
 		list, isList := v.([]any)
 		if err != nil || !isList {
-			return false, evalFailure(st.name, "forEach.items", fmt.Errorf("no list: %v", err))
+			return false, evalFailure(st.name, "forEach.items", errors.Join(errors.New("no list"), err))
 		}
 		if len(list) == 0 {
 			return false, nil

@@ -109,7 +109,7 @@ func (c *csvSource) fetch(ctx context.Context) (io.ReadCloser, *Error) {
 		return nil, classifyNetwork(ctx, c.url.Host, err)
 	}
 	if class := classOfStatus(res.StatusCode); class != "" {
-		res.Body.Close()
+		_ = res.Body.Close()
 		e := s.explain(&Error{Class: class, Status: res.StatusCode}, &answer{status: res.StatusCode})
 		if class == ClassRateLimit {
 			e.RetryAfter, _ = parseRetryAfter(res.Header.Get("Retry-After"), s.clock.Now())
@@ -133,7 +133,7 @@ func (c *csvSource) parse(ctx context.Context) (*csvfile.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	res, err := csvfile.Parse(body, c.opts)
 	var refused *csvfile.RefusedError
 	switch {

@@ -265,11 +265,10 @@ func (l *loader) pairs(n node, compile func(node) *expr.Template) []pair {
 
 func (l *loader) http(n node) {
 	h := &l.manifest.http
-	n.object("baseURL", "hosts", "headers", "concurrency", "timeout", "rateLimit", "errors")
+	n.object("baseURL", "hosts", "headers", "timeout", "rateLimit", "errors")
 	h.baseURL = l.httpsTemplate(n.need("baseURL", "an https URL"))
 	h.hosts = l.pairs(n.get("hosts"), l.httpsTemplate)
 	h.headers = l.pairs(n.get("headers"), l.template)
-	h.concurrency = max(1, n.get("concurrency").integer(1, 32))
 	h.timeout = n.get("timeout").duration()
 	l.rateLimit(n.get("rateLimit"))
 	n.get("errors").items(func(_ int, v node) {

@@ -14,7 +14,7 @@ var inputTypes = []string{"string", "account", "group", "app", "plan", "boolean"
 
 func (l *loader) action(name string, n node) {
 	n.object("class", "mode", "destructive", "endsAccount", "enabled", "input", "precheck", "steps", "verify", "output", "undo",
-		"scopes", "description")
+		"description")
 	known, ok := actionName(name)
 	if !ok {
 		n.problem("the action "+name, "a name of connectors/ACTIONS.md", didYouMean(name, actionNameList()))

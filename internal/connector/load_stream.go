@@ -73,7 +73,7 @@ func (l *loader) account(n node) {
 
 func (l *loader) stream(name string, n node) {
 	n.object("essential", "optional", "enabled", "covers", "lastActivity", "dataTypes", "forEach", "request", "token", "page", "records",
-		"filter", "stopWhen", "key", "sync", "deletes", "onError", "test", "emit", "scopes", "description")
+		"filter", "stopWhen", "key", "sync", "deletes", "onError", "test", "emit", "description")
 	if !idPattern.MatchString(name) {
 		n.problem(fmt.Sprintf("the name %q", name), "letters, digits and underscores", "")
 	}
@@ -250,8 +250,8 @@ func (l *loader) emit(s *stream, n node) {
 	e.rt = rt
 	env := l.withVar(n, s.as, e.as)
 	e.each = n.get("forEach").program(l.withVar(n, s.as), expr.List)
-	if (e.as != "") != (e.each != nil) && !n.get("forEach").exists() {
-		n.problem("as without forEach", "both or neither", "")
+	if e.as != "" && !n.get("forEach").exists() {
+		n.get("as").problem("as without forEach", "both or neither", "")
 	}
 	e.when = n.get("when").program(env, expr.Bool)
 	mapping := n.need("map", "the fields of a "+e.kind)
@@ -313,6 +313,9 @@ func (l *loader) lintStream(s *stream, n node) {
 	}
 	if s.perPart && s.parent == "" && s.items == nil {
 		n.get("deletes").get("scope").problem("partition", "stream: there is no forEach", "")
+	}
+	if s.mode == "window" && (s.parent != "" || s.items != nil) {
+		n.get("sync").get("mode").problem("window with forEach", "full", "windows are the partitions of such a stream")
 	}
 	if s.mode == "window" && s.byAbsence {
 		n.get("deletes").problem("by absence", "nothing: a window lists events, not what exists", "")

@@ -29,12 +29,11 @@ type Manifest struct {
 // configField is one field of spec.config.
 type configField struct {
 	InputField
-	enum           []string
-	minimum        *int
-	maximum        *int
-	pattern        string
-	example        string
-	defaultProblem string
+	enum    []string
+	minimum *int
+	maximum *int
+	pattern string
+	example string
 }
 
 // secretField is one key of the Secret that an auth method reads.
@@ -72,13 +71,12 @@ type named struct {
 }
 
 type httpSpec struct {
-	baseURL     *expr.Template
-	hosts       []pair
-	headers     []pair
-	concurrency int
-	timeout     time.Duration
-	limits      limitSpec
-	errors      []errorRule
+	baseURL *expr.Template
+	hosts   []pair
+	headers []pair
+	timeout time.Duration
+	limits  limitSpec
+	errors  []errorRule
 }
 
 // limitSpec declares how the vendor speaks of its rate limit. Units are

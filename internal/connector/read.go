@@ -60,7 +60,6 @@ type reader struct {
 	started time.Time
 	oldest  time.Time // of the events seen
 	stopped bool      // stopWhen ended the listing
-	cut     bool      // the vendor answers no further page
 }
 
 func (rd *reader) run(ctx context.Context) error {
@@ -345,12 +344,10 @@ func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, wi
 		if err != nil {
 			return err
 		}
-		if p.cut {
-			rd.cut = true
-			if st.timeField == nil {
-				return &Error{Class: ClassPaginationStuck, Stream: st.name,
-					Message: fmt.Sprintf("the vendor answers %d pages only, and the list has more", st.page.vendorMax)}
-			}
+		// Events with a time say themselves how far back they reach.
+		if p.cut && st.timeField == nil {
+			return &Error{Class: ClassPaginationStuck, Stream: st.name,
+				Message: fmt.Sprintf("the vendor answers %d pages only, and the list has more", st.page.vendorMax)}
 		}
 		if !more || !goOn {
 			return nil

@@ -5,6 +5,7 @@ package expr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -113,7 +114,7 @@ func stringEnd(s string, i int, raw bool) int {
 	return -1
 }
 
-func positioned(source string, at int, msg string) error {
+func positioned(source string, at int, msg string) *Error {
 	before := source[:at]
 	line := strings.Count(before, "\n")
 	return &Error{Source: source, Line: line + 1, Column: at - strings.LastIndexByte(before, '\n'), Message: msg}
@@ -121,11 +122,11 @@ func positioned(source string, at int, msg string) error {
 
 // within moves the position of a hole's error to the template around it.
 func within(err error, source string, at int) error {
-	e, ok := err.(*Error)
-	if !ok || e.Line == 0 {
+	var e *Error
+	if !errors.As(err, &e) || e.Line == 0 {
 		return err
 	}
-	outer := positioned(source, at, e.Message).(*Error)
+	outer := positioned(source, at, e.Message)
 	if e.Line == 1 {
 		outer.Column += e.Column - 1
 	} else {

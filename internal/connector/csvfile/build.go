@@ -245,8 +245,8 @@ func (p *parser) person(row int, v rowView) (*model.Person, *RefusedError) {
 		ManagerEmail: v.lower("person.managerEmail"), ManagerExternalID: v.text("person.managerExternalId"),
 		StartDate: v.date("person.startDate"), EndDate: v.date("person.endDate"),
 	}
-	for _, alias := range strings.FieldsFunc(v.lower("person.aliases"), func(r rune) bool { return strings.ContainsRune("|,; \n", r) }) {
-		per.Aliases = append(per.Aliases, alias)
+	if all := v.lower("person.aliases"); all != "" {
+		per.Aliases = strings.FieldsFunc(all, func(r rune) bool { return strings.ContainsRune("|,; \n", r) })
 	}
 	if per.DisplayName == "" {
 		per.DisplayName = strings.TrimSpace(per.GivenName + " " + per.FamilyName)
