@@ -152,7 +152,7 @@ func explain(out io.Writer, path string, r *csvfile.Result) {
 		}
 		items = append(items, item{"column": c.Header, "target": target, "as": c.As})
 	}
-	_ = printTable(out, items, []column{{Header: "COLUMN", Path: "column"}, {Header: "UNDERSTOOD AS", Path: "target"}, {Header: "READ AS", Path: "as"}})
+	_ = printTable(out, items, []column{{Header: "COLUMN", Path: "column"}, {Header: "UNDERSTOOD AS", Path: "target"}, {Header: "READ AS", Path: "as"}}, 0)
 	for _, n := range r.Notes {
 		_, _ = fmt.Fprintln(out, "note:", n)
 	}

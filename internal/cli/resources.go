@@ -11,7 +11,7 @@ var resources = []resource{
 		Short:   "Connected accounts, with how their last sync went; connected first",
 		Example: "  seatkeeper integrations -n acme",
 		Columns: []column{
-			{Header: "NAME", Path: "name"}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector"},
+			{Header: "NAME", Path: "name", Whole: true}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector"},
 			{Header: "RECORDS", Path: "records"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute},
 			{Header: "ACCOUNT", Path: "accountName", Wide: true}, {Header: "NEXT SYNC", Path: "nextSync", Format: minute, Wide: true},
 			{Header: "MESSAGE", Path: "message", Wide: true},
@@ -45,7 +45,7 @@ var resources = []resource{
 		Example: "  seatkeeper accounts -n acme --integration zoom --status active",
 		Columns: []column{
 			{Header: "INTEGRATION", Path: "integration"}, {Header: "ACCOUNT", Path: "username"}, {Header: "STATUS", Path: "status"},
-			{Header: "KIND", Path: "kind"}, {Header: "LAST ACTIVITY", Path: "lastActivity"},
+			{Header: "LAST ACTIVITY", Path: "lastActivity", Format: minute}, {Header: "KIND", Path: "kind", Wide: true},
 			{Header: "SOURCE", Path: "lastActivitySource", Wide: true}, {Header: "PERSON", Path: "personEmail", Wide: true},
 			{Header: "APP", Path: "appExternalID", Wide: true}, {Header: "ID", Path: "externalID", Wide: true},
 		},
@@ -72,7 +72,7 @@ var resources = []resource{
 		Short:   "Runs: who was asked, what was decided, what was done",
 		Example: "  seatkeeper runs -n acme --state waiting\n  seatkeeper runs -n acme 0190c2… -o yaml",
 		Columns: []column{
-			{Header: "ID", Path: "id"}, {Header: "OF", Path: "name"}, {Header: "STATE", Path: "state"}, {Header: "STEP", Path: "stepPath"},
+			{Header: "ID", Path: "id", Whole: true}, {Header: "OF", Path: "name"}, {Header: "STATE", Path: "state"}, {Header: "STEP", Path: "stepPath"},
 			{Header: "OUTCOME", Path: "outcome"}, {Header: "CREATED", Path: "createdAt", Format: minute, Wide: true},
 			{Header: "SUBJECT", Path: "subject", Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
 		},
@@ -111,8 +111,8 @@ var resources = []resource{
 		Long:    "Held sets: what a guard keeps from happening until a person releases it.\n`seatkeeper guards KIND/NAME` lists what is held; `seatkeeper release` lets it go.",
 		Example: "  seatkeeper guards -n acme\n  seatkeeper guards -n acme policy/zoom-90d",
 		Columns: []column{
-			{Header: "GUARD", Path: "guard"}, {Header: "HELD", Path: "count"}, {Header: "OF", Path: "total"}, {Header: "ALLOWED", Path: "allowed"},
-			{Header: "DIGEST", Path: "digest"}, {Header: "SINCE", Path: "since", Format: minute, Wide: true}, {Header: "REASON", Path: "reason", Wide: true},
+			{Header: "GUARD", Path: "guard", Whole: true}, {Header: "HELD", Path: "count"}, {Header: "OF", Path: "total"}, {Header: "ALLOWED", Path: "allowed"},
+			{Header: "DIGEST", Path: "digest", Wide: true}, {Header: "SINCE", Path: "since", Format: minute, Wide: true}, {Header: "REASON", Path: "reason", Wide: true},
 		},
 	},
 }

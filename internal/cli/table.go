@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
 )
@@ -23,6 +24,7 @@ type column struct {
 	Header string
 	Path   string
 	Wide   bool               // only with -o wide
+	Whole  bool               // never cut: other commands take it
 	Format func(v any) string // nil: text
 }
 
@@ -70,7 +72,10 @@ func printList(out io.Writer, format string, l list, columns []column) error {
 		}
 		return nil
 	}
-	return printTable(out, l.Items, visible(columns, format == formatWide))
+	if format == formatWide {
+		return printTable(out, l.Items, columns, 0)
+	}
+	return printTable(out, l.Items, visible(columns), tableWidth)
 }
 
 func printDocument(out io.Writer, format string, v any) error {
@@ -89,24 +94,70 @@ func printDocument(out io.Writer, format string, v any) error {
 	return err
 }
 
-func printTable(out io.Writer, items []item, columns []column) error {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	cells := make([]string, len(columns))
-	for i, c := range columns {
-		cells[i] = c.Header
-	}
-	if _, err := fmt.Fprintln(w, strings.Join(cells, "\t")); err != nil {
-		return err
+// tableWidth is what a table has room for; -o wide shows everything.
+const tableWidth = 80
+
+// minCell is how short a cell may be cut and still say something.
+const minCell = 8
+
+// printTable writes a table. Cells are cut so that it is at most width columns
+// wide; a width of 0 cuts nothing.
+func printTable(out io.Writer, items []item, columns []column, width int) error {
+	rows := make([][]string, 1, len(items)+1)
+	for _, c := range columns {
+		rows[0] = append(rows[0], c.Header)
 	}
 	for _, it := range items {
+		cells := make([]string, len(columns))
 		for i, c := range columns {
 			cells[i] = oneLine(c.text(it))
 		}
+		rows = append(rows, cells)
+	}
+	if width > 0 {
+		fit(rows, columns, width)
+	}
+	w := tabwriter.NewWriter(out, 0, 4, columnGap, ' ', 0)
+	for _, cells := range rows {
 		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t")); err != nil {
 			return err
 		}
 	}
 	return w.Flush()
+}
+
+const columnGap = 2
+
+// fit cuts the cells of the widest columns until the rows fit. Columns whose
+// cells are typed into other commands stay whole.
+func fit(rows [][]string, columns []column, width int) {
+	widths := make([]int, len(columns))
+	total := columnGap * (len(columns) - 1)
+	for i := range columns {
+		for _, cells := range rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cells[i]))
+		}
+		total += widths[i]
+	}
+	for ; total > width; total-- {
+		widest := -1
+		for i, c := range columns {
+			if !c.Whole && widths[i] > minCell && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			break
+		}
+		widths[widest]--
+	}
+	for _, cells := range rows {
+		for i, cell := range cells {
+			if text := []rune(cell); len(text) > widths[i] {
+				cells[i] = string(text[:widths[i]-1]) + "…"
+			}
+		}
+	}
 }
 
 func printCSV(out io.Writer, items []item, columns []column) error {
@@ -142,10 +193,10 @@ func spreadsheetSafe(s string) string {
 	return "'" + s
 }
 
-func visible(columns []column, wide bool) []column {
+func visible(columns []column) []column {
 	var out []column
 	for _, c := range columns {
-		if wide || !c.Wide {
+		if !c.Wide {
 			out = append(out, c)
 		}
 	}

@@ -6,6 +6,7 @@ package cli
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestOutputIsSafeForTerminalsAndSpreadsheets(t *testing.T) {
@@ -35,5 +36,29 @@ func TestMissingFieldsReadAsMissing(t *testing.T) {
 		if got := c.text(it); got != "-" {
 			t.Errorf("%v: %q", it, got)
 		}
+	}
+}
+
+func TestTablesFitEightyColumns(t *testing.T) {
+	long := strings.Repeat("ä-very-long-name", 6)
+	l := list{Items: []item{{"id": "01a20033-68fc-7a6f-bfee-5d7fee40191b", "name": long, "mail": long + "@acme.example"}}}
+	columns := []column{{Header: "ID", Path: "id", Whole: true}, {Header: "NAME", Path: "name"}, {Header: "EMAIL", Path: "mail"}}
+	var table, wide strings.Builder
+	if err := printList(&table, formatTable, l, columns); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(table.String()) {
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > tableWidth {
+			t.Errorf("%d columns: %q", n, line)
+		}
+	}
+	if !strings.Contains(table.String(), "01a20033-68fc-7a6f-bfee-5d7fee40191b") || !strings.Contains(table.String(), "…") {
+		t.Errorf("an id was cut, or a cut cell does not say so:\n%s", table.String())
+	}
+	if err := printList(&wide, formatWide, l, columns); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(wide.String(), long+"@acme.example") {
+		t.Errorf("-o wide cut a cell:\n%s", wide.String())
 	}
 }

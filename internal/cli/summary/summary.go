@@ -25,6 +25,11 @@ type Summary struct {
 	Total        App            `json:"total"`
 }
 
+// Unstated is the key in Summary.People of those whose lifecycle no source
+// states: users that an identity provider lists and the HRIS does not. They are
+// not counted as people.
+const Unstated = "unstated"
+
 // App counts the paid seats of one app, or of all.
 type App struct {
 	App     string `json:"app"`
@@ -44,15 +49,19 @@ type App struct {
 // Print writes the summary as text of at most 80 columns.
 func Print(out io.Writer, s Summary) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	people := 0
+	people, unstated := 0, s.People[Unstated]
 	for _, n := range s.People {
 		people += n
 	}
+	people -= unstated
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) } // Flush reports the error
 	p("Apps\t%d", s.Apps)
 	p("People\t%d (%d current, %d on leave, %d future, %d past, %d external)", people,
 		s.People[string(model.LifecycleCurrent)], s.People[string(model.LifecycleOnLeave)], s.People[string(model.LifecycleFuture)],
 		s.People[string(model.LifecyclePast)], s.People[string(model.LifecycleExternal)])
+	if unstated > 0 {
+		p("Others\t%d (users of sources that do not say who works here)", unstated)
+	}
 	p("Paid seats\t%d, %s a year", s.Total.Paid, moneytext.List(s.Total.AnnualCost))
 	p("Unused for 90 days\t%d, %s a year", s.Total.Unused, moneytext.List(s.Total.UnusedCost))
 	p("Unknown use\t%d (never reclaimed)", s.Total.Unknown)

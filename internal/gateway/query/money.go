@@ -27,7 +27,7 @@ type Seat struct {
 	Class             model.SeatClass       `json:"class"` // empty: no policy covers it
 	Use               model.Use             `json:"use,omitempty"`
 	Reason            string                `json:"reason,omitempty"`
-	LastUse           string                `json:"lastUse"` // a date, "never" or "unknown"
+	LastUse           string                `json:"lastUse"` // a date, "recent" (inside the window), "never" or "unknown"
 	LastUseSource     string                `json:"lastUseSource,omitempty"`
 	IdleSince         model.Date            `json:"idleSince,omitempty"`
 	AnnualCost        *model.Money          `json:"annualCost,omitempty"`
@@ -43,6 +43,9 @@ func seatView(v store.SeatVerdict) Seat {
 	switch {
 	case v.Evidence.LastUsed != nil:
 		s.LastUse = v.Evidence.LastUsed.UTC().Format(time.DateOnly)
+	case v.Use == model.UseActive:
+		// The day moves with every use, and is kept of idle seats only.
+		s.LastUse = "recent"
 	case v.Use == model.UseInactive:
 		s.LastUse = "never"
 	}

@@ -28,7 +28,7 @@ func (a *API) summary(c *call) (any, error) {
 	}
 	s := summary.Summary{Integrations: int(totals.Integrations), Apps: int(totals.Apps), People: map[string]int{}}
 	for l, n := range people {
-		s.People[cmp.Or(string(l), "unstated")] = int(n)
+		s.People[cmp.Or(string(l), summary.Unstated)] = int(n)
 	}
 	annual, unused := map[string]int64{}, map[string]int64{}
 	for _, t := range seats {
