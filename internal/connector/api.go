@@ -61,7 +61,8 @@ type Options struct {
 	Clock  clock.Clock // nil: the system clock
 
 	// MaxWait bounds how long a read waits for a rate limit before it gives
-	// up with ClassRateLimit and RetryAfter. Zero: 10 s.
+	// up with ClassRateLimit and RetryAfter. Zero: 75 s, so that a listing
+	// longer than a vendor's minute ends at all. Actions wait 5 s at most.
 	MaxWait time.Duration
 	// State holds the state that earlier reads returned, by stream.
 	State map[string]StreamState

@@ -204,7 +204,7 @@ func (s *Session) fetchToken(ctx context.Context, secretVars map[string]any) (st
 		form.Del("grant_type") // the query says it
 	}
 	w.body = []byte(form.Encode())
-	if err := s.spend(ctx, w); err != nil {
+	if err := s.spend(ctx, w, true); err != nil {
 		return "", time.Time{}, err
 	}
 	ans, failure := s.send(ctx, w)

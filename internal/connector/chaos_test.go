@@ -166,6 +166,32 @@ func TestReserveIsLeftToOthers(t *testing.T) {
 	}
 }
 
+// A listing that takes more than a minute's share goes on in the next minute.
+func TestListingLongerThanTheLimit(t *testing.T) {
+	var c *leaping
+	used, window := 0, time.Time{}
+	v := newVendor(t, map[string]http.HandlerFunc{"/v1/pages": func(w http.ResponseWriter, r *http.Request) {
+		if minute := c.Now().Truncate(time.Minute); minute != window {
+			used, window = 0, minute
+		}
+		if used++; used > 8 {
+			t.Error("the vendor's limit is overrun")
+		}
+		w.Header().Set("X-Limit", "8")
+		w.Header().Set("X-Remaining", fmt.Sprint(8-used))
+		w.Header().Set("X-Reset", fmt.Sprint(window.Add(time.Minute).Unix()))
+		page := r.URL.Query().Get("page")
+		fmt.Fprintf(w, `{"items":[{"id":"i%s"}],"pages":18}`, page)
+	}})
+	half := 50
+	s, clk := session(t, v, func(o *Options) { o.ReservePercent, o.MaxWait = &half, 0 })
+	c = clk
+	recs, res, err := read(t, s, "pages")
+	if err != nil || len(recs) != 18 || !res.Complete || c.total() < 3*time.Minute {
+		t.Errorf("%d records, waited %s, %v", len(recs), c.total(), err)
+	}
+}
+
 func TestServerErrorInMidList(t *testing.T) {
 	fails := 2
 	v := newVendor(t, map[string]http.HandlerFunc{"/v1/users": func(w http.ResponseWriter, r *http.Request) {

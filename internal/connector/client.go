@@ -27,6 +27,8 @@ const (
 	maxLimitedTries   = 8
 	firstBackoff      = 500 * time.Millisecond
 	defaultPause      = 30 * time.Second // a limit without a stated end
+	defaultMaxWait    = 75 * time.Second
+	maxActionWait     = 5 * time.Second
 )
 
 // exchange is one request to make.
@@ -83,7 +85,7 @@ func (s *Session) do(ctx context.Context, x exchange) (*answer, error) {
 	}
 	transient, limited, refreshed := 0, 0, false
 	for {
-		if err := s.spend(ctx, w); err != nil {
+		if err := s.spend(ctx, w, x.patient); err != nil {
 			return nil, withStream(err, x.stream)
 		}
 		credential, err := s.authorize(ctx, w, x.vars)

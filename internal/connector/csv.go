@@ -96,7 +96,7 @@ func (c *csvSource) fetch(ctx context.Context) (io.ReadCloser, *Error) {
 			return nil, asError(err)
 		}
 	}
-	if err := s.spend(ctx, w); err != nil {
+	if err := s.spend(ctx, w, true); err != nil {
 		return nil, asError(err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url.String(), nil)

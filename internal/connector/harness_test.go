@@ -180,7 +180,7 @@ func (v *vendor) count(path string) (n int) {
 func session(t testing.TB, v *vendor, change ...func(*Options)) (*Session, *leaping) {
 	t.Helper()
 	c := newLeaping()
-	o := Options{Manifest: load1(t, chaosManifest), Secrets: map[string]string{"token": "s3cret"}, Clock: c, Permission: PermissionReadAndAct,
+	o := Options{Manifest: load1(t, chaosManifest), Secrets: map[string]string{"token": "s3cret"}, Clock: c, Permission: PermissionReadAndAct, MaxWait: 10 * time.Second,
 		Endpoints: map[string]string{"api.chaos.example": v.URL}}
 	for _, f := range change {
 		f(&o)

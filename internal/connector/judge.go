@@ -124,7 +124,11 @@ func vendorWords(body any) string {
 
 // spend draws on the budget: every bucket that the request falls into, then
 // the block of its key.
-func (s *Session) spend(ctx context.Context, w *wire) error {
+func (s *Session) spend(ctx context.Context, w *wire, patient bool) error {
+	limit := s.maxWait
+	if !patient {
+		limit = min(limit, maxActionWait)
+	}
 	take := func(key string, rate Rate) error {
 		for waited := time.Duration(0); ; {
 			wait, err := s.budget.Take(ctx, key, rate)
@@ -135,7 +139,7 @@ func (s *Session) spend(ctx context.Context, w *wire) error {
 				return nil
 			}
 			limited := &Error{Class: ClassRateLimit, RetryAfter: wait, Message: fmt.Sprintf("the vendor's rate limit is used up for %s", wait.Round(time.Second))}
-			if waited += wait; waited > s.maxWait {
+			if waited += wait; waited > limit {
 				return limited
 			}
 			if err := s.sleep(ctx, wait); err != nil {

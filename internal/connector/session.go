@@ -74,7 +74,7 @@ func Open(o Options) (*Session, error) {
 		m: o.Manifest, o: o, config: config, secretNames: map[string]bool{},
 		clock: o.Clock, budget: o.Budget, tokens: o.Tokens,
 		reserve: o.Manifest.http.limits.reservePercent,
-		maxWait: cmp.Or(o.MaxWait, 10*time.Second),
+		maxWait: cmp.Or(o.MaxWait, defaultMaxWait),
 		hosts:   map[string]*url.URL{}, declared: map[string]bool{}, overrides: map[string]*url.URL{},
 	}
 	if s.clock == nil {
