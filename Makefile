@@ -8,9 +8,11 @@ SHELL := /usr/bin/env bash
 ROOT      := $(CURDIR)
 BIN       := $(ROOT)/bin
 STATE     ?= $(ROOT)/.state
+# One setting for builds, tests and tools, so that they share one build cache.
+export CGO_ENABLED := 0
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X github.com/seatkeeper/seatkeeper/internal/version.Version=$(VERSION)
-GOBUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+GOBUILD   := go build -ldflags '$(LDFLAGS)'
 SOURCES   := $(shell find api cmd connectors controllers internal config/crd config/samples -type f \( -name '*.go' -o -name '*.yaml' -o -name '*.sql' \) -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 TESTFLAGS ?= -timeout 20m
 
@@ -33,6 +35,7 @@ clean: down ## Stop, then delete the binaries and the data of `make up`.
 
 .PHONY: build
 build: $(BIN)/manager $(BIN)/gateway $(BIN)/seatkeeper ## Build manager, gateway and CLI into bin/.
+	@ln -sf seatkeeper $(BIN)/kubectl-seatkeeper
 
 $(BIN)/manager $(BIN)/gateway $(BIN)/seatkeeper: $(BIN)/%: $(SOURCES)
 	@mkdir -p $(BIN)
@@ -43,7 +46,7 @@ localcluster: $(BIN)/localcluster ## Build the embedded control plane (about 5 m
 
 $(BIN)/localcluster: $(shell find localcluster -name '*.go' -not -name '*_test.go' 2>/dev/null) localcluster/go.mod localcluster/go.sum
 	@mkdir -p $(BIN)
-	cd localcluster && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ .
+	cd localcluster && go build -ldflags '-s -w' -o $@ .
 
 TOOL_PKG_controller-gen := sigs.k8s.io/controller-tools/cmd/controller-gen
 TOOL_PKG_golangci-lint  := sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
@@ -51,7 +54,7 @@ TOOL_PKG_helm           := helm.sh/helm/v3/cmd/helm
 
 $(BIN)/controller-gen $(BIN)/golangci-lint $(BIN)/helm: $(BIN)/%: hack/tools/go.mod hack/tools/go.sum
 	@mkdir -p $(BIN)
-	cd hack/tools && go build -trimpath -ldflags '-s -w' -o $@ $(TOOL_PKG_$*)
+	cd hack/tools && go build -ldflags '-s -w' -o $@ $(TOOL_PKG_$*)
 
 ##@ Test
 

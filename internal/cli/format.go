@@ -37,14 +37,6 @@ func moneys(v any) string {
 	return strings.Join(parts, " + ")
 }
 
-// yesNo spells a bool out.
-func yesNo(v any) string {
-	if b, _ := v.(bool); b {
-		return "yes"
-	}
-	return "no"
-}
-
 // minute shortens an RFC 3339 time to the minute, with its zone.
 func minute(v any) string {
 	s, _ := v.(string)

@@ -101,7 +101,7 @@ var resources = []resource{
 			{Header: "DIGEST", Path: "requestDigest", Wide: true},
 		},
 		Filters: []filter{
-			{"action", "action", "only this action, such as seat.reclaim"}, {"actor", "actor", "only this actor"},
+			{"action", "action", "only this action, such as license.remove"}, {"actor", "actor", "only this actor"},
 			{"run", "run", "only records of this run"}, {"person", "person", "only records about this person id"},
 		},
 	},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/seatkeeper/seatkeeper/internal/cli/queryclient"
 	"github.com/seatkeeper/seatkeeper/internal/version"
@@ -125,8 +126,11 @@ func (e *env) client(ctx context.Context) (*queryclient.Client, string, error) {
 		return nil, "", fmt.Errorf("read the kubeconfig: %w", err)
 	}
 	cfg, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, "", errors.New("no kubeconfig is named: use --kubeconfig FILE, or set KUBECONFIG; `seatkeeper up` prints the one it wrote")
+	}
 	if err != nil {
-		return nil, "", fmt.Errorf("read the kubeconfig: %w; name one with --kubeconfig, or KUBECONFIG", err)
+		return nil, "", fmt.Errorf("read the kubeconfig: %w", err)
 	}
 	c, err := queryclient.New(ctx, cfg, queryclient.Options{Server: e.server, CAFile: e.serverCA})
 	return c, namespace, err
