@@ -4,6 +4,7 @@
 package integration
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -66,11 +67,11 @@ func tested(c *reconcile.Conditions, spec handover.Spec, st *handover.Status) {
 	case t.Outcome == handover.Partial && spec.AcceptPartial:
 		c.True(v1alpha1.ConditionTested, v1alpha1.ReasonPartial, "accepted by spec.acceptPartial; not passed: "+t.Message)
 	case t.Outcome == handover.Partial:
-		c.False(v1alpha1.ConditionTested, v1alpha1.ReasonPartial, t.Message)
+		c.False(v1alpha1.ConditionTested, v1alpha1.ReasonPartial, cmp.Or(t.Message, "some data types failed the connect test"))
 	case t.Outcome == handover.Inconclusive:
-		c.Unknown(v1alpha1.ConditionTested, v1alpha1.ReasonVendorError, t.Message)
+		c.Unknown(v1alpha1.ConditionTested, v1alpha1.ReasonVendorError, cmp.Or(t.Message, "the connect test could not be finished"))
 	default:
-		c.False(v1alpha1.ConditionTested, v1alpha1.ReasonFailed, t.Message)
+		c.False(v1alpha1.ConditionTested, v1alpha1.ReasonFailed, cmp.Or(t.Message, "the connect test failed"))
 	}
 }
 

@@ -179,17 +179,24 @@ func TestSecondIntegrationOfASingleAccountConnector(t *testing.T) {
 	first := w.integration("zoom", nil)
 	w.create(first)
 	w.ready(first, metav1.ConditionTrue, v1alpha1.ReasonSynced)
-	if first.Status.Capabilities.Accounts != v1alpha1.AccountsSingle {
-		second := w.integration("zoom", nil)
-		second.Name = "zoom-2"
-		w.create(second)
-		c := w.ready(second, metav1.ConditionFalse, v1alpha1.ReasonAccountAlreadyConnected)
-		g.Expect(c.Message).To(ContainSubstring(`"zoom"`))
-	} else {
-		second := w.integration("zoom", nil)
-		second.Name = "zoom-2"
-		w.create(second)
-		c := w.ready(second, metav1.ConditionFalse, v1alpha1.ReasonSingleAccountConnector)
-		g.Expect(c.Message).To(ContainSubstring(`"zoom"`))
-	}
+	g.Expect(first.Status.Capabilities.Accounts).To(Equal(v1alpha1.AccountsSingle))
+	second := w.integration("zoom", nil)
+	second.Name = "zoom-2"
+	w.create(second)
+	c := w.ready(second, metav1.ConditionFalse, v1alpha1.ReasonSingleAccountConnector)
+	g.Expect(c.Message).To(ContainSubstring(`"zoom"`))
+}
+
+func TestTwoIntegrationsOfOneRemoteAccount(t *testing.T) {
+	w := newWorld(t)
+	g := NewWithT(t)
+	w.secret("slack", secrets["slack"])
+	first := w.integration("slack", nil)
+	w.create(first)
+	w.ready(first, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+	second := w.integration("slack", nil)
+	second.Name = "slack-2"
+	w.create(second)
+	c := w.ready(second, metav1.ConditionFalse, v1alpha1.ReasonAccountAlreadyConnected)
+	g.Expect(c.Message).To(ContainSubstring(`"slack"`))
 }

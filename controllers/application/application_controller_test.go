@@ -1,0 +1,174 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package application
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile/reconciletest"
+	"github.com/seatkeeper/seatkeeper/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Start(m) }
+
+type backend struct {
+	rollup RollUp
+	query  Query
+}
+
+func (*backend) Domains(i *v1alpha1.Integration) []string { return []string{i.Spec.Connector + ".us"} }
+
+func (*backend) Recommend(domains []string) string {
+	if len(domains) > 0 && domains[0] == "zoom.us" {
+		return "zoom"
+	}
+	return ""
+}
+
+func (b *backend) RollUp(_ context.Context, _ string, q Query) (RollUp, error) {
+	b.query = q
+	out := b.rollup
+	if len(q.Integrations) == 0 {
+		out.Plans, out.Users = nil, v1alpha1.UserCounts{}
+	}
+	return out, nil
+}
+
+func usd(minor int64) *v1alpha1.Money { return &v1alpha1.Money{Minor: minor, Currency: "USD"} }
+
+func TestReconcile(t *testing.T) {
+	env := testenv.Cluster(t)
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(env.Config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := env.Namespace(t)
+	app := &v1alpha1.Application{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "zoom"}, Spec: v1alpha1.ApplicationSpec{
+		DisplayName: "Zoom", Domains: []v1alpha1.DomainName{"zoom.us"},
+		Plans: []v1alpha1.ApplicationPlan{
+			{Name: "Licensed", VendorKeys: []string{"zoom.type.2"}, UnitCost: usd(1999), Period: v1alpha1.PeriodMonth},
+			{Name: "Basic", VendorKeys: []string{"zoom.type.1"}, UnitCost: usd(0), Period: v1alpha1.PeriodMonth},
+		},
+	}}
+	if err := c.Create(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	b := &backend{rollup: RollUp{
+		Sources: []string{"okta"}, InIDP: true, Users: v1alpha1.UserCounts{Total: 30, Active: 20, Inactive: 7, Unknown: 3}, Today: "2026-03-01",
+		Plans: []Plan{
+			{Integration: "zoom", Key: "zoom.type.2", Name: "Licensed", Paid: true, Purchased: ptr.To[int64](20), Assigned: 15, Used: 10, Unused: 4, Unknown: 1},
+			{Integration: "zoom", Key: "zoom.type.1", Name: "Basic", Assigned: 15},
+		},
+	}}
+	r := &Reconciler{Env: &reconcile.Env{Client: c}, Backend: b}
+
+	// Nothing is connected: what other sources know is shown, and what could be.
+	reconciletest.Steady(t, c, app, r)
+	if got := meta.FindStatusCondition(app.Status.Conditions, v1alpha1.ConditionReady); got.Reason != v1alpha1.ReasonNotConnected || got.Status != metav1.ConditionTrue {
+		t.Errorf("Ready: %+v", got)
+	}
+	if app.Status.RecommendedConnector != "zoom" || app.Status.Connected || !app.Status.InIDP {
+		t.Errorf("status %+v", app.Status)
+	}
+
+	// Connected by domain, and synced.
+	integration := &v1alpha1.Integration{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "zoom"}, Spec: v1alpha1.IntegrationSpec{Connector: "zoom"}}
+	if err := c.Create(t.Context(), integration); err != nil {
+		t.Fatal(err)
+	}
+	reconciletest.Steady(t, c, app, r)
+	if v := reconciletest.Kstatus(app); v != reconciletest.InProgress {
+		t.Errorf("kstatus before the first sync is %s", v)
+	}
+	integration.Status.Digest = "1"
+	integration.Status.DataTypes = []v1alpha1.DataTypeStatus{{Name: v1alpha1.DataAccounts, State: v1alpha1.DataTypeStale}}
+	if err := c.Status().Update(t.Context(), integration); err != nil {
+		t.Fatal(err)
+	}
+	reconciletest.Steady(t, c, app, r)
+	if v := reconciletest.Kstatus(app); v != reconciletest.Current {
+		t.Errorf("kstatus is %s", v)
+	}
+	if meta.FindStatusCondition(app.Status.Conditions, v1alpha1.ConditionInventoryStale) == nil {
+		t.Error("stale accounts are not told")
+	}
+	want := &v1alpha1.SeatCounts{Purchased: ptr.To[int64](20), Assigned: 15, Used: 10, Unused: 4, Unknown: 1}
+	if d := cmp.Diff(want, app.Status.Seats); d != "" {
+		t.Errorf("paid seats: %s", d)
+	}
+	// 20 purchased seats at 19.99 for 12 months.
+	if s := app.Status.Spend; s == nil || s.Summary != "USD 4797.60" || s.Source != v1alpha1.SpendFromPlan {
+		t.Errorf("spend %+v", s)
+	}
+
+	// A contract's price and quantity win.
+	contract := &v1alpha1.Contract{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "zoom-2026"}, Spec: v1alpha1.ContractSpec{
+		ApplicationRef: v1alpha1.ObjectReference{Name: "zoom"}, State: v1alpha1.ContractActive,
+		Term:  v1alpha1.ContractTerm{Start: "2026-01-01", End: "2026-12-31"},
+		Lines: []v1alpha1.ContractLine{{Plan: "Licensed", Quantity: ptr.To[int64](400), UnitCost: usd(1599), Period: v1alpha1.PeriodMonth}},
+	}}
+	if err := c.Create(t.Context(), contract); err != nil {
+		t.Fatal(err)
+	}
+	reconciletest.Steady(t, c, app, r)
+	if s := app.Status.Spend; s == nil || s.Summary != "USD 76752.00" || s.Source != v1alpha1.SpendFromContract {
+		t.Errorf("spend %+v", s)
+	}
+
+	// A second Application of the same domain is the younger's problem.
+	other := &v1alpha1.Application{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "zoom-too"}, Spec: v1alpha1.ApplicationSpec{Domains: app.Spec.Domains}}
+	if err := c.Create(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	reconciletest.Steady(t, c, other, r)
+	if got := meta.FindStatusCondition(other.Status.Conditions, v1alpha1.ConditionReady); got.Reason != v1alpha1.ReasonDomainConflict {
+		t.Errorf("Ready: %+v", got)
+	}
+}
+
+func TestSpendIsUnknownWhereItIs(t *testing.T) {
+	app := &v1alpha1.Application{Spec: v1alpha1.ApplicationSpec{Plans: []v1alpha1.ApplicationPlan{
+		{Name: "A", VendorKeys: []string{"a"}, UnitCost: usd(100), Period: v1alpha1.PeriodMonth},
+		{Name: "B", VendorKeys: []string{"b"}, UnitCost: &v1alpha1.Money{Minor: 100, Currency: "EUR"}, Period: v1alpha1.PeriodMonth},
+	}}}
+	row := func(key string, paid bool) Plan { return Plan{Key: key, Name: key, Paid: paid, Assigned: 2} }
+	tests := []struct {
+		name string
+		rows []Plan
+		want string
+	}{
+		{"priced", []Plan{row("a", true)}, "USD 24.00"},
+		{"a paid plan without a price", []Plan{row("a", true), row("c", true)}, ""},
+		{"two currencies", []Plan{row("a", true), row("b", true)}, ""},
+		{"a free plan costs nothing", []Plan{row("a", true), row("c", false)}, "USD 24.00"},
+		{"the vendor's own price", []Plan{{Key: "d", Name: "D", Paid: true, Assigned: 3, Unit: &model.Money{Minor: 1000, Currency: "USD"}, Period: model.PeriodYear}}, "USD 30.00"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			fill(app, nil, RollUp{Plans: tt.rows, Today: "2026-03-01"}, nil)
+			if app.Status.Spend != nil {
+				got = app.Status.Spend.Summary
+			}
+			if got != tt.want {
+				t.Errorf("spend %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

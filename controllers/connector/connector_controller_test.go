@@ -1,0 +1,74 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile/reconciletest"
+	"github.com/seatkeeper/seatkeeper/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Start(m) }
+
+type manifests struct{ err error }
+
+func (m manifests) Validate(string, json.RawMessage) (*v1alpha1.Capabilities, error) {
+	if m.err != nil {
+		return nil, m.err
+	}
+	return &v1alpha1.Capabilities{DataTypes: []v1alpha1.DataType{v1alpha1.DataAccounts}}, nil
+}
+
+func (manifests) Builtin() []string { return []string{"okta"} }
+
+func TestReconcile(t *testing.T) {
+	env := testenv.Cluster(t)
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(env.Config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, object string
+		err          error
+		verdict      reconciletest.Verdict
+		reason       string
+	}{
+		{"valid", "crm", nil, reconciletest.Current, v1alpha1.ReasonManifestValid},
+		{"wrong", "crm", errors.New("spec.streams.users: want a request"), reconciletest.Failed, v1alpha1.ReasonInvalidManifest},
+		{"built-in name", "okta", nil, reconciletest.Failed, v1alpha1.ReasonNameReserved},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			obj := &v1alpha1.Connector{ObjectMeta: metav1.ObjectMeta{Namespace: env.Namespace(t), Name: tt.object},
+				Spec: v1alpha1.ConnectorSpec{Title: "CRM", Category: "app"}}
+			if err := c.Create(t.Context(), obj); err != nil {
+				t.Fatal(err)
+			}
+			reconciletest.Steady(t, c, obj, &Reconciler{Env: &reconcile.Env{Client: c}, Manifests: manifests{tt.err}})
+			if v := reconciletest.Kstatus(obj); v != tt.verdict {
+				t.Errorf("kstatus is %s, want %s", v, tt.verdict)
+			}
+			found := false
+			for _, cond := range obj.Status.Conditions {
+				found = found || cond.Type == v1alpha1.ConditionReady && cond.Reason == tt.reason
+			}
+			if !found {
+				t.Errorf("conditions %+v, want reason %s", obj.Status.Conditions, tt.reason)
+			}
+		})
+	}
+}

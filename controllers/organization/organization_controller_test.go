@@ -1,0 +1,114 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package organization
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile/reconciletest"
+	"github.com/seatkeeper/seatkeeper/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Start(m) }
+
+// backend remembers the last facts.
+type backend struct {
+	facts  *v1alpha1.OrganizationSpec
+	writes int
+}
+
+func (b *backend) PutFacts(_ context.Context, _ string, spec *v1alpha1.OrganizationSpec) error {
+	b.writes++
+	b.facts = nil
+	if spec != nil {
+		b.facts = spec.DeepCopy()
+	}
+	return nil
+}
+
+func (b *backend) Counts(context.Context, string) (v1alpha1.PeopleCounts, int64, error) {
+	return v1alpha1.PeopleCounts{Total: 3, Current: 2, Past: 1}, 7, nil
+}
+
+func newClient(t *testing.T, env *testenv.Env) client.Client {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(env.Config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestReconcile(t *testing.T) {
+	env := testenv.Cluster(t)
+	c := newClient(t, env)
+	tests := []struct {
+		name    string
+		spec    v1alpha1.OrganizationSpec
+		verdict reconciletest.Verdict
+		reason  string
+		message string
+		written bool
+	}{
+		{"good", v1alpha1.OrganizationSpec{TimeZone: "Europe/Berlin", Currency: "EUR", Domains: []v1alpha1.DomainName{"acme.example"},
+			Protected:     &v1alpha1.Protected{When: "account.kind == 'service'"},
+			ExchangeRates: []v1alpha1.ExchangeRate{{From: "USD", To: "EUR", Rate: "0.92", AsOf: "2026-01-01"}}},
+			reconciletest.Current, v1alpha1.ReasonReconciled, "", true},
+		{"unknown zone", v1alpha1.OrganizationSpec{TimeZone: "Europe/Atlantis"},
+			reconciletest.Failed, v1alpha1.ReasonInvalidSpec, "spec.timeZone", false},
+		{"unknown currency", v1alpha1.OrganizationSpec{ExchangeRates: []v1alpha1.ExchangeRate{{From: "XQQ", To: "EUR", Rate: "2", AsOf: "2026-01-01"}}},
+			reconciletest.Failed, v1alpha1.ReasonInvalidSpec, "spec.exchangeRates[0].from", false},
+		{"misspelt field", v1alpha1.OrganizationSpec{Protected: &v1alpha1.Protected{When: "account.knid == 'service'"}},
+			reconciletest.Failed, v1alpha1.ReasonInvalidExpression, "spec.protected.when", false},
+		{"no condition", v1alpha1.OrganizationSpec{Protected: &v1alpha1.Protected{When: "account.kind"}},
+			reconciletest.Failed, v1alpha1.ReasonInvalidExpression, "bool", false},
+		{"source that is not there", v1alpha1.OrganizationSpec{LifecycleSource: &v1alpha1.LifecycleSource{Integration: "hris"}},
+			reconciletest.InProgress, v1alpha1.ReasonReferenceNotFound, `"hris"`, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := &backend{}
+			r := &Reconciler{Env: &reconcile.Env{Client: c}, Backend: b}
+			org := &v1alpha1.Organization{ObjectMeta: metav1.ObjectMeta{Namespace: env.Namespace(t), Name: v1alpha1.OrganizationName}, Spec: tt.spec}
+			if err := c.Create(t.Context(), org); err != nil {
+				t.Fatal(err)
+			}
+			reconciletest.Steady(t, c, org, r)
+			ready := org.Status.Conditions[0]
+			for _, cond := range org.Status.Conditions {
+				if cond.Type == v1alpha1.ConditionReady {
+					ready = cond
+				}
+			}
+			if ready.Reason != tt.reason || !strings.Contains(ready.Message, tt.message) {
+				t.Errorf("Ready is %s %q, want %s naming %q", ready.Reason, ready.Message, tt.reason, tt.message)
+			}
+			if v := reconciletest.Kstatus(org); v != tt.verdict {
+				t.Errorf("kstatus is %s, want %s", v, tt.verdict)
+			}
+			if (b.facts != nil) != tt.written {
+				t.Errorf("facts written: %v, want %v", b.facts != nil, tt.written)
+			}
+			if err := c.Delete(t.Context(), org); err != nil {
+				t.Fatal(err)
+			}
+			reconciletest.Reconcile(t, r, org)
+			if b.facts != nil || b.writes == 0 {
+				t.Error("the facts of an Organization that is gone still apply")
+			}
+		})
+	}
+}

@@ -1,0 +1,244 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package syncer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
+)
+
+// TestReasonsAreTheAPIs keeps the words that a sync gives equal to the
+// condition reasons and annotations that the API documents.
+func TestReasonsAreTheAPIs(t *testing.T) {
+	for _, r := range Reasons() {
+		if !slices.ContainsFunc(v1alpha1.Reasons, func(known v1alpha1.ReasonInfo) bool { return known.Reason == r }) {
+			t.Errorf("the API has no reason %q", r)
+		}
+	}
+	if acceptAccountAnnotation != v1alpha1.AcceptAccountAnnotation || releaseAnnotation != v1alpha1.ReleaseAnnotation {
+		t.Error("the annotations differ from the API's")
+	}
+}
+
+func TestNeedsTest(t *testing.T) {
+	spec := handover.Spec{Connector: "zoom", SecretVersion: "1"}
+	rotated := spec
+	rotated.SecretVersion = "2"
+	passed := &handover.Test{Input: spec.TestInput(), Outcome: handover.AllPassed, Day: "2026-01-01"}
+	partial := &handover.Test{Input: spec.TestInput(), Outcome: handover.Partial, Day: "2026-03-01"}
+	tests := []struct {
+		name  string
+		spec  handover.Spec
+		last  *handover.Test
+		today model.Date
+		want  bool
+	}{
+		{"never tested", spec, nil, "2026-03-02", true},
+		{"passed long ago", spec, passed, "2026-12-31", false},
+		{"Secret rotated", rotated, passed, "2026-01-02", true},
+		{"failed", spec, &handover.Test{Input: spec.TestInput(), Outcome: handover.Failed}, "2026-01-02", true},
+		{"inconclusive", spec, &handover.Test{Input: spec.TestInput(), Outcome: handover.Inconclusive}, "2026-01-02", true},
+		{"partial, this week", spec, partial, "2026-03-07", false},
+		{"partial, a week later", spec, partial, "2026-03-08", true},
+		{"partial, clock went back", spec, partial, "2026-02-01", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := needsTest(tt.spec, tt.last, tt.today); got != tt.want {
+				t.Errorf("needsTest = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestJudgeTest(t *testing.T) {
+	groups := connector.StreamTest{Stream: "groups", DataTypes: []model.DataType{model.DataGroups}, State: connector.TestFailed,
+		Class: connector.ClassPermission, Message: "403", Fix: "grant okta.groups.read"}
+	partial := connector.TestReport{Outcome: connector.Partial, Streams: []connector.StreamTest{{Stream: "users", State: connector.TestPassed}, groups}}
+	tests := []struct {
+		name     string
+		spec     handover.Spec
+		report   connector.TestReport
+		outcome  handover.Outcome
+		reason   string // "" goes on
+		disabled int
+	}{
+		{"A", handover.Spec{}, connector.TestReport{Outcome: connector.AllPassed}, handover.AllPassed, "", 0},
+		{"B without consent", handover.Spec{}, partial, handover.Partial, ReasonPartial, 1},
+		{"B with consent", handover.Spec{AcceptPartial: true}, partial, handover.Partial, "", 1},
+		{"C", handover.Spec{AcceptPartial: true}, connector.TestReport{Outcome: connector.Failed,
+			Err: &connector.Error{Class: connector.ClassAuth, Message: "401"}}, handover.Failed, ReasonFailed, 0},
+		{"transient", handover.Spec{}, connector.TestReport{Outcome: connector.Inconclusive}, handover.Inconclusive, ReasonVendorError, 0},
+		{"unknown outcome is C", handover.Spec{}, connector.TestReport{}, handover.Failed, ReasonFailed, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			verdict, problem := judgeTest(tt.spec, tt.report, "2026-03-01")
+			reason := ""
+			if problem != nil {
+				reason = problem.Reason
+			}
+			if verdict.Outcome != tt.outcome || reason != tt.reason || len(verdict.Disabled) != tt.disabled {
+				t.Errorf("outcome %s, reason %q, %d disabled; want %s, %q, %d", verdict.Outcome, reason, len(verdict.Disabled), tt.outcome, tt.reason, tt.disabled)
+			}
+		})
+	}
+}
+
+func TestChangedAccount(t *testing.T) {
+	known := &handover.Account{ID: "A"}
+	spec := handover.Spec{Connector: "slack", Namespace: "acme", SecretName: "slack"}
+	accepted := spec
+	accepted.AcceptAccount = "B"
+	if changedAccount("slack", spec, nil, connector.RemoteAccount{ID: "B"}) != nil {
+		t.Error("the first account counts as changed")
+	}
+	if changedAccount("slack", spec, known, connector.RemoteAccount{}) != nil {
+		t.Error("an identity that could not be read counts as changed")
+	}
+	if changedAccount("slack", accepted, known, connector.RemoteAccount{ID: "B"}) != nil {
+		t.Error("the accepted account is refused")
+	}
+	if changedAccount("slack", accepted, known, connector.RemoteAccount{ID: "C"}) == nil {
+		t.Error("accepting B accepted C")
+	}
+	p := changedAccount("slack", spec, known, connector.RemoteAccount{ID: "B"})
+	if p == nil || p.Reason != ReasonAccountChanged || !strings.Contains(p.Message, "metadata: {name: slack-2, namespace: acme}") {
+		t.Errorf("problem %+v does not print the second Integration", p)
+	}
+}
+
+func TestMergeDataTypesTakesTheWorstStream(t *testing.T) {
+	streams := []connector.StreamInfo{
+		{Name: "users", DataTypes: []model.DataType{model.DataAccounts}},
+		{Name: "assignments", DataTypes: []model.DataType{model.DataAccounts, model.DataAssignments}},
+		{Name: "groups", DataTypes: []model.DataType{model.DataGroups}},
+	}
+	state := map[string]handover.Stream{
+		"users":       {State: handover.Fresh, Quarantined: 1},
+		"assignments": {State: handover.Stale, Reason: ReasonVendorError, Message: "503", Quarantined: 2},
+	}
+	got := mergeDataTypes([]model.DataType{model.DataAccounts, model.DataAssignments, model.DataGroups, model.DataApps}, streams, state,
+		map[model.DataType]int64{model.DataAccounts: 7})
+	want := []handover.DataType{
+		{Name: model.DataAccounts, State: handover.Stale, Reason: ReasonVendorError, Message: "503", Records: 7, Quarantined: 3},
+		{Name: model.DataApps, State: handover.Disabled, Reason: ReasonNotEnabled, Message: "left out by spec.dataTypes, by spec.config or for want of a credential"},
+		{Name: model.DataGroups, State: handover.Pending, Reason: ReasonSyncing},
+		{Name: model.DataAssignments, State: handover.Stale, Reason: ReasonVendorError, Message: "503", Quarantined: 2},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestNextDue(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	spec := handover.Spec{Interval: time.Hour, RetryInterval: 5 * time.Minute}
+	down := &handover.Problem{Reason: ReasonVendorError, Transient: true}
+	held := &handover.Problem{Reason: ReasonGuardHeld}
+	tests := []struct {
+		name       string
+		problem    *handover.Problem
+		failures   int
+		retryAfter time.Duration
+		min, max   time.Duration
+	}{
+		{"success", nil, 0, 0, 54 * time.Minute, 66 * time.Minute},
+		{"held waits for the next listing", held, 1, 0, 54 * time.Minute, 66 * time.Minute},
+		{"first failure", down, 1, 0, 270 * time.Second, 330 * time.Second},
+		{"third failure", down, 3, 0, 18 * time.Minute, 22 * time.Minute},
+		{"many failures", down, 100, 0, 54 * time.Minute, 66 * time.Minute},
+		{"the vendor said when", down, 1, 3 * time.Hour, 3 * time.Hour, 3 * time.Hour},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for i := range 50 {
+				wait := nextDue(now, fmt.Sprintf("acme/i%d", i), spec, tt.problem, tt.failures, tt.retryAfter).Sub(now)
+				if wait < tt.min || wait > tt.max {
+					t.Fatalf("waits %s, want %s to %s", wait, tt.min, tt.max)
+				}
+			}
+		})
+	}
+	spread := map[time.Duration]bool{}
+	for i := range 50 {
+		spread[jittered(time.Hour, fmt.Sprintf("acme/i%d", i))] = true
+	}
+	if len(spread) < 25 {
+		t.Errorf("50 Integrations share %d offsets", len(spread))
+	}
+	if jittered(time.Hour, "a/b") != jittered(time.Hour, "a/b") {
+		t.Error("the offset of one Integration moves")
+	}
+}
+
+func TestTestInputIgnoresWhatNeedsNoTest(t *testing.T) {
+	base := handover.Spec{Connector: "okta", Config: map[string]any{"a": 1.0, "b": "x"}, SecretVersion: "1", Permission: "Read"}
+	same := base
+	same.Config = map[string]any{"b": "x", "a": 1.0}
+	same.Interval, same.AcceptPartial, same.Suspended, same.ShrinkMinItems = time.Hour, true, true, 9
+	if base.TestInput() != same.TestInput() {
+		t.Error("settings that no test depends on ask for a new one")
+	}
+	other := base
+	other.Permission = "ReadAndAct"
+	if base.TestInput() == other.TestInput() {
+		t.Error("another permission needs no test")
+	}
+}
+
+func TestSecretIsNotPrinted(t *testing.T) {
+	s := Secret{Data: map[string]string{"token": "hunter2"}, Version: "1"}
+	for _, text := range []string{fmt.Sprint(s), fmt.Sprintf("%+v", s), fmt.Sprintf("%#v", s), fmt.Sprintf("%v", &s)} {
+		if strings.Contains(text, "hunter2") {
+			t.Errorf("printed a secret: %s", text)
+		}
+	}
+}
+
+func TestParseEndpoint(t *testing.T) {
+	for _, good := range []string{"zoom.us=http://127.0.0.1:9000", "acme.okta.com=https://okta.internal/base"} {
+		if _, _, err := ParseEndpoint(good); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"", "zoom.us", "=http://x", "zoom.us=", "zoom.us=ftp://x", "zoom.us=http://u:p@x", "zoom.us=http://x?q=1", "zoom.us=/path"} {
+		if _, _, err := ParseEndpoint(bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+func FuzzParseEndpoint(f *testing.F) {
+	f.Add("zoom.us=http://127.0.0.1:9000")
+	f.Fuzz(func(t *testing.T, s string) {
+		host, base, err := ParseEndpoint(s)
+		if err == nil && (host == "" || !strings.HasPrefix(base, "http") || host+"="+base != s) {
+			t.Errorf("%q became %q and %q", s, host, base)
+		}
+	})
+}
+
+func FuzzTruncate(f *testing.F) {
+	f.Add(strings.Repeat("ä", 600))
+	f.Fuzz(func(t *testing.T, s string) {
+		out := truncate(s)
+		if len(out) > maxMessage+len("…") {
+			t.Errorf("%d bytes", len(out))
+		}
+		if strings.ToValidUTF8(s, "") == s && strings.ToValidUTF8(out, "") != out {
+			t.Error("cut inside a rune")
+		}
+	})
+}
