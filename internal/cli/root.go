@@ -19,7 +19,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/seatkeeper/seatkeeper/internal/cli/queryclient"
 	"github.com/seatkeeper/seatkeeper/internal/version"
@@ -125,10 +124,11 @@ func (e *env) client(ctx context.Context) (*queryclient.Client, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("read the kubeconfig: %w", err)
 	}
-	cfg, err := loader.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
+	// Without a file the loader would go on with http://localhost:8080.
+	if raw, err := loader.RawConfig(); err == nil && len(raw.Clusters) == 0 && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
 		return nil, "", errors.New("no kubeconfig is named: use --kubeconfig FILE, or set KUBECONFIG; `seatkeeper up` prints the one it wrote")
 	}
+	cfg, err := loader.ClientConfig()
 	if err != nil {
 		return nil, "", fmt.Errorf("read the kubeconfig: %w", err)
 	}

@@ -242,3 +242,18 @@ func FuzzTruncate(f *testing.F) {
 		}
 	})
 }
+
+// TestQuarantineKeepsWhatIsAbsent is invariant 1: a record that could not be
+// mapped exists at the vendor, though the stage does not have it.
+func TestQuarantineKeepsWhatIsAbsent(t *testing.T) {
+	info := connector.StreamInfo{Name: "users", DeletesByAbsence: true}
+	for quarantined, want := range map[int]bool{0: false, 1: true} {
+		o, err := outcomeOf(handover.Spec{}, info, connector.ReadResult{Complete: true, Quarantined: quarantined})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.KeepAbsent != want {
+			t.Errorf("%d quarantined: absences kept %v, want %v", quarantined, o.KeepAbsent, want)
+		}
+	}
+}

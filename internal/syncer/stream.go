@@ -74,7 +74,10 @@ func (a *attempt) stream(ctx context.Context, session Session, stage *store.Sync
 // outcomeOf says what the absences of a read prove.
 func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.ReadResult) (store.StreamOutcome, error) {
 	o := store.StreamOutcome{
-		Complete: read.Complete, KeepAbsent: !info.DeletesByAbsence, Types: info.DataTypes, ActivityReported: info.ActivityReported,
+		Complete: read.Complete,
+		// A record that could not be mapped is listed at the vendor and absent
+		// from the stage: while there is one, absence proves nothing.
+		KeepAbsent: !info.DeletesByAbsence || read.Quarantined > 0, Types: info.DataTypes, ActivityReported: info.ActivityReported,
 		Guard: model.Guard{MinItems: spec.ShrinkMinItems, MaxPercent: spec.ShrinkMaxPercent}.Tighten(model.Guard{MaxPercent: info.MaxDropPercent}),
 	}
 	if !read.Complete {
