@@ -8,6 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -187,6 +190,50 @@ func TestAdviceNamesCommandsThatExist(t *testing.T) {
 	}
 	if seen == 0 {
 		t.Error("found no advice that names a command")
+	}
+}
+
+// TestMessagesNameCommandsThatExist looks at every text in the code that tells
+// somebody to run seatkeeper.
+func TestMessagesNameCommandsThatExist(t *testing.T) {
+	names := map[string]bool{}
+	for _, c := range cli.Reference().Commands() {
+		names[c.Name()] = true
+	}
+	mention := regexp.MustCompile(`(?:^|[^/\w-])seatkeeper ([a-z]+)`)
+	label := regexp.MustCompile(`^"seatkeeper [a-z ]+ v[0-9]+[^"]*"$`) // of derived keys
+	seen := 0
+	for _, dir := range []string{"api", "cmd", "controllers", "internal"} {
+		err := filepath.WalkDir(repoPath(t, dir), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			set := token.NewFileSet()
+			file, err := parser.ParseFile(set, path, nil, 0)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				lit, ok := n.(*ast.BasicLit)
+				if !ok || lit.Kind != token.STRING || label.MatchString(lit.Value) {
+					return true
+				}
+				for _, m := range mention.FindAllStringSubmatch(lit.Value, -1) {
+					seen++
+					if !names[m[1]] {
+						t.Errorf("%s says %q, and there is no such command", set.Position(lit.Pos()), strings.TrimSpace(m[0]))
+					}
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if seen < 10 {
+		t.Errorf("found %d mentions; the search lost some", seen)
 	}
 }
 
