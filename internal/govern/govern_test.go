@@ -317,6 +317,8 @@ func TestRecheck(t *testing.T) {
 		w.mode = "Report"
 		w.put()
 		want("idle0008", workflow.Drop, govern.ReasonPolicyGone)
+		w.mode = "Auto"
+		w.put()
 		must(w, w.store.RemovePolicy(w.Context(), w.tenant, name))
 		want("idle0008", workflow.Drop, govern.ReasonPolicyGone)
 		unknown := subject(w, "idle0008")

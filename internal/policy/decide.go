@@ -63,16 +63,17 @@ type Decision struct {
 // check is one link of the chain; ok says that it has decided.
 type check func(context.Context, *Compiled, Input, usage) (d Decision, ok bool)
 
-// chain is the order in which rules win: what must never be touched, what is
-// exempt, what is known of use, and what stands in the way of acting.
+// chain is the order in which rules win: what is known of use, since only an
+// idle seat is anybody's business; then what must never be touched, what is
+// exempt, and what stands in the way of acting.
 var chain = []check{
+	notInactive,
 	protectedListed,
 	protectedService,
 	protectedRule,
 	lastAdmin,
 	exempt,
 	kept,
-	notInactive,
 	inFlight,
 	onLeave,
 }
@@ -114,8 +115,8 @@ func protectedRule(ctx context.Context, c *Compiled, in Input, _ usage) (Decisio
 	return Decision{Class: model.SeatProtected, Reason: ReasonProtectedByRule}, match
 }
 
-func lastAdmin(_ context.Context, _ *Compiled, in Input, u usage) (Decision, bool) {
-	return Decision{Class: model.SeatProtected, Reason: ReasonLastAdmin}, in.Seat.IsAdmin && in.OtherAdmins <= 0 && u.class == model.SeatInactive
+func lastAdmin(_ context.Context, _ *Compiled, in Input, _ usage) (Decision, bool) {
+	return Decision{Class: model.SeatProtected, Reason: ReasonLastAdmin}, in.Seat.IsAdmin && in.OtherAdmins <= 0
 }
 
 func exempt(ctx context.Context, c *Compiled, in Input, _ usage) (Decision, bool) {

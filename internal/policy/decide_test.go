@@ -144,6 +144,13 @@ func TestDecide(t *testing.T) {
 			},
 		},
 		{
+			name: "a short feed does not hide a long one", class: model.SeatInactive, reason: ReasonNeverUsed,
+			seat: func(s *model.Seat) {
+				noActivity(s)
+				s.UsageCoverage = []model.UsageCoverage{feed(ago(60), true), feed(ago(120), true)}
+			},
+		},
+		{
 			name: "feed that reports everything, and no event", class: model.SeatInactive, reason: ReasonNeverUsed,
 			seat: func(s *model.Seat) {
 				noActivity(s)
@@ -174,6 +181,7 @@ func TestDecide(t *testing.T) {
 		{name: "service account", seat: func(s *model.Seat) { s.AccountKind = model.AccountService }, class: model.SeatProtected, reason: ReasonServiceAccount},
 		{name: "protected by condition", rules: func(r *Rules) { r.Protected.When = "person.department == 'Sales'" }, class: model.SeatProtected, reason: ReasonProtectedByRule},
 		{name: "a condition that fails protects", rules: func(r *Rules) { r.Protected.When = "account.createdAt < now" }, seat: func(s *model.Seat) { s.AccountCreatedAt = nil }, class: model.SeatUnknown, reason: ReasonExpressionFailed},
+		{name: "protected and in use is in use", rules: func(r *Rules) { r.Protected.People = []string{"ada@acme.example"} }, seat: func(s *model.Seat) { s.LastActivityAt = at(ago(2)) }, class: model.SeatActive, reason: ReasonUsed},
 		{name: "last administrator", seat: func(s *model.Seat) { s.IsAdmin = true }, class: model.SeatProtected, reason: ReasonLastAdmin},
 		{name: "one of two administrators", seat: func(s *model.Seat) { s.IsAdmin = true }, input: func(in *Input) { in.OtherAdmins = 1 }, class: model.SeatInactive, reason: ReasonUnused},
 

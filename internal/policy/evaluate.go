@@ -31,7 +31,8 @@ type accountKey struct{ integration, id string }
 
 // Counts sums an evaluation up.
 type Counts struct {
-	// Covered = Active + Unknown + Inactive + Exempt + Protected + Kept + OnLeave.
+	// Covered = Active + Unknown + Inactive + Exempt + Protected + Kept + OnLeave;
+	// all but the first two are idle.
 	Covered int64 `json:"covered"`
 	Active  int64 `json:"active"`
 	Unknown int64 `json:"unknown"`

@@ -64,7 +64,7 @@ func Kstatus(obj own.Object) Verdict {
 }
 
 // moving is what no message may hold: it would change at every try.
-var moving = regexp.MustCompile(`\d{4}-\d{2}-\d{2}T\d{2}:\d{2}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|0x[0-9a-f]{6,}`)
+var moving = regexp.MustCompile(`\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|0x[0-9a-f]{6,}`)
 
 // Violations lists what is wrong with the status of an object that was
 // reconciled.
