@@ -88,6 +88,7 @@ func (t *turn) closePrompt(p store.Prompt, state store.PromptState, why string) 
 // askFind creates the stage's prompt once it is known whom to ask.
 func (t *turn) askFind(n *node, s *AskStep) {
 	if t.cur.Stage >= len(s.Stages) {
+		t.auditPolicy("prompt.default", "nobody may decide, so the declared default applied", s.OnTimeout)
 		t.settle(n, decision{Answer: s.OnTimeout, Source: sourceNoApprover}, "nobody may decide")
 		return
 	}
@@ -252,6 +253,7 @@ func (t *turn) askWait(n *node, s *AskStep) {
 	switch {
 	case v.Decision == Drop:
 		t.closePrompt(p, store.PromptWithdrawn, v.Message)
+		t.auditPolicy("prompt.withdraw", v.Reason, Withdrawn)
 		t.settleAs(n, decision{Answer: Withdrawn, Source: sourceWithdrawn, Reason: v.Reason}, v.Reason, v.Message, false)
 	case !t.now.Before(p.ExpiresAt):
 		t.expire(n, s, p)
@@ -268,7 +270,12 @@ func (t *turn) askWait(n *node, s *AskStep) {
 }
 
 func (t *turn) reminderAt(p store.Prompt, s *AskStep) time.Time {
-	return s.Reminders[t.cur.Reminders].After(t.cur.AskedAt, zoneOf(p.Assignees[0].TimeZone))
+	zone := zoneOf(p.Assignees[0].TimeZone)
+	at := s.Reminders[t.cur.Reminders].After(t.cur.AskedAt, zone)
+	if until, quiet := s.Quiet.until(at, zone); quiet {
+		return until
+	}
+	return at
 }
 
 func (t *turn) nextAt(p store.Prompt, s *AskStep) time.Time {
@@ -295,7 +302,16 @@ func (t *turn) expire(n *node, s *AskStep, p store.Prompt) {
 		return
 	}
 	t.closePrompt(p, store.PromptExpired, why+"the declared default applied: "+s.OnTimeout)
+	t.auditPolicy("prompt.default", why+"the declared default applied", s.OnTimeout)
 	t.settle(n, decision{Answer: s.OnTimeout, Source: sourceTimeout}, why+"the declared default applied")
+}
+
+// auditPolicy records a decision that no person took.
+func (t *turn) auditPolicy(action, reason, result string) {
+	t.change.Audits = append(t.change.Audits, model.AuditRecord{
+		Actor: t.run.Kind + "/" + t.run.Name, ActorKind: model.ActorPolicy, Action: action, ObjectKind: t.run.Kind, ObjectName: t.run.Name,
+		PersonID: t.run.PersonID, Reason: reason, Cause: t.run.Cause, RunID: t.run.ID, Result: result,
+	})
 }
 
 // answered takes the recorded answer.

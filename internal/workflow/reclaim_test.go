@@ -33,6 +33,17 @@ func TestReclaimTwiceRemovesOnce(t *testing.T) {
 		if text := k.lastUpdate(); !strings.Contains(text, "Given back: Zoom, Licensed") || !strings.Contains(text, "you chose Reclaim") {
 			t.Errorf("the message says %q", text)
 		}
+		steps, err := StepResults(k.run().Run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for _, s := range steps {
+			said = append(said, s.Name+"="+s.Result)
+		}
+		if got := strings.Join(said, " "); got != "ask=Reclaim recheck=Go remove=done book=Reclaimed tell=" {
+			t.Errorf("steps: %s", got)
+		}
 		ledger := k.ledger()
 		if len(ledger) == 0 || ledger[0].DecidedBy != "person:p-ada" {
 			t.Errorf("ledger: %+v", ledger)
@@ -79,6 +90,9 @@ func TestEscalationFallsBackAndTimesOut(t *testing.T) {
 		k.pass(73 * time.Hour)
 		k.expect(store.RunSucceeded, "kept", "")
 		k.effects(map[string]int{"message.send": 2, "message.update": 2})
+		if n := k.audits()["prompt.default"]; n != 1 {
+			t.Errorf("the default that silence stood for is audited %d times", n)
+		}
 		if out := k.answer(r.Prompts[1], "U-oz", "Reclaim"); out.Status != store.AnswerLate || !strings.Contains(out.Message, "default applied: Keep") {
 			t.Errorf("late answer: %+v", out)
 		}
@@ -198,7 +212,7 @@ func TestReminderThenTimeoutReclaims(t *testing.T) {
 		k.pass(25 * time.Hour)
 		k.expect(store.RunWaiting, "", "WaitingForAnswer")
 		k.effects(map[string]int{"message.send": 2})
-		k.pass(time.Hour)
+		k.pass(time.Hour) // once only
 		k.effects(map[string]int{"message.send": 2})
 		k.pass(47 * time.Hour)
 		k.expect(store.RunSucceeded, "reclaimed", "")

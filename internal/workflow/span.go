@@ -22,6 +22,9 @@ func Hours(n int) Span { return Span{Elapsed: time.Duration(n) * time.Hour} }
 // Days is a span of calendar days.
 func Days(n int) Span { return Span{Days: n} }
 
+// maxElapsed is the longest span that its written form can hold.
+const maxElapsed = 99999 * time.Hour
+
 var (
 	daysForm     = regexp.MustCompile(`^[1-9][0-9]{0,3}d$`)
 	durationForm = regexp.MustCompile(`^([0-9]{1,5}(h|m|s|ms)){1,4}$`)
@@ -35,7 +38,13 @@ func ParseSpan(s string) (Span, error) {
 	}
 	if durationForm.MatchString(s) {
 		d, err := time.ParseDuration(s)
-		return Span{Elapsed: d}, err
+		if err == nil && d > maxElapsed {
+			err = fmt.Errorf("span %q: want at most %s", s, Span{Elapsed: maxElapsed})
+		}
+		if err != nil {
+			return Span{}, err
+		}
+		return Span{Elapsed: d}, nil
 	}
 	return Span{}, fmt.Errorf("span %q: want days such as 90d, or a duration such as 72h or 1h30m", s)
 }

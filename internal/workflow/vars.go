@@ -4,9 +4,13 @@
 package workflow
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
 // vars are a run's variables: what it started with, the results of its steps
@@ -43,14 +47,48 @@ func (v vars) text(path string) string {
 	return s
 }
 
-// set stores the result of a step.
+// setStep stores the result of a step, with its place in the order.
 func (v vars) setStep(name string, result map[string]any) {
 	steps, _ := v["steps"].(map[string]any)
 	if steps == nil {
 		steps = map[string]any{}
 		v["steps"] = steps
 	}
+	result["n"] = len(steps) + 1
 	steps[name] = result
+}
+
+// StepResult is a finished step, for people.
+type StepResult struct {
+	N       int    `json:"n"`
+	Name    string `json:"name"`
+	Result  string `json:"result"` // done, already, Keep, Go, …
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// StepResults lists the finished steps of a run in the order in which they
+// ended.
+func StepResults(r store.Run) ([]StepResult, error) {
+	v, err := parseVars(r.Vars)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", r.ID, err)
+	}
+	steps, _ := v["steps"].(map[string]any)
+	out := make([]StepResult, 0, len(steps))
+	for name := range steps {
+		s := StepResult{Name: name, Reason: v.text("steps." + name + ".reason"), Message: v.text("steps." + name + ".message")}
+		n, _ := v.lookup("steps." + name + ".n").(float64)
+		s.N = int(n)
+		for _, key := range []string{"result", "answer", "decision", "kind"} {
+			if s.Result == "" {
+				s.Result = v.text("steps." + name + "." + key)
+			}
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b StepResult) int { return cmp.Or(a.N-b.N, cmp.Compare(a.Name, b.Name)) })
+	return out, nil
 }
 
 // decode reads the variable at path into a struct.

@@ -287,6 +287,34 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 	}
 }
 
+// misbehave makes the vendors lose answers after the effect, refuse for a
+// while and break connections, in the midst of the calls that write.
+func (w *world) misbehave() {
+	for _, write := range []struct{ vendor, method, path string }{
+		{fakesaas.Slack, "POST", "/api/chat.postMessage"}, {fakesaas.Slack, "POST", "/api/chat.update"}, {fakesaas.Zoom, "PATCH", "/v2/users/*"},
+	} {
+		for i, kind := range []fakesaas.FaultKind{fakesaas.FaultLostResponse, fakesaas.FaultError, fakesaas.FaultDropConnection, fakesaas.FaultRateLimit} {
+			w.sim.AddFault(fakesaas.Fault{Kind: kind, Vendor: write.vendor, Method: write.method, Path: write.path, Skip: i, Times: 1, RetryAfter: 1})
+		}
+	}
+}
+
+// TestVendorsMisbehave loses answers instead of killing the process.
+func TestVendorsMisbehave(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		w := newWorld(t, dsn, 5)
+		w.misbehave()
+		r, _ := w.toTheEnd("", 0, nil)
+		for _, f := range w.sim.Faults() {
+			if f.Hits == 0 {
+				t.Errorf("fault %s of %s did not happen", f.Kind, f.Path)
+			}
+		}
+		w.check(r, true)
+	})
+}
+
 // TestKilledAtRandom kills the process at random instants while many runs are
 // under way. SEATKEEPER_CHAOS_KILLS says how often, SEATKEEPER_CHAOS_SEED when.
 func TestKilledAtRandom(t *testing.T) {
