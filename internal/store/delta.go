@@ -71,13 +71,8 @@ func (y *Sync) computeDelta(ctx context.Context, stream string, st *stage, o Str
 		if err := s.planForBulk(ctx, tx); err != nil {
 			return err
 		}
-		if err := s.checkStage(ctx, tx, st); err != nil {
-			return err
-		}
-		if err := s.prepareStage(ctx, tx, st, o); err != nil {
-			return err
-		}
-		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM `+st.table).Scan(&d.staged); err != nil {
+		var err error
+		if d.staged, err = s.prepareStage(ctx, tx, st, o); err != nil {
 			return err
 		}
 		var known bool
@@ -89,11 +84,17 @@ func (y *Sync) computeDelta(ctx context.Context, stream string, st *stage, o Str
 			d.ops[opAdded] = d.staged
 			return tx.QueryRowContext(ctx, `SELECT coalesce(max(n), 0) FROM `+st.table).Scan(&d.maxN)
 		}
-		if err := tx.QueryRowContext(ctx, `SELECT count(*)`+where+` AND removed_at IS NULL`, c.Tenant, c.Source, stream).Scan(&d.live); err != nil {
+		d.table = st.table + deltaSuffix
+		sc := o.scope()
+		if err := s.fillDelta(ctx, tx, c, stream, st, d, sc); err != nil {
 			return err
 		}
-		d.table = st.table + deltaSuffix
-		return s.fillDelta(ctx, tx, c, stream, st, d, o.scope())
+		if sc.sweep && sc.parts == nil {
+			// Every known row was either staged too, or is missing.
+			d.live = d.staged - d.ops[opAdded] - d.ops[opReturned] + d.ops[opRemoved]
+			return nil
+		}
+		return tx.QueryRowContext(ctx, `SELECT count(*)`+where+` AND removed_at IS NULL`, c.Tenant, c.Source, stream).Scan(&d.live)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compare %s of stream %s: %w", st.f.typ, stream, err)
@@ -127,34 +128,50 @@ func (s *Store) checkStage(ctx context.Context, q querier, st *stage) error {
 	return nil
 }
 
-// prepareStage leaves the rows that count: those of complete partitions, and of
-// records that came more than once (a list that moved while it was paged) the
-// last.
-func (s *Store) prepareStage(ctx context.Context, q querier, st *stage, o StreamOutcome) error {
-	if !o.Complete {
-		list, args := inList(nil, o.CompleteParts)
-		if _, err := q.ExecContext(ctx, `DELETE FROM `+st.table+` WHERE part NOT IN (`+list+`)`, args...); err != nil {
-			return err
-		}
-	}
+// prepareStage makes sure that every row sent is there, and leaves and counts
+// those that matter: rows of complete partitions, and of records that came more
+// than once (a list that moved while it was paged) the last.
+func (s *Store) prepareStage(ctx context.Context, q querier, st *stage, o StreamOutcome) (int64, error) {
 	keys := names("", st.f.key)
+	prepare := `ANALYZE ` + st.table
 	if s.dialect.name == sqlite.name {
 		// Read in key order, the facts' B-tree is walked once, front to back.
-		if _, err := q.ExecContext(ctx, `CREATE INDEX `+st.table+`_key ON `+st.table+` (`+keys+`, row_hash, aux_hash, part)`); err != nil {
+		prepare = `CREATE INDEX IF NOT EXISTS ` + st.table + `_key ON ` + st.table + ` (` + keys + `, row_hash, aux_hash, part)`
+	}
+	if _, err := q.ExecContext(ctx, prepare); err != nil {
+		if missingTable(err) {
+			err = ErrStageLost
+		}
+		return 0, err
+	}
+	if err := s.checkStage(ctx, q, st); err != nil {
+		return 0, err
+	}
+	left := st.rows
+	drop := func(query string, args ...any) error {
+		res, err := q.ExecContext(ctx, query, args...)
+		if err != nil {
 			return err
 		}
-	} else if _, err := q.ExecContext(ctx, `ANALYZE `+st.table); err != nil {
+		n, err := res.RowsAffected()
+		left -= n
 		return err
 	}
+	if !o.Complete {
+		list, args := inList(nil, o.CompleteParts)
+		if err := drop(`DELETE FROM `+st.table+` WHERE part NOT IN (`+list+`)`, args...); err != nil {
+			return 0, err
+		}
+	}
 	if st.f == &usageFact {
-		return nil // the same use may well be reported twice
+		return left, nil // the same use may well be reported twice
 	}
 	var twice bool
 	if err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+st.table+` GROUP BY `+keys+` HAVING count(*) > 1)`).Scan(&twice); err != nil || !twice {
-		return err
+		return left, err
 	}
-	_, err := q.ExecContext(ctx, `DELETE FROM `+st.table+` WHERE n NOT IN (SELECT max(n) FROM `+st.table+` GROUP BY `+keys+`)`)
-	return err
+	err := drop(`DELETE FROM ` + st.table + ` WHERE n NOT IN (SELECT max(n) FROM ` + st.table + ` GROUP BY ` + keys + `)`)
+	return left, err
 }
 
 func (s *Store) fillDelta(ctx context.Context, tx *sql.Tx, c Claim, stream string, st *stage, d *delta, sc scope) error {

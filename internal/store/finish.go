@@ -132,10 +132,10 @@ func (y *Sync) guard(ctx context.Context, stream string, deltas []*delta, o Stre
 	var items []HoldItem
 	var reasons []string
 	for _, d := range deltas {
+		// Never over half is allowed, so that a source which had rows and now
+		// returns none is held whatever the guard says.
 		removals, allowed := d.removals(), o.Guard.Allowed(d.live)
-		// A source that had rows and now returns none is never believed.
-		empty := d.live > 0 && d.staged == 0 && d.ops[opRemoved] > 0
-		if removals <= allowed && !empty {
+		if removals <= allowed {
 			continue
 		}
 		more, err := y.heldItems(ctx, stream, d)

@@ -241,8 +241,11 @@ func TestStreamsSweepOnlyTheirOwnRows(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		guests := complete("guests", []model.DataType{model.DataAccounts}, account("g1"), account("g2"), account("g3"))
 		w.sync("slack", accountsOf(accounts(10)...), guests)
-		w.sync("slack", accountsOf(accounts(10)...))
-		w.sync("slack", guests)
+		for _, l := range []listing{accountsOf(accounts(10)...), guests} {
+			if res := w.sync("slack", l)[0]; res.Written() != 0 {
+				w.Fatalf("%+v", res)
+			}
+		}
 		if got := len(w.list(store.AccountQuery{})); got != 13 {
 			w.Fatalf("%d accounts", got)
 		}

@@ -17,18 +17,15 @@ func (y *Sync) usageDelta(ctx context.Context, st *stage, o StreamOutcome) (*del
 	s, f := y.store, st.f
 	d := &delta{f: f, table: st.table + deltaSuffix, ops: map[int]int64{}}
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		if err := s.checkStage(ctx, tx, st); err != nil {
-			return err
-		}
-		if err := s.prepareStage(ctx, tx, st, o); err != nil {
+		var err error
+		if d.staged, err = s.prepareStage(ctx, tx, st, o); err != nil {
 			return err
 		}
 		if err := s.createStage(ctx, tx, f, d.table); err != nil {
 			return err
 		}
-		d.staged = st.rows
 		keys := names("", f.key)
-		_, err := tx.ExecContext(ctx, `INSERT INTO `+d.table+` (`+keys+`, count, last_at, origin)
+		_, err = tx.ExecContext(ctx, `INSERT INTO `+d.table+` (`+keys+`, count, last_at, origin)
 			SELECT `+keys+`, sum(count), max(last_at), max(origin) FROM `+st.table+` GROUP BY `+keys)
 		if err != nil {
 			return err
