@@ -96,10 +96,12 @@ func (c *Compiled) lastUse(s model.Seat) (last time.Time, source string) {
 
 func (c *Compiled) trusts(kind string) bool { return slices.Contains(c.Signals, kind) }
 
+var separators = strings.NewReplacer("_", "", "-", "")
+
 // activityKind tells whether a vendor's "last …" field is about signing in or
 // about doing something, by its name: zoom.last_login_time.
 func activityKind(source string) string {
-	name := strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(source[strings.LastIndexByte(source, '.')+1:]))
+	name := separators.Replace(strings.ToLower(source[strings.LastIndexByte(source, '.')+1:]))
 	if strings.Contains(name, "login") || strings.Contains(name, "signin") || strings.Contains(name, "logon") {
 		return signalLogin
 	}
