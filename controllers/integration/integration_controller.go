@@ -166,6 +166,7 @@ func (r *Reconciler) handOver(ctx context.Context, obj *v1alpha1.Integration, di
 	if err != nil {
 		return spec, nil, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
 	}
+	setAccount(obj, state)
 	return spec, state, nil
 }
 

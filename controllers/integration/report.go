@@ -25,10 +25,6 @@ func report(obj *v1alpha1.Integration, c *reconcile.Conditions, spec handover.Sp
 		return
 	}
 	obj.Status.Digest = st.Digest
-	obj.Status.Account = nil
-	if a := st.Account; a != nil {
-		obj.Status.Account = &v1alpha1.RemoteAccount{ID: a.ID, Name: a.Name}
-	}
 	obj.Status.DataTypes = obj.Status.DataTypes[:0:0]
 	for _, d := range st.DataTypes {
 		obj.Status.DataTypes = append(obj.Status.DataTypes, v1alpha1.DataTypeStatus{
@@ -43,6 +39,14 @@ func report(obj *v1alpha1.Integration, c *reconcile.Conditions, spec handover.Sp
 	}
 	tested(c, spec, st)
 	synced(c, st)
+}
+
+// setAccount shows the remote account; what checks siblings looks at it.
+func setAccount(obj *v1alpha1.Integration, st *handover.Status) {
+	obj.Status.Account = nil
+	if st != nil && st.Account != nil {
+		obj.Status.Account = &v1alpha1.RemoteAccount{ID: st.Account.ID, Name: st.Account.Name}
+	}
 }
 
 func heldMessage(held []handover.HeldSet) string {
