@@ -24,7 +24,7 @@ var volatile = regexp.MustCompile(strings.Join([]string{
 // Message makes text fit for a condition: without what changes from one try to
 // the next, on one line, and bounded.
 func Message(text string) string {
-	text = volatile.ReplaceAllString(text, "…")
+	text = volatile.ReplaceAllString(strings.ToValidUTF8(text, "�"), "…")
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) <= MaxMessage {
 		return text
