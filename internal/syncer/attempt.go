@@ -208,6 +208,9 @@ func (a *attempt) readAll(ctx context.Context, session Session) {
 	known := map[string]bool{}
 	for _, info := range streams {
 		known[info.Name] = true
+	}
+	maps.DeleteFunc(a.status.Streams, func(name string, _ handover.Stream) bool { return !known[name] })
+	for _, info := range streams {
 		if d := a.disabled(info.Name); d != nil {
 			a.status.Streams[info.Name] = handover.Stream{State: handover.Disabled, Reason: d.Reason, Message: d.Message}
 			continue
@@ -221,7 +224,6 @@ func (a *attempt) readAll(ctx context.Context, session Session) {
 			break
 		}
 	}
-	maps.DeleteFunc(a.status.Streams, func(name string, _ handover.Stream) bool { return !known[name] })
 	if ctx.Err() != nil {
 		a.interrupted(ctx)
 	}
