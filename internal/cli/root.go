@@ -99,6 +99,8 @@ inventory through the gateway, as the user of your kubeconfig.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
+		Args:              unknownCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	if use != "seatkeeper" {
@@ -115,6 +117,19 @@ inventory through the gateway, as the user of your kubeconfig.`,
 	}
 	root.AddCommand(newSummaryCommand(e), newReleaseCommand(e), newImportCommand(e), newUpCommand(e), newDownCommand(e))
 	return root
+}
+
+// unknownCommand refuses what is no command as a usage error; cobra's own error
+// could not be told from a failure.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError{fmt.Errorf("unknown command %q%s", args[0], hint)}
 }
 
 // client opens the gateway as the user of the kubeconfig. Close it.

@@ -129,6 +129,34 @@ func TestParsesRefusesWhatIsNotThere(t *testing.T) {
 	}
 }
 
+// TestExitCodes runs what docs/cli.md says of codes 0 to 2; code 3 needs a
+// gateway, which the journeys have.
+func TestExitCodes(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	for line, want := range map[string]int{
+		"":                         0,
+		"--help":                   0,
+		"seats --help":             0,
+		"import /nonexistent.csv":  1,
+		"seats -n acme":            1,
+		"seets":                    2,
+		"seats --nothing":          2,
+		"seats -o pictures":        2,
+		"release":                  2,
+		"release policy/x":         2,
+		"release x --digest sha:1": 2,
+		"import a.csv b.csv":       2,
+	} {
+		var out, errOut bytes.Buffer
+		if got := cli.Execute(t.Context(), "seatkeeper", strings.Fields(line), &out, &errOut); got != want {
+			t.Errorf("seatkeeper %s: exit code %d; want %d: %s", line, got, want, errOut.String())
+		}
+		if want != 0 && (out.Len() > 0 || !strings.HasPrefix(errOut.String(), "error: ")) {
+			t.Errorf("seatkeeper %s: stdout %q, stderr %q", line, out.String(), errOut.String())
+		}
+	}
+}
+
 // TestCommandsExist reads every command of the documentation with the parser
 // of the program it is for.
 func TestCommandsExist(t *testing.T) {

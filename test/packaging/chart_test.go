@@ -40,7 +40,7 @@ func TestChartRefusesValuesItDoesNotKnow(t *testing.T) {
 		{"mode=postgres", "dsnSecret"},
 		{"gateway.replica=3", "replica"},
 		{"manager.service.port=1", "service"},
-		{"postgres.dsnSecret.nmae=x", "nmae"},
+		{"postgres.dsnSecret.user=x", "user"},
 		{"image.digest=sha256:abc", "digest"},
 		{"tenantNamespaces={Not_A_Namespace}", "tenantNamespaces"},
 		{"gateway.publicURL=http://plain.example", "publicURL"},
