@@ -76,7 +76,7 @@ func (a *attempt) run(ctx context.Context) {
 	a.status.Problem, a.status.Held = nil, nil
 	session, err := a.open(ctx)
 	if err != nil {
-		a.openFailed(err)
+		a.openFailed(ctx, err)
 		return
 	}
 	defer session.Close()
@@ -101,9 +101,13 @@ func (a *attempt) open(ctx context.Context) (Session, error) {
 	return a.w.o.Open(ctx, a.key, a.spec, states)
 }
 
-func (a *attempt) openFailed(err error) {
+func (a *attempt) openFailed(ctx context.Context, err error) {
 	var open *OpenError
-	if errors.As(err, &open) {
+	switch {
+	case ctx.Err() != nil:
+		a.interrupted(ctx)
+		return
+	case errors.As(err, &open):
 		a.fail(open.Reason, open.Error(), open.Transient)
 		return
 	}
