@@ -76,7 +76,7 @@ func (t *turn) perform(c callSpec) callOutcome {
 	if t.cur.Asking == callVerify {
 		return t.askEffect(c)
 	}
-	info, err, known := t.env.info(infoKey{t.run.Tenant, c.call.Integration, c.call.Action})
+	info, known, err := t.env.info(infoKey{t.run.Tenant, c.call.Integration, c.call.Action})
 	switch {
 	case !known:
 		t.need(gather{info: &infoKey{t.run.Tenant, c.call.Integration, c.call.Action}})

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/utils/clock"
+
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -365,5 +367,39 @@ func TestDefectParksTheRun(t *testing.T) {
 		}
 		k.settle()
 		k.expect(store.RunAttention, "", "Defect")
+	})
+}
+
+// A step that the store refuses is handed to a person; other runs go on.
+func TestUnstorableStepParksOnlyItsRun(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.engine = k.newEngine(func(o *Options) { o.Clock, o.BusyPoll = clock.RealClock{}, time.Millisecond })
+		bad, good := k.spec(), k.spec()
+		for _, s := range []*ReclaimSpec{&bad, &good} {
+			s.Mode, s.Ask = ModeAuto, nil
+		}
+		good.Seat.PlanKey = "other"
+		badRun, err := bad.NewRun()
+		if err != nil {
+			t.Fatal(err)
+		}
+		badRun.Definition = json.RawMessage(`{"steps":[{"name":"b","book":{"kind":"Nonsense"}}]}`)
+		goodRun, err := good.NewRun()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.store.CreateRuns(t.Context(), k.tenant, []store.NewRun{badRun, goodRun}); err != nil {
+			t.Fatal(err)
+		}
+		k.settle()
+		runs, err := k.store.ListRuns(t.Context(), k.tenant, store.RunFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range runs {
+			if want := map[string]store.RunState{badRun.Subject: store.RunAttention, goodRun.Subject: store.RunSucceeded}[r.Subject]; r.State != want {
+				t.Errorf("run of %s is %s (%s), want %s", r.Subject, r.State, r.Message, want)
+			}
+		}
 	})
 }

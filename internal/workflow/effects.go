@@ -169,14 +169,14 @@ func newInfoCache(c clock.PassiveClock) *infoCache {
 	return &infoCache{clock: c, known: map[infoKey]infoEntry{}}
 }
 
-func (c *infoCache) get(k infoKey) (ActionInfo, error, bool) {
+func (c *infoCache) get(k infoKey) (ActionInfo, bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v, ok := c.known[k]
 	if !ok || c.clock.Now().After(v.until) {
-		return ActionInfo{}, nil, false
+		return ActionInfo{}, false, nil
 	}
-	return v.info, v.err, true
+	return v.info, true, v.err
 }
 
 func (c *infoCache) fill(ctx context.Context, actions Actions, k infoKey) {

@@ -127,6 +127,9 @@ type arrival struct {
 	ev  event
 }
 
+// storeTimeout bounds one transaction of the engine.
+const storeTimeout = 30 * time.Second
+
 // maxBatch is how many runs one transaction moves on.
 const maxBatch = 200
 
@@ -180,23 +183,26 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer renew.Stop()
 	poll := e.o.Clock.NewTimer(0)
 	defer poll.Stop()
+	// A stop is seen between two transactions, never in one: an outcome that is
+	// not stored would be unknown to the next owner.
+	work := context.WithoutCancel(ctx)
 	for {
 		worked := false
 		select {
 		case <-ctx.Done():
-			return e.shutDown(context.WithoutCancel(ctx))
+			return e.shutDown(work)
 		case <-renew.C():
-			e.hold(ctx)
+			e.hold(work)
 		case a := <-e.results:
-			e.commit(ctx, e.collect(a))
+			e.commit(work, e.collect(a))
 			worked = true
 		case <-e.wake:
-			worked = e.tick(ctx)
+			worked = e.tick(work)
 		case <-poll.C():
-			worked = e.tick(ctx)
+			worked = e.tick(work)
 		}
-		if worked && len(e.busy) < e.o.MaxInFlight/2 {
-			e.tick(ctx) // what a lane or the cap held back may start now
+		if worked && len(e.busy) < e.o.MaxInFlight/2 && ctx.Err() == nil {
+			e.tick(work) // what a lane or the cap held back may start now
 		}
 		next := e.o.IdlePoll
 		if worked || len(e.busy) > 0 {
@@ -332,9 +338,9 @@ func (e *Engine) commit(ctx context.Context, batch []arrival) {
 	}
 }
 
-// record moves runs on and returns the turns whose effects are to be had.
-// It does not return before the outcomes are stored or their shards are lost:
-// an outcome is never dropped because the database is slow.
+// record moves runs on and returns the turns whose effects are to be had. It
+// tries again when the store fails; a run that cannot be stored even alone is
+// parked, and failing that its open intent is resolved by its class later.
 func (e *Engine) record(ctx context.Context, batch []arrival) []*turn {
 	outcomes := false
 	for attempt := 0; len(batch) > 0; attempt++ {
@@ -372,7 +378,8 @@ func (e *Engine) record(ctx context.Context, batch []arrival) []*turn {
 		e.o.Log.Error("The workflow engine could not store a run's step", "run", batch[0].key.ID, "error", err)
 		if attempt >= 3 {
 			for _, a := range batch {
-				e.release(a.key) // its intent is resolved by its class later
+				e.park(ctx, a.key, err)
+				e.release(a.key)
 			}
 			return nil
 		}
@@ -382,6 +389,22 @@ func (e *Engine) record(ctx context.Context, batch []arrival) []*turn {
 		}
 	}
 	return nil
+}
+
+// park hands a run whose step cannot be stored to a person.
+func (e *Engine) park(ctx context.Context, key store.RunKey, cause error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	err := e.o.Store.AdvanceRuns(ctx, e.leases, []store.RunKey{key}, func(_ time.Time, l store.LoadedRun) (*store.RunChange, error) {
+		if l.Run.State.Ended() {
+			return nil, nil
+		}
+		l.Run.State, l.Run.Reason, l.Run.Message = store.RunAttention, "Defect", "the step could not be stored: "+cause.Error()
+		return &store.RunChange{Run: l.Run}, nil
+	})
+	if err != nil {
+		e.o.Log.Error("A run could not be parked", "run", key.ID, "error", err)
+	}
 }
 
 // advance runs the interpreter inside the store's transaction.
@@ -398,6 +421,8 @@ func (e *Engine) advance(ctx context.Context, batch []arrival) (map[store.RunKey
 		}
 		delete(turns, key)
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	err := e.o.Store.AdvanceRuns(ctx, e.leases, keys, func(now time.Time, l store.LoadedRun) (*store.RunChange, error) {
 		key := l.Run.Key()
 		drop(key) // of an earlier try of this transaction

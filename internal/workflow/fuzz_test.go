@@ -58,7 +58,7 @@ func FuzzDefinition(f *testing.F) {
 	f.Add([]byte(raw), []byte(`{"seat":{"integration":"zoom"},"with":{}}`), []byte(`{}`))
 	f.Add([]byte(`{"steps":[{"name":"w","wait":{"for":"1h"}},{"name":"s","switch":{"on":"x","cases":{"1":[{"name":"e","end":{"outcome":"o"}}]}}}]}`), []byte(`{"x":1}`), []byte(`{"phase":"send"}`))
 	env := &surroundings{
-		info:     func(infoKey) (ActionInfo, error, bool) { return ActionInfo{Class: ClassUnsafe}, nil, true },
+		info:     func(infoKey) (ActionInfo, bool, error) { return ActionInfo{Class: ClassUnsafe}, true, nil },
 		start:    func(string) (bool, time.Time) { return true, time.Time{} },
 		channels: map[string]Channel{ChannelSlack: Slack{}}, token: func(_ model.TenantID, id string) string { return id },
 	}

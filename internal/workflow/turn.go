@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
@@ -117,7 +118,7 @@ type infoKey struct {
 type surroundings struct {
 	// info returns what is known of an action; ok is false if it must be
 	// gathered first.
-	info func(infoKey) (ActionInfo, error, bool)
+	info func(infoKey) (ActionInfo, bool, error)
 	// start takes a place in a lane, or says when to ask again.
 	start    func(lane string) (ok bool, again time.Time)
 	channels map[string]Channel
