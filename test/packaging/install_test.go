@@ -5,6 +5,8 @@ package packaging
 
 import (
 	"context"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -110,6 +113,8 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 			in := install(t, mode)
 			objects := parse(t, in.run(t, "get", "manifest", release, "-n", in.namespace, "--kubeconfig", in.env.Kubeconfig))
 			createPods(t, in.env, in.namespace, deployments(t, objects))
+
+			in.checkClientCA(t, objects)
 
 			before := in.read(t)
 			want := []string{"Secret seatkeeper-keyring", "Secret seatkeeper-gateway-tls", "Deployment seatkeeper-manager"}
@@ -214,4 +219,26 @@ func (in *installation) keyring(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(s.Data["keyring"])
+}
+
+// checkClientCA wants the gateway to know the authority of the cluster's client
+// certificates, so that people whose kubeconfig has one can sign in.
+func (in *installation) checkClientCA(t *testing.T, objects []*unstructured.Unstructured) {
+	t.Helper()
+	want, err := os.ReadFile(in.env.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cm := named(t, objects, "ConfigMap", release+"-client-ca")
+	if got, _, _ := unstructured.NestedString(cm.Object, "data", "ca.crt"); strings.TrimSpace(got) != strings.TrimSpace(string(want)) {
+		t.Errorf("the gateway would trust client certificates of another authority:\n%s", got)
+	}
+	all := deployments(t, objects)
+	serving := all["gateway"]
+	if serving == nil {
+		serving = all["manager"]
+	}
+	if args := serving.Spec.Template.Spec.Containers[0].Args; !slices.Contains(args, "--gateway-client-ca=/etc/seatkeeper/client-ca/ca.crt") {
+		t.Errorf("the gateway is not told of it: %v", args)
+	}
 }
