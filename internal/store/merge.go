@@ -46,7 +46,10 @@ func (s *Store) mergePeople(ctx context.Context, tenant model.TenantID) error {
 }
 
 func (s *Store) mergeMarked(ctx context.Context, tenant model.TenantID) (found bool, err error) {
-	for more := true; more; {
+	for n, more := 1, true; more; n++ {
+		if err := s.refreshPeopleStatistics(ctx, n); err != nil {
+			return found, err
+		}
 		err := s.write(ctx, func(tx *sql.Tx) (err error) {
 			m := &merger{s: s, tx: tx, tenant: tenant}
 			more, err = m.run(ctx)
@@ -59,6 +62,16 @@ func (s *Store) mergeMarked(ctx context.Context, tenant model.TenantID) (found b
 		}
 	}
 	return found, nil
+}
+
+// refreshPeopleStatistics is refreshStatistics for a long merge, ever more
+// rarely as it goes on: before batch 3, 5, 9, 17 and so on.
+func (s *Store) refreshPeopleStatistics(ctx context.Context, batch int) error {
+	if n := batch - 1; s.dialect.name != postgres.name || n < 2 || n&(n-1) != 0 {
+		return nil
+	}
+	_, err := s.db.ExecContext(ctx, `ANALYZE person, person_source, person_identifier, person_mail`)
+	return err
 }
 
 // markSource marks the people of a source to be merged again, in the
@@ -189,7 +202,7 @@ func (m *merger) gather(ctx context.Context) error {
 		}
 	}
 	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(values)), listChunk) {
-		list, args := inList([]any{m.tenant}, chunk)
+		list, args := m.s.dialect.inList([]any{m.tenant}, chunk)
 		found, err := collect(ctx, m.tx, scanIdentifier, `SELECT kind, value, person_id FROM person_identifier
 			WHERE tenant=$1 AND kind IN ('employee','email','alias') AND value IN (`+list+`)`, args...)
 		if err != nil {
@@ -228,7 +241,7 @@ func (m *merger) loadRows(ctx context.Context, ids []string) error {
 		own[key{r.source, r.stream, r.externalID}] = r
 	}
 	for chunk := range slices.Chunk(ids, listChunk) {
-		list, args := inList([]any{m.tenant}, chunk)
+		list, args := m.s.dialect.inList([]any{m.tenant}, chunk)
 		rows, err := m.sourceRows(ctx, `ps.person_id IN (`+list+`)`, args[1:]...)
 		if err != nil {
 			return err
@@ -318,25 +331,29 @@ func (m *merger) link() []string {
 // writeLinks stores whom the rows describe and clears their marks, and what
 // waits for a review.
 func (m *merger) writeLinks(ctx context.Context) error {
+	row := "(CAST($%d AS BIGINT),$%d,$%d,$%d,$%d)"
+	if m.s.dialect.name == sqlite.name {
+		row = "(?,?,?,?,?)" // see tuples
+	}
 	for chunk := range slices.Chunk(m.batch, 100) {
-		args := []any{m.tenant}
+		args := make([]any, 0, 5*len(chunk))
 		tuples := make([]string, len(chunk))
 		for i, r := range chunk {
-			n := len(args)
+			tuples[i] = row
+			if n := len(args); strings.Contains(row, "%d") {
+				tuples[i] = fmt.Sprintf(row, n+1, n+2, n+3, n+4, n+5)
+			}
 			args = append(args, r.source, r.stream, r.externalID, r.personID, r.linkedEmployeeID)
-			tuples[i] = fmt.Sprintf("(CAST($%d AS BIGINT),$%d,$%d,$%d,$%d)", n+1, n+2, n+3, n+4, n+5)
 		}
-		_, err := m.tx.ExecContext(ctx, `UPDATE person_source SET person_id = v.column4, linked_employee_id = v.column5, dirty = 0
-			FROM (VALUES `+strings.Join(tuples, ",")+`) v
-			WHERE person_source.tenant=$1 AND person_source.source = v.column1 AND person_source.stream = v.column2 AND person_source.external_id = v.column3`, args...)
+		_, err := m.tx.ExecContext(ctx, fmt.Sprintf(`UPDATE person_source SET person_id = v.column4, linked_employee_id = v.column5, dirty = 0
+			FROM (VALUES `+strings.Join(tuples, ",")+`) v WHERE person_source.tenant=%d
+			AND person_source.source = v.column1 AND person_source.stream = v.column2 AND person_source.external_id = v.column3`, m.tenant), args...)
 		if err != nil {
 			return fmt.Errorf("link rows to people: %w", err)
 		}
-		list, args2 := inList([]any{m.tenant}, externalIDs(chunk))
-		if _, err := m.tx.ExecContext(ctx, `DELETE FROM person_review WHERE tenant=$1 AND external_id IN (`+list+`) AND EXISTS (SELECT 1 FROM person_source ps
-			WHERE ps.tenant=person_review.tenant AND ps.source=person_review.source AND ps.external_id=person_review.external_id AND (ps.person_id <> '' OR ps.removed_at IS NOT NULL))`, args2...); err != nil {
-			return fmt.Errorf("settle reviews: %w", err)
-		}
+	}
+	if err := m.settleReviews(ctx); err != nil {
+		return err
 	}
 	for _, rv := range m.reviews {
 		candidates, err := json.Marshal(rv.candidates)
@@ -353,10 +370,16 @@ func (m *merger) writeLinks(ctx context.Context) error {
 	return nil
 }
 
-func externalIDs(rows []*sourceRow) []string {
-	out := make([]string, len(rows))
-	for i, r := range rows {
-		out[i] = r.externalID
+// settleReviews ends the reviews of rows that are linked, or gone, by now.
+func (m *merger) settleReviews(ctx context.Context) error {
+	var waiting bool
+	if err := m.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM person_review WHERE tenant=$1)`, m.tenant).Scan(&waiting); err != nil || !waiting {
+		return err
 	}
-	return out
+	_, err := m.tx.ExecContext(ctx, `DELETE FROM person_review WHERE tenant=$1 AND EXISTS (SELECT 1 FROM person_source ps
+		WHERE ps.tenant=$1 AND ps.source=person_review.source AND ps.external_id=person_review.external_id AND (ps.person_id <> '' OR ps.removed_at IS NOT NULL))`, m.tenant)
+	if err != nil {
+		return fmt.Errorf("settle reviews: %w", err)
+	}
+	return nil
 }

@@ -94,7 +94,7 @@ func changedFields(before *mergedPerson, after mergedPerson) []string {
 func (m *merger) loadPeople(ctx context.Context, ids []string) (map[string]*mergedPerson, error) {
 	out := map[string]*mergedPerson{}
 	for chunk := range slices.Chunk(ids, listChunk) {
-		list, args := inList([]any{m.tenant}, chunk)
+		list, args := m.s.dialect.inList([]any{m.tenant}, chunk)
 		_, err := collect(ctx, m.tx, func(r *sql.Rows) (struct{}, error) {
 			p := &mergedPerson{fields: map[string]string{}}
 			var id string
@@ -187,7 +187,7 @@ func (m *merger) upsertPeople(ctx context.Context, rows [][]any) error {
 func (m *merger) writeIdentifiers(ctx context.Context, people []string) ([]string, error) {
 	have := map[personIdentifier]bool{}
 	for chunk := range slices.Chunk(people, listChunk) {
-		list, args := inList([]any{m.tenant}, chunk)
+		list, args := m.s.dialect.inList([]any{m.tenant}, chunk)
 		found, err := collect(ctx, m.tx, scanIdentifier, `SELECT kind, value, person_id FROM person_identifier WHERE tenant=$1 AND person_id IN (`+list+`)`, args...)
 		if err != nil {
 			return nil, err
@@ -229,7 +229,7 @@ func (m *merger) writeIdentifiers(ctx context.Context, people []string) ([]strin
 // e-mail, else the one who has it as alias, else nobody.
 func (m *merger) writeMails(ctx context.Context, mails []string) (changed []string, err error) {
 	for chunk := range slices.Chunk(mails, listChunk) {
-		list, args := inList([]any{m.tenant}, chunk)
+		list, args := m.s.dialect.inList([]any{m.tenant}, chunk)
 		owners := map[identifier][]string{}
 		found, err := collect(ctx, m.tx, scanIdentifier, `SELECT kind, value, person_id FROM person_identifier
 			WHERE tenant=$1 AND kind IN ('email','alias') AND value IN (`+list+`)`, args...)
@@ -264,7 +264,7 @@ func (m *merger) writeMails(ctx context.Context, mails []string) (changed []stri
 			}
 		}
 		if len(gone) > 0 {
-			list, args := inList([]any{m.tenant}, gone)
+			list, args := m.s.dialect.inList([]any{m.tenant}, gone)
 			if _, err := m.tx.ExecContext(ctx, `DELETE FROM person_mail WHERE tenant=$1 AND mail IN (`+list+`)`, args...); err != nil {
 				return nil, fmt.Errorf("forget addresses: %w", err)
 			}
@@ -295,13 +295,13 @@ func (m *merger) relinkAccounts(ctx context.Context, mails []string) error {
 		bySource[r.source] = append(bySource[r.source], r.externalID)
 	}
 	for source, ids := range bySource {
-		list, args := inList([]any{m.tenant, source}, ids)
+		list, args := m.s.dialect.inList([]any{m.tenant, source}, ids)
 		if _, err := m.tx.ExecContext(ctx, relink+`source=$2 AND person_external_id IN (`+list+`) AND person_external_id <> ''`, args...); err != nil {
 			return fmt.Errorf("link accounts by id: %w", err)
 		}
 	}
 	for chunk := range slices.Chunk(mails, listChunk) {
-		list, args := inList([]any{m.tenant}, chunk)
+		list, args := m.s.dialect.inList([]any{m.tenant}, chunk)
 		if _, err := m.tx.ExecContext(ctx, relink+`person_key IN (`+list+`) AND person_key <> ''`, args...); err != nil {
 			return fmt.Errorf("link accounts by address: %w", err)
 		}

@@ -108,3 +108,15 @@ func inList[T any](args []any, values []T) (string, []any) {
 	}
 	return b.String(), args
 }
+
+// inList is the function inList with plain question marks on SQLite, see
+// tuples. Every numbered placeholder of the statement must come before the list.
+func (d dialect) inList(args []any, values []string) (string, []any) {
+	if d.name != sqlite.name || len(values) == 0 {
+		return inList(args, values)
+	}
+	for _, v := range values {
+		args = append(args, v)
+	}
+	return strings.TrimSuffix(strings.Repeat("?,", len(values)), ","), args
+}
