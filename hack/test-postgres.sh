@@ -5,11 +5,12 @@
 # One throw-away PostgreSQL server for a whole test run.
 #
 #   hack/test-postgres.sh start   installs Debian's postgresql if it is missing
-#                                 and this is root, starts a server, prints its DSN
+#                                 and this is root, starts a server, and prints
+#                                 the assignment that a shell evaluates
 #   hack/test-postgres.sh dsn     prints the DSN of the running server
 #   hack/test-postgres.sh stop    stops it and deletes its data
 #
-#   SEATKEEPER_TEST_POSTGRES=$(hack/test-postgres.sh start) go test ./internal/store/...
+#   eval "$(hack/test-postgres.sh start)" && go test ./internal/store/...
 #
 # It listens on a Unix socket only. The directory is SEATKEEPER_TEST_POSTGRES_DIR,
 # by default /tmp/seatkeeper-test-postgres-UID.
@@ -77,7 +78,7 @@ start)
 			exit 1
 		}
 	fi
-	echo "$dsn"
+	echo "export SEATKEEPER_TEST_POSTGRES='$dsn'"
 	;;
 dsn)
 	bin=$(find_bin) && cd / && [ -d "$dir" ] && running || { say "no server is running; start it with: $0 start"; exit 1; }
@@ -94,7 +95,7 @@ stop)
 	fi
 	;;
 *)
-	sed -n '5,16s/^# \{0,1\}//p' "$0" >&2
+	sed -n '5,17s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac
