@@ -52,7 +52,7 @@ func (t *turn) ask(n *node, s *AskStep) {
 
 // underWay reports a delivery whose end is not recorded: people may answer a
 // message before this process knows that it was sent.
-func (t *turn) underWay() bool { return t.intent != nil || t.cur.Asking != "" }
+func (t *turn) underWay() bool { return t.intent != nil || t.cur.Asking != "" || t.cur.Lost }
 
 // prompt returns the prompt of the current stage.
 func (t *turn) prompt(path string) (store.Prompt, bool) {
