@@ -69,7 +69,7 @@ func (r *Reconciler) report(ctx context.Context, obj *v1alpha1.LicensePolicy, c 
 }
 
 func heldMessage(obj *v1alpha1.LicensePolicy, h *store.Hold) string {
-	text := fmt.Sprintf("the guard lets through %d of %d seats per window and holds %d; list them with: seatkeeper guards show licensepolicy/%s; release exactly this set by the annotation %s: %s",
+	text := fmt.Sprintf("the guard lets through %d of %d seats per window and holds %d; list them with: seatkeeper guards policy/%s; release exactly this set by the annotation %s: %s",
 		h.Allowed, h.Total, h.Count, obj.Name, v1alpha1.ReleaseAnnotation, h.Digest)
 	if digest := obj.Annotations[v1alpha1.ReleaseAnnotation]; digest != "" && digest != h.Digest {
 		text += "; the annotation there now names another set and releases nothing"

@@ -276,7 +276,7 @@ func handStage(b *testing.B, db *sql.DB, rows, generation int) {
 				b.Fatal(err)
 			}
 		}
-		_ = st.Close()
+		_ = st.Close() //nolint:sqlclosecheck // one per transaction, inside the loop
 		if err := tx.Commit(); err != nil {
 			b.Fatal(err)
 		}

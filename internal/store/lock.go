@@ -59,7 +59,7 @@ func refuseNetworkFS(dir string) error {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("examine the file system of %s: %w", dir, err)
 	}
-	if name, ok := networkFS[int64(st.Type)]; ok {
+	if name, ok := networkFS[st.Type]; ok {
 		return fmt.Errorf("store %s is on %s, whose locks SQLite cannot trust: use a local disk, or PostgreSQL", dir, name)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )

@@ -5,7 +5,6 @@ package workflow
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"testing"
@@ -70,7 +69,7 @@ func TestTwoReplicasShareTheWork(t *testing.T) {
 	})
 	runs := make([]store.NewRun, n)
 	for i := range runs {
-		runs[i] = store.NewRun{Kind: "Workflow", Name: "w", TriggerKind: "manual", TriggerKey: fmt.Sprint(i), Definition: json.RawMessage(raw)}
+		runs[i] = store.NewRun{Kind: "Workflow", Name: "w", TriggerKind: "manual", TriggerKey: fmt.Sprint(i), Definition: raw}
 	}
 	if _, err := stores[0].CreateRuns(t.Context(), tenant, runs); err != nil {
 		t.Fatal(err)

@@ -139,9 +139,9 @@ func awaitServer(dsn, log string, exited <-chan error) error {
 			return nil
 		}
 		select {
-		case <-exited:
-			text, _ := os.ReadFile(log)
-			return fmt.Errorf("postgres ended at once:\n%s", text)
+		case exit := <-exited:
+			text, _ := os.ReadFile(log) // without it the exit is still told
+			return fmt.Errorf("postgres ended at once (%w):\n%s", exit, text)
 		case <-ctx.Done():
 			return fmt.Errorf("postgres does not answer, see %s: %w", log, err)
 		case <-tick.C:
