@@ -32,6 +32,8 @@ type attempt struct {
 	status  handover.Status // starts as what the last sync left
 	decoded error           // what is stored could not be read
 
+	uploads    []string // files that nothing was made of yet when this began
+	refused    bool     // a file was read and refused
 	retryAfter time.Duration
 	written    int64
 	finished   int // streams
@@ -89,6 +91,9 @@ func (a *attempt) run(ctx context.Context) {
 func (a *attempt) open(ctx context.Context) (Session, error) {
 	stored, err := a.w.o.Store.StreamStates(ctx, a.claim.Tenant, a.claim.Name)
 	if err != nil {
+		return nil, err
+	}
+	if a.uploads, err = a.newUploads(ctx); err != nil {
 		return nil, err
 	}
 	states := make(map[string]connector.StreamState, len(stored))
@@ -223,6 +228,7 @@ func (a *attempt) readAll(ctx context.Context, session Session) {
 			break
 		}
 		class := a.readStream(ctx, session, stage, info)
+		a.refused = a.refused || class == connector.ClassRefusedFile
 		if class == connector.ClassAuth || class == connector.ClassUnreachable {
 			a.skipRest(streams, info.Name)
 			break
@@ -322,6 +328,11 @@ func (a *attempt) finish(ctx context.Context, shutdown bool) error {
 	}
 	failed := a.status.Problem != nil && a.status.Problem.Reason != ReasonGuardHeld
 	due := nextDue(now, a.key.String(), a.spec, a.status.Problem, a.claim.Failures+1, a.retryAfter)
+	if later, err := a.settleUploads(ctx); err != nil {
+		return err
+	} else if later {
+		due = now
+	}
 	result := store.IntegrationResult{Status: status, NextDue: &due, Synced: a.finished > 0, Failed: failed}
 	if acc := a.status.Account; acc != nil {
 		result.RemoteID, result.RemoteName = acc.ID, acc.Name

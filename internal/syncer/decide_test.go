@@ -15,6 +15,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
 )
 
@@ -257,6 +258,26 @@ func TestQuarantineKeepsWhatIsAbsent(t *testing.T) {
 		}
 		if o.KeepAbsent != want {
 			t.Errorf("%d quarantined: absences kept %v, want %v", quarantined, o.KeepAbsent, want)
+		}
+	}
+}
+
+func TestWhatBecomesOfAFile(t *testing.T) {
+	transient := &handover.Problem{Reason: ReasonSyncFailed, Transient: true}
+	for name, c := range map[string]struct {
+		problem *handover.Problem
+		refused bool
+		want    string
+	}{
+		"read":                  {nil, false, store.UploadAccepted},
+		"held by the guard":     {&handover.Problem{Reason: ReasonGuardHeld}, false, store.UploadAccepted},
+		"refused when read":     {transient, true, store.UploadRefused},
+		"refused by the test":   {&handover.Problem{Reason: ReasonFailed}, false, store.UploadRefused},
+		"the store was away":    {transient, false, store.UploadNew},
+		"a shutdown in between": {transient, false, store.UploadNew},
+	} {
+		if got := uploadState(c.problem, c.refused); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }

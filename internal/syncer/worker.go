@@ -34,6 +34,8 @@ type Store interface {
 	StreamStates(ctx context.Context, tenant model.TenantID, integration string) (map[string]store.StreamState, error)
 	Counts(ctx context.Context, tenant model.TenantID, integration string) (map[model.DataType]int64, error)
 	BeginSync(ctx context.Context, c store.Claim) (*store.Sync, error)
+	Uploads(ctx context.Context, tenant model.TenantID, integration string) ([]store.Upload, error)
+	SetUploadState(ctx context.Context, tenant model.TenantID, id, state string) error
 }
 
 // Session is what a worker needs of a connector: reading, nothing else.
