@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/cli"
 )
 
 const errorsHead = "# Error codes\n\n" +
@@ -22,19 +23,10 @@ const errorsHead = "# Error codes\n\n" +
 	"```\n\n" +
 	"For the command line, see [below](#command-line).\n\n"
 
-// errorsTail says how the command line reports.
-const errorsTail = "## Command line\n\n" +
-	"`seatkeeper` prints `error: ` and a message to standard error and nothing to standard\n" +
-	"output. The [exit code](cli.md) tells scripts what kind it is.\n\n" +
-	"| exit code | message | mend |\n|---|---|---|\n" +
-	"| 1 | `no gateway is published or runs in namespace seatkeeper-system` | Check the kubeconfig's context, or name the gateway with `--server https://HOST:PORT`. |\n" +
-	"| 1 | `namespace \"…\" has no Seatkeeper resources yet` | Check `-n`, or apply an Integration there. |\n" +
-	"| 1 | `FILE: row …, column …; nothing was changed` | Correct the cell in the source and export again; see [Import](import.md). |\n" +
-	"| 1 | `held, and nothing was removed` | Look at `seatkeeper guards`, then release the set or correct the file. |\n" +
-	"| 1 | `the store or the API server does not answer` | Try again. If it stays, look at the gateway's log. |\n" +
-	"| 2 | `unknown flag`, `want …` | Correct the command line; `--help` shows it. |\n" +
-	"| 3 | `unauthorised` | Sign in: the kubeconfig needs a bearer token or a client certificate that the gateway knows. |\n" +
-	"| 3 | `user \"…\" may not …` | Have a role bound in that namespace; see [Security](security.md#roles). |\n"
+// commandLineHead says how the command line reports.
+const commandLineHead = "## Command line\n\n" +
+	"`seatkeeper` prints `error CODE: ` and a message to standard error and nothing to\n" +
+	"standard output. The [exit code](cli.md) tells scripts what kind it is.\n\n"
 
 func writeErrors(b *bytes.Buffer) error {
 	b.WriteString(errorsHead)
@@ -55,7 +47,11 @@ func writeErrors(b *bytes.Buffer) error {
 		fmt.Fprintf(b, "<a id=%q></a>\n### %s %s\n\n", strings.ToLower(info.Code), info.Code, info.Reason)
 		fmt.Fprintf(b, "- What: %s\n- Where: %s with reason `%s`.\n- Mend: %s\n\n", info.Title, where, info.Reason, info.Mend)
 	}
-	b.WriteString(errorsTail)
+	b.WriteString(commandLineHead)
+	for _, c := range cli.ErrorCodes {
+		fmt.Fprintf(b, "<a id=%q></a>\n### %s\n\n- What: %s\n- Where: a command that ends with exit code %d.\n- Mend: %s\n\n", strings.ToLower(c.Code), c.Code, c.Title, c.Exit, c.Mend)
+	}
+	b.Truncate(b.Len() - 1) // one line break at the end
 	return nil
 }
 

@@ -177,9 +177,9 @@ func awaitImport(ctx context.Context, e *env, c *queryclient.Client, namespace, 
 			e.say("Imported into %s: %d records. Look with `seatkeeper accounts -n %s --integration %s`.", name, st.Records, namespace, name)
 			return nil
 		case "Held":
-			return fmt.Errorf("held, and nothing was removed: %s", st.Message)
+			return fmt.Errorf("%w: %s", errHeld, st.Message)
 		case "Refused":
-			return fmt.Errorf("refused, and nothing was changed: %s", st.Message)
+			return fmt.Errorf("%w: %s", errRefused, st.Message)
 		}
 		if time.Since(said) >= importSayEvery {
 			said = time.Now()

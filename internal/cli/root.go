@@ -62,17 +62,12 @@ func Execute(ctx context.Context, program string, args []string, out, errOut io.
 	if err == nil {
 		return exitOK
 	}
-	_, _ = fmt.Fprintln(errOut, "error:", err)
-	var usage usageError
-	var refused *queryclient.Error
-	switch {
-	case errors.As(err, &usage):
+	code := codeOf(err)
+	_, _ = fmt.Fprintf(errOut, "error %s: %v\n", code.Code, err)
+	if code.Exit == exitUsage {
 		_, _ = fmt.Fprintf(errOut, "Run '%s --help' for usage.\n", root.CommandPath())
-		return exitUsage
-	case errors.As(err, &refused) && (refused.Status.Code == 401 || refused.Status.Code == 403):
-		return exitRefused
 	}
-	return exitFailure
+	return code.Exit
 }
 
 func kubeFlags() *genericclioptions.ConfigFlags {

@@ -40,7 +40,7 @@ type Client struct {
 func New(ctx context.Context, cfg *rest.Config, o Options) (*Client, error) {
 	loc, closeForward, err := locate(ctx, cfg, o)
 	if err != nil {
-		return nil, err
+		return nil, &UnreachableError{err}
 	}
 	base, err := url.Parse(loc.Server)
 	if err != nil || base.Host == "" {
@@ -94,6 +94,14 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the gateway answered %d", e.Status.Code)
 }
 
+// UnreachableError says that the gateway cannot be found or does not answer.
+type UnreachableError struct{ Err error }
+
+func (e *UnreachableError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
 // Get decodes the answer to GET path?query into out.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, out any) error {
 	return c.do(ctx, http.MethodGet, path, query, nil, "", out)
@@ -126,7 +134,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("the gateway at %s does not answer: %w", c.base, err)
+		return &UnreachableError{fmt.Errorf("the gateway at %s does not answer: %w", c.base, err)}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))

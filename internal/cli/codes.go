@@ -1,0 +1,70 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/seatkeeper/seatkeeper/internal/cli/queryclient"
+	"github.com/seatkeeper/seatkeeper/internal/cli/up"
+	"github.com/seatkeeper/seatkeeper/internal/connector/csvfile"
+)
+
+// ErrorCode is one kind of failure of the command line. Its code never changes
+// its meaning; docs/errors.md is made from this list.
+type ErrorCode struct {
+	Code  string
+	Exit  int
+	Title string
+	Mend  string
+	is    func(error) bool
+}
+
+// ErrorCodes lists every kind; the first that applies is the error's.
+var ErrorCodes = []ErrorCode{
+	{"SK9001", exitUsage, "The command line is wrong; nothing was tried.", "Correct it; `--help` shows what is possible.", as[usageError]},
+	{"SK9002", exitRefused, "The gateway does not know who you are.", "Sign in: the kubeconfig needs a bearer token or a client certificate that the gateway knows.", status(http.StatusUnauthorized)},
+	{"SK9003", exitRefused, "You may not do this in that namespace.", "Have a role bound there; see [Security](security.md#roles).", status(http.StatusForbidden)},
+	{"SK9004", exitFailure, "There is no such thing, or the namespace has no Seatkeeper resources yet.", "Check `-n` and the name, or apply an Integration there.", status(http.StatusNotFound)},
+	{"SK9005", exitFailure, "What you looked at has changed meanwhile.", "List it again, and act on what you see then.", status(http.StatusConflict)},
+	{"SK9006", exitFailure, "The gateway refuses the request as it is.", "Correct what the message names.", status(http.StatusBadRequest)},
+	{"SK9007", exitFailure, "The store or the API server does not answer the gateway.", "Try again. If it stays, look at the gateway's log.", status(http.StatusServiceUnavailable)},
+	{"SK9008", exitFailure, "The file was refused, and nothing was changed.", "Correct the cell in the source and export again; see [Import](import.md).", as[*csvfile.RefusedError]},
+	{"SK9009", exitFailure, "The import is held, and nothing was removed.", "Look at `seatkeeper guards`, then release the set or correct the file.", is(errHeld)},
+	{"SK9010", exitFailure, "The manager refused the file, and nothing was changed.", "Correct what the message names, and import again.", is(errRefused)},
+	{"SK9011", exitFailure, "A step of `seatkeeper up` failed.", "Run the command that the message names as next; the log is named as well.", as[*up.StepError]},
+	{"SK9012", exitFailure, "The gateway cannot be found or reached.", "Check the kubeconfig's context, or name the gateway with `--server https://HOST:PORT`.", as[*queryclient.UnreachableError]},
+	{"SK9099", exitFailure, "Something else; the message says what.", "Do what the message says. If it says nothing useful, that is a defect: report it.", func(error) bool { return true }},
+}
+
+var (
+	errHeld    = errors.New("held, and nothing was removed")
+	errRefused = errors.New("refused, and nothing was changed")
+)
+
+func codeOf(err error) ErrorCode {
+	for _, c := range ErrorCodes {
+		if c.is(err) {
+			return c
+		}
+	}
+	return ErrorCodes[len(ErrorCodes)-1]
+}
+
+func as[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func status(code int32) func(error) bool {
+	return func(err error) bool {
+		var e *queryclient.Error
+		return errors.As(err, &e) && e.Status.Code == code
+	}
+}
