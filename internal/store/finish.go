@@ -65,6 +65,11 @@ func (y *Sync) finishStream(ctx context.Context, stream string, o StreamOutcome)
 	if err := y.afterApply(ctx, deltas); err != nil {
 		return res, err
 	}
+	for _, st := range stages {
+		if err := y.noteUnseen(ctx, stream, st, o); err != nil {
+			return res, err
+		}
+	}
 	return res, y.finalise(ctx, stream, o, res.Written() > 0)
 }
 

@@ -26,6 +26,9 @@ type AccountView struct {
 	// ObservedSince is FirstSeenAt, or when it came back after it had gone.
 	ObservedSince time.Time
 	RemovedAt     *time.Time
+	// SyncedAt is when the account was last read; zero if its stream never was
+	// read to its end.
+	SyncedAt time.Time
 
 	source int64
 }
@@ -91,8 +94,9 @@ func (s *Store) ListAccounts(ctx context.Context, tenant model.TenantID, q Accou
 	rows, err := collect(ctx, s.reads, scanAccount, fmt.Sprintf(`SELECT i.name, a.source, a.stream, a.app_external_id, a.external_id, a.person_key, a.person_external_id,
 		a.username, a.display_name, a.status, a.raw_status, a.kind, a.role, a.is_admin, a.mfa, a.granted_via, a.created_at, a.activity_reported,
 		a.last_activity_at, a.last_activity_source, a.custom, a.person_id, coalesce(p.email, ''), coalesce(p.display_name, ''), a.paid,
-		a.first_seen_at, a.observed_since, a.removed_at
-		FROM account a`+connected("a")+`LEFT JOIN person p ON p.tenant=a.tenant AND p.id=a.person_id AND NOT p.hidden
+		a.first_seen_at, a.observed_since, a.removed_at, `+seenAt("a", "sa")+`
+		FROM account a`+connected("a")+`LEFT JOIN stream_state sa ON sa.tenant=a.tenant AND sa.source=a.source AND sa.stream=a.stream
+		LEFT JOIN person p ON p.tenant=a.tenant AND p.id=a.person_id AND NOT p.hidden
 		WHERE %s ORDER BY a.source, a.app_external_id, a.external_id, a.stream LIMIT %d`, c, limit+1), c.args...)
 	if err != nil {
 		return nil, "", fmt.Errorf("list accounts: %w", err)
@@ -107,10 +111,10 @@ func scanAccount(r *sql.Rows) (a AccountView, err error) {
 	var created, active, removed sql.NullInt64
 	var mfa sql.NullBool
 	var custom string
-	var first, since int64
+	var first, since, synced int64
 	err = r.Scan(&a.Integration, &a.source, &a.Stream, &a.AppExternalID, &a.ExternalID, &a.PersonKey, &a.PersonExternalID, &a.Username, &a.DisplayName,
 		&a.Status, &a.RawStatus, &a.Kind, &a.Role, &a.IsAdmin, &mfa, &a.GrantedVia, &created, &a.ActivityReported, &active, &a.LastActivitySource,
-		&custom, &a.PersonID, &a.PersonEmail, &a.PersonName, &a.Paid, &first, &since, &removed)
+		&custom, &a.PersonID, &a.PersonEmail, &a.PersonName, &a.Paid, &first, &since, &removed, &synced)
 	if err != nil {
 		return a, err
 	}
@@ -118,7 +122,7 @@ func scanAccount(r *sql.Rows) (a AccountView, err error) {
 		a.MFA = &mfa.Bool
 	}
 	a.CreatedAt, a.LastActivityAt, a.RemovedAt = nullTime(created), nullTime(active), nullTime(removed)
-	a.FirstSeenAt, a.ObservedSince = fromMillis(first), fromMillis(since)
+	a.FirstSeenAt, a.ObservedSince, a.SyncedAt = fromMillis(first), fromMillis(since), fromMillis(synced)
 	return a, unmarshalText(custom, &a.Custom)
 }
 

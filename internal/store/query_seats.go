@@ -137,7 +137,7 @@ func (s *Store) seatPage(ctx context.Context, tenant model.TenantID, f SeatFilte
 		coalesce(a.person_key, ''), coalesce(a.person_external_id, ''),
 		coalesce(p.id, ''), coalesce(p.display_name, ''), coalesce(p.email, ''), coalesce(p.department, ''), coalesce(p.time_zone, ''), coalesce(p.lifecycle, ''),
 		coalesce(p.employment_type, ''), coalesce(p.manager_id, ''), coalesce(m.email, p.manager_email, ''),
-		coalesce(ss.completed_at, 0), coalesce(sa.completed_at, 0)
+		`+seenAt("s", "ss")+`, `+seenAt("a", "sa")+`
 		FROM assignment s`+connected("s")+seatAccount+`
 		LEFT JOIN person m ON m.tenant=p.tenant AND m.id=p.manager_id AND p.manager_id <> ''
 		LEFT JOIN stream_state ss ON ss.tenant=s.tenant AND ss.source=s.source AND ss.stream=s.stream

@@ -149,14 +149,6 @@ func (b *applications) rules(ctx context.Context, tenant model.TenantID, integra
 // users judges every account of the app that is not gone.
 func (b *applications) users(ctx context.Context, tenant model.TenantID, integrations []string, rules *policy.Compiled) (v1alpha1.UserCounts, error) {
 	var n v1alpha1.UserCounts
-	streams := map[string]map[string]store.StreamState{}
-	for _, name := range integrations {
-		st, err := b.store.StreamStates(ctx, tenant, name)
-		if err != nil {
-			return n, err
-		}
-		streams[name] = st
-	}
 	now := b.clock.Now()
 	q := store.AccountQuery{Integrations: integrations, App: "-", Page: store.Page{Limit: listPage}}
 	for {
@@ -169,7 +161,7 @@ func (b *applications) users(ctx context.Context, tenant model.TenantID, integra
 				continue
 			}
 			n.Total++
-			switch rules.Use(seatOf(a, streams[a.Integration][a.Stream]), now) {
+			switch rules.Use(seatOf(a), now) {
 			case model.SeatActive:
 				n.Active++
 			case model.SeatInactive:
@@ -186,16 +178,13 @@ func (b *applications) users(ctx context.Context, tenant model.TenantID, integra
 }
 
 // seatOf lets the rules of seats judge an account.
-func seatOf(a store.AccountView, st store.StreamState) model.Seat {
-	s := model.Seat{
+func seatOf(a store.AccountView) model.Seat {
+	return model.Seat{
 		Integration: a.Integration, AccountExternalID: a.ExternalID, ObservedSince: a.ObservedSince,
 		AccountKnown: true, AccountStatus: a.Status, AccountKind: a.Kind, AccountCreatedAt: a.CreatedAt, AccountObservedSince: a.ObservedSince,
 		ActivityReported: a.ActivityReported, LastActivityAt: a.LastActivityAt, LastActivitySource: a.LastActivitySource,
+		AccountsSyncedAt: a.SyncedAt, SeatsSyncedAt: a.SyncedAt,
 	}
-	if st.CompletedAt != nil {
-		s.AccountsSyncedAt, s.SeatsSyncedAt = *st.CompletedAt, *st.CompletedAt
-	}
-	return s
 }
 
 // plans counts the seats of every plan by use.
