@@ -34,6 +34,9 @@ type attempt struct {
 
 	uploads    []string // files that nothing was made of yet when this began
 	refused    bool     // a file was read and refused
+	// left has the state that the last read of each stream left.
+	left map[string]json.RawMessage
+
 	retryAfter time.Duration
 	written    int64
 	finished   int // streams
@@ -97,7 +100,9 @@ func (a *attempt) open(ctx context.Context) (Session, error) {
 		return nil, err
 	}
 	states := make(map[string]connector.StreamState, len(stored))
+	a.left = make(map[string]json.RawMessage, len(stored))
 	for name, s := range stored {
+		a.left[name] = s.State
 		var st connector.StreamState
 		if len(s.State) > 0 && json.Unmarshal(s.State, &st) == nil {
 			states[name] = st

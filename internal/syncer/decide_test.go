@@ -4,6 +4,7 @@
 package syncer
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -252,7 +253,7 @@ func FuzzTruncate(f *testing.F) {
 func TestQuarantineKeepsWhatIsAbsent(t *testing.T) {
 	info := connector.StreamInfo{Name: "users", DeletesByAbsence: true}
 	for quarantined, want := range map[int]bool{0: false, 1: true} {
-		o, err := outcomeOf(handover.Spec{}, info, connector.ReadResult{Complete: true, Quarantined: quarantined})
+		o, err := outcomeOf(handover.Spec{}, info, connector.ReadResult{Complete: true, Quarantined: quarantined}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,5 +280,24 @@ func TestWhatBecomesOfAFile(t *testing.T) {
 		if got := uploadState(c.problem, c.refused); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// TestQuarantinedUseCoversNothing is invariant 2: where an event of use could
+// not be mapped, nobody's silence in that time proves disuse, and the time is
+// read again.
+func TestQuarantinedUseCoversNothing(t *testing.T) {
+	end := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	info := connector.StreamInfo{Name: "events", ActivityReported: true}
+	read := connector.ReadResult{Complete: true, Window: &connector.Window{Start: end.Add(-time.Hour), End: end}, State: connector.StreamState{WindowEnd: end}}
+	before := json.RawMessage(`{"windowEnd":"2026-03-02T08:00:00Z"}`)
+	o, err := outcomeOf(handover.Spec{}, info, read, before)
+	if err != nil || o.Window == nil || !o.Window.Until.Equal(end) || string(o.State) == string(before) {
+		t.Fatalf("everything mapped: %+v, %v", o, err)
+	}
+	read.Quarantined = 1
+	o, err = outcomeOf(handover.Spec{}, info, read, before)
+	if err != nil || o.Window != nil || string(o.State) != string(before) || !o.Complete {
+		t.Fatalf("one event quarantined: window %v, state %s, %v", o.Window, o.State, err)
 	}
 }

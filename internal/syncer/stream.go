@@ -58,7 +58,7 @@ func (a *attempt) stream(ctx context.Context, session Session, stage *store.Sync
 		}
 		return result, read, err
 	}
-	outcome, encodeErr := outcomeOf(a.spec, info, read)
+	outcome, encodeErr := outcomeOf(a.spec, info, read, a.left[info.Name])
 	if encodeErr != nil {
 		return result, read, encodeErr
 	}
@@ -71,8 +71,9 @@ func (a *attempt) stream(ctx context.Context, session Session, stage *store.Sync
 	return result, read, err
 }
 
-// outcomeOf says what the absences of a read prove.
-func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.ReadResult) (store.StreamOutcome, error) {
+// outcomeOf says what the absences of a read prove. previous is the state that
+// the stream's last read left.
+func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.ReadResult, previous json.RawMessage) (store.StreamOutcome, error) {
 	o := store.StreamOutcome{
 		Complete: read.Complete,
 		// A record that could not be mapped is listed at the vendor and absent
@@ -86,6 +87,12 @@ func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.Rea
 				o.CompleteParts = append(o.CompleteParts, p.Part)
 			}
 		}
+	}
+	if read.Window != nil && read.Quarantined > 0 {
+		// Somebody's use is among what could not be mapped: the time read is not
+		// covered, and is read again until it can be (invariant 2).
+		o.State = previous
+		return o, nil
 	}
 	if read.Window != nil {
 		o.Window = &store.Window{From: read.Window.Start, Until: read.Window.End}
