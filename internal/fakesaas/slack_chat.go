@@ -347,7 +347,12 @@ func slackRespond(c *call) {
 		m.Updates++
 		c.messageEffect("message.update", m, Changed)
 	default:
-		reply := &Message{Channel: m.Channel, User: m.User, Author: seatkeeperBotID, Ephemeral: c.arg("response_type") != "in_channel"}
+		// An ephemeral answer is for whoever pressed the button.
+		reader, _, _ := strings.Cut(c.path["nonce"], ".")
+		if c.slackMember(reader) == nil {
+			reader = m.User
+		}
+		reply := &Message{Channel: m.Channel, User: reader, Author: seatkeeperBotID, Ephemeral: c.arg("response_type") != "in_channel"}
 		if problem := c.content(reply); problem != "" {
 			c.slackError(problem)
 			return

@@ -179,7 +179,7 @@ func (s *Server) blockActions(messageTS, actionID, byUser string, nth int) (map[
 		"channel":      map[string]any{"id": m.Channel, "name": "directmessage"},
 		"message":      c.messageJSON(m, true),
 		"state":        map[string]any{"values": map[string]any{}},
-		"response_url": fmt.Sprintf("https://hooks.slack.com/actions/%s/%s/sim%d", c.slackTeam(), m.TS, nth),
+		"response_url": fmt.Sprintf("https://hooks.slack.com/actions/%s/%s/%s.%d", c.slackTeam(), m.TS, user.ID, nth),
 		"actions":      []any{action},
 
 		"is_enterprise_install": false,

@@ -44,7 +44,7 @@ import (
 
 // wait is how long something may take that the product does in a few seconds,
 // on a machine with other work.
-const wait = 90 * time.Second
+const wait = 40 * time.Second
 
 // noon is when every journey begins: a working day, inside working hours from
 // Lisbon to Delhi.
@@ -211,7 +211,7 @@ var vendorSecrets = map[string]map[string]string{
 func (s *site) applySample(change func(*unstructured.Unstructured) bool) {
 	s.t.Helper()
 	for name, data := range vendorSecrets {
-		s.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: name}, StringData: data})
+		s.create(s.secret(name, data))
 	}
 	files, err := fs.Glob(config.Files, "samples/acme/*.yaml")
 	if err != nil {
@@ -257,15 +257,25 @@ func (s *site) patch(obj client.Object, name string, body map[string]any) {
 	}
 }
 
-// resync asks for a sync now, as `kubectl annotate` would, and waits for it.
+// request asks for a sync now, as `kubectl annotate` would.
+func (s *site) request(integration, value string) {
+	s.t.Helper()
+	s.patch(&v1alpha1.Integration{}, integration, map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha1.RequestedAtAnnotation: value}}})
+}
+
+// secret is a Secret of the site.
+func (s *site) secret(name string, data map[string]string) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: name}, StringData: data}
+}
+
+// resync asks for a sync now and waits for it.
 func (s *site) resync(names ...string) {
 	s.t.Helper()
 	g := NewWithT(s.t)
 	before := map[string]time.Time{}
 	for _, name := range names {
 		before[name] = s.integration(name).LastSync
-		s.patch(&v1alpha1.Integration{}, name, map[string]any{"metadata": map[string]any{"annotations": map[string]any{
-			v1alpha1.RequestedAtAnnotation: s.clock.Now().Format(time.RFC3339Nano)}}})
+		s.request(name, s.clock.Now().Format(time.RFC3339Nano))
 	}
 	for _, name := range names {
 		g.Eventually(func() time.Time { return s.integration(name).LastSync }, wait).Should(BeTemporally(">", before[name]), name+" was not synced again")
