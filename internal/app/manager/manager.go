@@ -132,6 +132,7 @@ func (a *App) newManager(o Options, st *store.Store) (ctrl.Manager, error) {
 		Controller:              config.Controller{UsePriorityQueue: ptr.To(false), SkipNameValidation: ptr.To(true)},
 		Metrics:                 serving,
 		HealthProbeBindAddress:  o.HealthBindAddress,
+		PprofBindAddress:        o.PprofBindAddress,
 		LeaderElection:          o.LeaderElect,
 		LeaderElectionID:        leaderElectionID,
 		LeaderElectionNamespace: o.LeaderElectionNamespace,

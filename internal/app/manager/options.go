@@ -50,7 +50,10 @@ type Options struct {
 	MetricsBindAddress string
 	MetricsSecure      bool
 	HealthBindAddress  string
-	LeaderElect        bool
+	// PprofBindAddress serves profiles, which show memory to whoever reaches it;
+	// empty serves none.
+	PprofBindAddress string
+	LeaderElect      bool
 	// LeaderElectionNamespace holds the lease; empty is the one it runs in.
 	LeaderElectionNamespace string
 
@@ -125,10 +128,18 @@ func (o Options) validate() error {
 	if o.StatusInterval < time.Second/2 {
 		return fmt.Errorf("--status-interval %s: must be 500ms or more", o.StatusInterval)
 	}
+	if o.PprofBindAddress != "" && !loopback(o.PprofBindAddress) {
+		return fmt.Errorf("--pprof-bind-address %s: must be a loopback address, because a profile shows what is in memory", o.PprofBindAddress)
+	}
 	if (o.GatewayOptions.CertFile == "") != (o.GatewayOptions.KeyFile == "") {
 		return errors.New("--gateway-cert-file and --gateway-key-file must be set together")
 	}
 	return nil
+}
+
+func loopback(address string) bool {
+	p, err := netip.ParseAddrPort(address)
+	return err == nil && p.Addr().IsLoopback()
 }
 
 // ParseFlags reads the command line. It returns flag.ErrHelp after printing the
@@ -169,6 +180,7 @@ func ParseFlags(args []string, stderr io.Writer) (Options, error) {
 	fs.StringVar(&o.MetricsBindAddress, "metrics-bind-address", ":8080", "`ADDRESS` of the metrics; 0 serves none")
 	fs.BoolVar(&o.MetricsSecure, "metrics-secure", false, "serve metrics by TLS to callers that may read /metrics")
 	fs.StringVar(&o.HealthBindAddress, "health-probe-bind-address", ":8081", "`ADDRESS` of /healthz and /readyz; 0 serves none")
+	fs.StringVar(&o.PprofBindAddress, "pprof-bind-address", "", "loopback `ADDRESS` of profiles (/debug/pprof); empty serves none")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", true, "let one replica at a time write status; always off with SQLite")
 	fs.StringVar(&o.LeaderElectionNamespace, "leader-election-namespace", "", "`NAMESPACE` of the lease. Default: the one this runs in")
 	fs.DurationVar(&o.StatusInterval, "status-interval", defaultStatusInterval, "how often changes by sync workers are looked for")

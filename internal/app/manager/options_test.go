@@ -31,6 +31,7 @@ func TestParseFlags(t *testing.T) {
 		{"--store", "sqlite:/x", "--allowed-network", "10.0.0.0"}, {"--store", "sqlite:/x", "--service-account", "x"},
 		{"--store", "sqlite:/x", "--log-level", "loud"}, {"--store", "sqlite:/x", "--log-format", "xml"},
 		{"--store", "sqlite:/x", "--gateway-cert-file", "a"}, {"--store", "sqlite:/x", "--status-interval", "1ms"},
+		{"--store", "sqlite:/x", "--pprof-bind-address", ":6060"},
 	} {
 		if _, err := ParseFlags(bad, &out); err == nil {
 			t.Errorf("%s was accepted", strings.Join(bad, " "))
