@@ -23,12 +23,15 @@ const (
 	askSend   = "send"   // deliver the question
 	askWait   = "wait"   // for an answer, a reminder, the end
 	askRemind = "remind" // deliver a reminder
+	askHeld   = "held"   // nobody could be asked: look again
 )
 
 const (
 	// unreachableFor is how long a question that nobody can be sent waits
 	// before it looks for a channel again.
 	unreachableFor = time.Hour
+	// nobodyFor is the same for a question that there is nobody to ask.
+	nobodyFor = 24 * time.Hour
 	// farAway is the end of a question that could not be delivered: silence
 	// means nothing when nobody was asked.
 	farAway = 10 * 365 * 24 * time.Hour
@@ -45,6 +48,8 @@ func (t *turn) ask(n *node, s *AskStep) {
 		t.askFind(n, s)
 	case askSend, askRemind:
 		t.askDeliver(n, s)
+	case askHeld:
+		t.askHeld(n)
 	default:
 		t.askWait(n, s)
 	}
@@ -89,8 +94,7 @@ func (t *turn) closePrompt(p store.Prompt, state store.PromptState, why string) 
 // askFind creates the stage's prompt once it is known whom to ask.
 func (t *turn) askFind(n *node, s *AskStep) {
 	if t.cur.Stage >= len(s.Stages) {
-		t.auditPolicy("prompt.default", "nobody may decide, so the declared default applied", s.OnTimeout)
-		t.settle(n, decision{Answer: s.OnTimeout, Source: sourceNoApprover}, "nobody may decide")
+		t.askNobody(n, s)
 		return
 	}
 	if t.event.kind != eventPrepared {
@@ -127,6 +131,51 @@ func (t *turn) askFind(n *node, s *AskStep) {
 	t.cur.Phase, t.cur.At, t.cur.Delivered = askSend, 0, 0
 }
 
+// askNobody goes on where nobody is left to ask. The default that a policy
+// declares is what a person's silence stands for: it applies where somebody was
+// asked, in this step or before, and never where nobody could be.
+func (t *turn) askNobody(n *node, s *AskStep) {
+	before, _ := t.decision()
+	asked := before.Source == sourceAnswer || slices.ContainsFunc(t.prompts, func(p store.Prompt) bool { return p.StepPath == n.path })
+	const nobody = "the person who would be asked has left or is not known"
+	switch {
+	case asked:
+		t.auditPolicy("prompt.default", "nobody may decide, so the declared default applied", s.OnTimeout)
+		t.settle(n, decision{Answer: s.OnTimeout, Source: sourceNoApprover}, "nobody may decide")
+	case s.IfNobody != "":
+		t.auditPolicy("prompt.escalate", nobody, s.IfNobody)
+		t.settle(n, decision{Answer: s.IfNobody, Source: sourceNobody}, nobody)
+	default:
+		t.cur.Stage, t.cur.Phase = 0, askHeld
+		t.sleep(t.now.Add(nobodyFor), "NoReachableChannel", nobody+", and so has everybody else who may decide; nothing is done until there is somebody to ask")
+	}
+}
+
+// askHeld looks whether the question still arises before it looks again for
+// somebody to ask.
+func (t *turn) askHeld(n *node) {
+	v, ok := t.verdict()
+	switch {
+	case !ok:
+	case v.Decision == Drop:
+		p, _ := t.prompt(n.path)
+		t.withdraw(n, p, v)
+	case v.Decision == Hold:
+		t.sleep(t.now.Add(unreachableFor), v.Reason, v.Message)
+	default:
+		t.cur.Phase = askFind
+	}
+}
+
+// withdraw ends a question that no longer arises, whether it was sent or not.
+func (t *turn) withdraw(n *node, p store.Prompt, v Verdict) {
+	if p.ID != "" {
+		t.closePrompt(p, store.PromptWithdrawn, v.Message)
+	}
+	t.auditPolicy("prompt.withdraw", v.Reason, Withdrawn)
+	t.settleAs(n, decision{Answer: Withdrawn, Source: sourceWithdrawn, Reason: v.Reason}, v.Reason, v.Message, false)
+}
+
 func (t *turn) openPrompt(n *node, s *AskStep, assignees []store.Assignee) {
 	id := t.promptID(n.path)
 	p, ok := t.prompt(n.path)
@@ -147,7 +196,7 @@ func (t *turn) openPrompt(n *node, s *AskStep, assignees []store.Assignee) {
 }
 
 func (t *turn) unreachable(message string) {
-	t.cur.Phase = askFind
+	t.cur.Phase = askHeld
 	t.sleep(t.now.Add(unreachableFor), "NoReachableChannel", message)
 }
 
@@ -253,9 +302,7 @@ func (t *turn) askWait(n *node, s *AskStep) {
 	}
 	switch {
 	case v.Decision == Drop:
-		t.closePrompt(p, store.PromptWithdrawn, v.Message)
-		t.auditPolicy("prompt.withdraw", v.Reason, Withdrawn)
-		t.settleAs(n, decision{Answer: Withdrawn, Source: sourceWithdrawn, Reason: v.Reason}, v.Reason, v.Message, false)
+		t.withdraw(n, p, v)
 	case !t.now.Before(p.ExpiresAt):
 		t.expire(n, s, p)
 	case t.cur.Reminders < len(s.Reminders) && v.Decision == Go && !t.now.Before(t.reminderAt(p, s)):

@@ -54,7 +54,7 @@ type Retry struct {
 }
 
 // AskStep asks people. Its result has answer, by, byKind, reason and source
-// (answer, timeout, withdrawn, noApprover).
+// (answer, timeout, withdrawn, noApprover, nobody).
 type AskStep struct {
 	Purpose string `json:"purpose"` // seat.keep, seat.escalation, …
 	// Stages are asked one after the other, each for Timeout; a stage that
@@ -69,6 +69,10 @@ type AskStep struct {
 	OnTimeout string `json:"onTimeout"`
 	// KeepFor is what Keep means, for the question's text.
 	KeepFor Span `json:"keepFor,omitzero"`
+	// IfNobody is the answer of a question that nobody can be asked: the person
+	// has left, or is not known. Without it such a question is held, because
+	// the silence of nobody decides nothing.
+	IfNobody string `json:"ifNobody,omitempty"`
 	// NotSelf excludes the run's person: no self-approval.
 	NotSelf bool        `json:"notSelf,omitempty"`
 	Quiet   *QuietHours `json:"quiet,omitempty"`

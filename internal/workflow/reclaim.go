@@ -135,10 +135,11 @@ func (s ReclaimSpec) Definition() (Definition, error) {
 		if len(options) == 0 {
 			options = []string{notify.Reclaim, notify.Keep, notify.Escalate}
 		}
-		flow = append(flow, Step{Name: "ask", Ask: &AskStep{
+		ask := &AskStep{
 			Purpose: PurposeSeatKeep, Stages: []AskStage{{Roles: []Role{RolePerson}}}, Channels: a.Channels, Options: options, Reminders: a.Reminders,
 			Timeout: a.Timeout, OnTimeout: a.OnTimeout, KeepFor: a.KeepFor, Quiet: a.Quiet,
-		}})
+		}
+		flow = append(flow, Step{Name: "ask", Ask: ask})
 		cases := map[string][]Step{
 			notify.Reclaim: {},
 			notify.Keep:    keptSteps("ask", "kept", a.KeepFor),
@@ -149,6 +150,7 @@ func (s ReclaimSpec) Definition() (Definition, error) {
 			if e == nil || e.Timeout.IsZero() || len(e.To)+len(e.Fallback) == 0 {
 				return Definition{}, errors.New("reclaim: option Escalate needs ask.escalate with to or fallback, and a timeout")
 			}
+			ask.IfNobody = notify.Escalate
 			cases[notify.Escalate] = []Step{
 				{Name: "escalate", Ask: &AskStep{
 					Purpose: PurposeSeatEscalation, Stages: stages(e.To, e.Fallback), Channels: a.Channels, Options: []string{notify.Reclaim, notify.Keep},

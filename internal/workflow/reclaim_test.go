@@ -4,6 +4,8 @@
 package workflow
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -273,6 +275,91 @@ func TestNoReachableChannel(t *testing.T) {
 			t.Errorf("%d prompts, want the one", n)
 		}
 	})
+}
+
+// A holder who has left, or whom nobody knows, keeps nothing by silence: those
+// who decide about the seat otherwise are asked.
+func TestHolderWhoHasLeftIsNotTheOneToAsk(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.world.holders[RolePerson], k.world.holders[RoleManager] = nil, nil
+		k.begin(k.spec())
+		r := k.expect(store.RunWaiting, "", "WaitingForAnswer")
+		if len(r.Prompts) != 1 || r.Prompts[0].Assignees[0].PersonID != "p-oz" || slices.Contains(r.Prompts[0].Options, "Escalate") {
+			t.Fatalf("asked: %+v", r.Prompts)
+		}
+		if n := k.audits()["prompt.escalate"]; n != 1 {
+			t.Errorf("that the policy turned to others is audited %d times", n)
+		}
+		k.answer(r.Prompts[0], "U-oz", "Reclaim")
+		k.settle()
+		k.expect(store.RunSucceeded, "reclaimed", "")
+		k.effects(map[string]int{"message.send": 1, "message.update": 1, "license.remove": 1})
+	})
+}
+
+// With nobody to ask at all nothing is decided, whatever silence would stand
+// for, and every day somebody is looked for again.
+func TestNobodyToAskHoldsTheQuestion(t *testing.T) {
+	for _, silence := range []string{"Keep", "Reclaim"} {
+		for _, escalates := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, escalation %v", silence, escalates), func(t *testing.T) {
+				eachStore(t, func(t *testing.T, k *kit) {
+					holders := k.world.holders
+					k.world.holders = map[Role][]store.Assignee{}
+					s := k.spec()
+					s.Ask.OnTimeout = silence
+					if !escalates {
+						s.Ask.Options, s.Ask.Escalate = []string{"Reclaim", "Keep"}, nil
+					}
+					k.begin(s)
+					for range 3 {
+						r := k.expect(store.RunWaiting, "", "NoReachableChannel")
+						if !r.DueAt.Equal(k.clock.Now().Add(24*time.Hour)) || len(r.Prompts) != 0 {
+							t.Fatalf("looks again at %s, prompts %+v", r.DueAt, r.Prompts)
+						}
+						k.pass(24 * time.Hour)
+					}
+					k.effects(map[string]int{})
+					if keeps, err := k.store.Keeps(t.Context(), k.tenant, "zoom-90d"); err != nil || len(keeps) != 0 {
+						t.Fatalf("keeps: %+v, %v", keeps, err)
+					}
+					if n := k.audits()["prompt.default"]; n != 0 {
+						t.Errorf("a default applied %d times though nobody was asked", n)
+					}
+					k.world.set(func() { k.world.holders = holders })
+					k.pass(24 * time.Hour)
+					if r := k.expect(store.RunWaiting, "", "WaitingForAnswer"); len(r.Prompts) != 1 {
+						t.Fatalf("asked: %+v", r.Prompts)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A question that is held ends like any other when it no longer arises.
+func TestHeldQuestionEndsWithItsReason(t *testing.T) {
+	for name, cut := range map[string]func(*world){
+		"nobody to ask": func(w *world) { w.holders = map[Role][]store.Assignee{} },
+		"no channel":    func(w *world) { w.slack = map[string]string{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, k *kit) {
+				cut(k.world)
+				k.begin(k.spec())
+				k.expect(store.RunWaiting, "", "NoReachableChannel")
+				k.world.set(func() { k.world.verdict = Verdict{Decision: Drop, Reason: "SeatGone", Message: "the seat is gone"} })
+				k.pass(24 * time.Hour)
+				r := k.expect(store.RunSucceeded, "skipped", "SeatGone")
+				for _, p := range r.Prompts {
+					if p.State == store.PromptOpen {
+						t.Errorf("prompt %s is still open", p.ID)
+					}
+				}
+				k.effects(map[string]int{})
+			})
+		})
+	}
 }
 
 func TestQuietHours(t *testing.T) {

@@ -173,6 +173,7 @@ const (
 	sourceTimeout    = "timeout"
 	sourceNoApprover = "noApprover"
 	sourceWithdrawn  = "withdrawn"
+	sourceNobody     = "nobody"
 )
 
 func (t *turn) decision() (decision, bool) {
