@@ -58,6 +58,7 @@ func (d *Drainer) Drain(ctx context.Context) {
 		}
 		return
 	}
+	inboxDepth.Set(float64(len(events)))
 	for _, e := range events {
 		if err := d.Process(ctx, e); err != nil && ctx.Err() == nil {
 			d.Log.Warn("A received event could not be handled yet", "endpoint", e.Endpoint, "event", e.ID, "error", err)

@@ -65,7 +65,7 @@ func Serve(ctx context.Context, o ServerOptions, handler http.Handler, ready fun
 		})
 	}
 	server := &http.Server{
-		Handler:           protect(handler, o.Log),
+		Handler:           measure(protect(handler, o.Log)),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
