@@ -403,3 +403,64 @@ func TestUnstorableStepParksOnlyItsRun(t *testing.T) {
 		}
 	})
 }
+
+// E9: a removal that could not be sent at once is sent later only if its reason
+// still stands then.
+func TestDelayedRemovalIsRecheckedFirst(t *testing.T) {
+	limited := func(Call) (Result, error) { return Result{Class: ResultRateLimited, RetryAfter: 2 * time.Hour}, nil }
+	notSent := func(Call) (Result, error) { return Result{Class: ResultFailed, Message: "connection refused"}, nil }
+	lost := func(Call) (Result, error) { return Result{Class: ResultUnknown, Sent: true, Message: "timeout"}, nil }
+	for name, tc := range map[string]struct {
+		reply   func(Call) (Result, error)
+		verdict Verdict
+		state   store.RunState
+		outcome string
+		reason  string
+	}{
+		"rate limited, used again":      {limited, Verdict{Decision: Drop, Reason: "RenewedUse"}, store.RunSucceeded, "skipped", "RenewedUse"},
+		"rate limited, suspended":       {limited, Verdict{Decision: Hold, Reason: "PolicySuspended"}, store.RunWaiting, "", "PolicySuspended"},
+		"rate limited, still unused":    {limited, Verdict{Decision: Go}, store.RunSucceeded, "reclaimed", ""},
+		"not sent, used again":          {notSent, Verdict{Decision: Drop, Reason: "RenewedUse"}, store.RunSucceeded, "skipped", "RenewedUse"},
+		"perhaps removed, used again":   {lost, Verdict{Decision: Drop, Reason: "RenewedUse"}, store.RunAttention, "", "OutcomeUnknown"},
+		"perhaps removed, still unused": {lost, Verdict{Decision: Go}, store.RunSucceeded, "reclaimed", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, k *kit) {
+				s := k.spec()
+				s.Mode, s.Ask = ModeAuto, nil
+				s.Removal.Retry.Base = Hours(1)
+				s.Removal.Retry.Max = Hours(1)
+				k.vendor.infos["license.remove"] = ActionInfo{Class: ClassIdempotent}
+				k.vendor.script("license.remove", tc.reply)
+				k.begin(s)
+				k.world.set(func() { k.world.verdict = tc.verdict })
+				k.pass(3 * time.Hour)
+				k.expect(tc.state, tc.outcome, tc.reason)
+				want := map[string]int{}
+				if tc.outcome == "reclaimed" {
+					want["license.remove"] = 1
+				}
+				k.effects(want)
+			})
+		})
+	}
+}
+
+// A process that stopped right before a removal rechecks when it is back.
+func TestRemovalAfterAPauseIsRecheckedFirst(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		s := k.spec()
+		s.Mode, s.Ask = ModeAuto, nil
+		k.vendor.script("license.remove", func(Call) (Result, error) {
+			return Result{Class: ResultFailed, Message: "the process is stopping"}, nil
+		})
+		k.begin(s)
+		k.expect(store.RunWaiting, "", "Retrying")
+		k.world.set(func() {
+			k.world.verdict = Verdict{Decision: Drop, Reason: "PolicyGone", Message: "the policy went away"}
+		})
+		k.pass(72 * time.Hour)
+		k.expect(store.RunSucceeded, "skipped", "PolicyGone")
+		k.effects(map[string]int{})
+	})
+}

@@ -36,6 +36,11 @@ type ActionStep struct {
 	// OnAmbiguous says what an unsafe action with an unknown outcome does:
 	// Ask (default), Fail or Retry.
 	OnAmbiguous string `json:"onAmbiguous,omitempty"`
+	// Recheck names the check step before this one. Its verdict is asked for
+	// again when the action is sent later than right after it: behind a rate
+	// limit, an outage, a stopped process. A Hold waits; a Drop goes on behind
+	// the check, whose result it becomes.
+	Recheck string `json:"recheck,omitempty"`
 }
 
 // OnAmbiguous values.

@@ -169,7 +169,7 @@ func (s ReclaimSpec) Definition() (Definition, error) {
 	flow = append(flow,
 		Step{Name: "recheck", Check: &CheckStep{}},
 		Step{Name: "still", Switch: &SwitchStep{On: "steps.recheck.decision", Cases: map[string][]Step{string(Go): {}}, Otherwise: skippedSteps("recheck")}},
-		Step{Name: "remove", Action: &ActionStep{Integration: "${seat.integration}", Action: s.Removal.Action, WithFrom: "with", Retry: s.Removal.Retry}},
+		Step{Name: "remove", Action: &ActionStep{Integration: "${seat.integration}", Action: s.Removal.Action, WithFrom: "with", Retry: s.Removal.Retry, Recheck: "recheck"}},
 		Step{Name: "removed", Switch: &SwitchStep{On: "steps.remove.result", Cases: map[string][]Step{
 			string(ResultAlready): {
 				{Name: "tellAlready", Tell: &TellStep{Outcome: string(notify.Skipped), Detail: "The seat was already gone; there was nothing to give back"}},

@@ -14,8 +14,12 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
-// holdFor is how long a held run waits before it looks again by itself.
-const holdFor = 15 * time.Minute
+const (
+	// holdFor is how long a held run waits before it looks again by itself.
+	holdFor = 15 * time.Minute
+	// standsFor is how long a verdict lets an effect be sent.
+	standsFor = time.Minute
+)
 
 // action makes one external write. Its result is done, or already when the
 // effect was there without this run.
@@ -23,6 +27,9 @@ func (t *turn) action(n *node, s *ActionStep) {
 	call, err := t.fillCall(s)
 	if err != nil {
 		t.fail("BadInput", err.Error())
+		return
+	}
+	if s.Recheck != "" && !t.stands(s) {
 		return
 	}
 	out := t.perform(callSpec{path: n.path, call: call, retry: s.Retry, onAmbiguous: s.OnAmbiguous, postedPoint: failpoint.AfterEffectBeforeOutcome})
@@ -75,6 +82,42 @@ func (t *turn) check(n *node) {
 		return
 	}
 	t.complete(n, map[string]any{"decision": string(v.Decision), "reason": v.Reason, "message": v.Message})
+}
+
+// stands reports whether the next attempt of an action may be sent as far as
+// its reason goes; otherwise the run has moved elsewhere or waits.
+func (t *turn) stands(s *ActionStep) bool {
+	if t.intent != nil || t.cur.Asking != "" {
+		return true // an attempt is under way: first its outcome
+	}
+	if _, ok := t.resolution(); ok {
+		return true // a person has just looked
+	}
+	if t.now.Sub(later(t.cur.Since, t.cur.CheckedAt)) <= standsFor {
+		return true
+	}
+	v, ok := t.verdict()
+	switch {
+	case !ok:
+		return false
+	case v.Decision == Go:
+		t.cur.CheckedAt = t.now
+		return true
+	case v.Decision == Hold:
+		t.sleep(t.now.Add(holdFor), v.Reason, v.Message)
+		return false
+	case t.cur.Lost:
+		t.park("OutcomeUnknown", fmt.Sprintf("%s in %s may have happened, and is not repeated because its reason is gone (%s): look, then say retry, skip or fail",
+			s.Action, t.vars.text("seat.integration"), v.Message))
+		return false
+	}
+	n, ok := t.program.nodes[s.Recheck]
+	if !ok {
+		t.park("StepGone", fmt.Sprintf("the definition has no step %q", s.Recheck))
+		return false
+	}
+	t.complete(n, map[string]any{"decision": string(v.Decision), "reason": v.Reason, "message": v.Message})
+	return false
 }
 
 // verdict returns what Recheck says, gathering it first.

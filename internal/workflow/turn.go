@@ -44,6 +44,8 @@ type cursor struct {
 	AskedAt    time.Time  `json:"askedAt,omitzero"` // when the question was delivered
 	Deliveries []delivery `json:"deliveries,omitempty"`
 	Failing    bool       `json:"failing,omitempty"` // in OnFailure
+	// Of an action that is rechecked: when its reason was last seen to stand.
+	CheckedAt time.Time `json:"checkedAt,omitzero"`
 }
 
 // resetEffect makes the cursor ready for the next logical effect.
