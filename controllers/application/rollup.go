@@ -12,7 +12,6 @@ import (
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/intent"
 	"github.com/seatkeeper/seatkeeper/internal/model"
-	"github.com/seatkeeper/seatkeeper/internal/notify"
 	"github.com/seatkeeper/seatkeeper/internal/policy"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 )
@@ -222,7 +221,7 @@ func spend(plans []plan, contracts []policy.Contract, list []policy.ListPrice, t
 	case fromContract:
 		src = v1alpha1.SpendFromContract
 	}
-	return &v1alpha1.Spend{AnnualMinor: total.Minor, Currency: v1alpha1.CurrencyCode(total.Currency), Summary: notify.Amount(total), Source: src}
+	return &v1alpha1.Spend{AnnualMinor: total.Minor, Currency: v1alpha1.CurrencyCode(total.Currency), Summary: total.String(), Source: src}
 }
 
 // quantity is how many seats are paid for.

@@ -24,7 +24,6 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/govern"
 	"github.com/seatkeeper/seatkeeper/internal/intent"
 	"github.com/seatkeeper/seatkeeper/internal/model"
-	"github.com/seatkeeper/seatkeeper/internal/notify"
 	"github.com/seatkeeper/seatkeeper/internal/policy"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 )
@@ -223,7 +222,7 @@ func (r *Reconciler) count(ctx context.Context, obj *v1alpha1.Contract, c policy
 	obj.Status.Seats = &seats
 	obj.Status.PotentialSavings, obj.Status.Summary = nil, "Unknown"
 	if saving != nil {
-		obj.Status.PotentialSavings, obj.Status.Summary = amount(*saving), notify.Amount(*saving)
+		obj.Status.PotentialSavings, obj.Status.Summary = amount(*saving), saving.String()
 	}
 	return nil
 }

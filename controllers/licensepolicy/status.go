@@ -14,7 +14,6 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/govern"
 	"github.com/seatkeeper/seatkeeper/internal/intent"
 	"github.com/seatkeeper/seatkeeper/internal/model"
-	"github.com/seatkeeper/seatkeeper/internal/notify"
 	"github.com/seatkeeper/seatkeeper/internal/policy"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -156,7 +155,7 @@ func amounts(m map[string]int64) []v1alpha1.Money {
 func moneySummary(list []v1alpha1.Money, unpriced int64) string {
 	var parts []string
 	for _, m := range list {
-		parts = append(parts, notify.Amount(intent.Money(m)))
+		parts = append(parts, intent.Money(m).String())
 	}
 	switch {
 	case len(parts) == 0 && unpriced > 0:

@@ -6,11 +6,10 @@ package cli
 import (
 	"strings"
 
-	"github.com/seatkeeper/seatkeeper/internal/cli/moneytext"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
-// money shows {"minor":159900,"currency":"USD"} as "1,599.00 USD".
+// money shows {"minor":159900,"currency":"USD"} as "USD 1599.00".
 func money(v any) string {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -21,7 +20,7 @@ func money(v any) string {
 		return "unknown"
 	}
 	currency, _ := m["currency"].(string)
-	return moneytext.Format(model.Money{Minor: int64(minor), Currency: currency})
+	return model.Money{Minor: int64(minor), Currency: currency}.String()
 }
 
 // moneys shows a list of amounts, one per currency.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"strings"
 	"time"
 )
 
@@ -83,6 +84,39 @@ func (p Period) PerYear() int64 {
 type Money struct {
 	Minor    int64  `json:"minor"`
 	Currency string `json:"currency"`
+}
+
+// minorDigits holds the ISO 4217 currencies whose minor unit is not a hundredth.
+var minorDigits = map[string]int{
+	"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0, "UGX": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
+	"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
+}
+
+// String writes the amount for people: "EUR 1234.50".
+func (m Money) String() string {
+	digits, ok := minorDigits[m.Currency]
+	if !ok {
+		digits = 2
+	}
+	sign, minor := "", uint64(m.Minor)
+	if m.Minor < 0 {
+		sign, minor = "-", -minor
+	}
+	text := fmt.Sprintf("%0*d", digits+1, minor)
+	if digits > 0 {
+		text = text[:len(text)-digits] + "." + text[len(text)-digits:]
+	}
+	return strings.TrimSpace(m.Currency + " " + sign + text)
+}
+
+// JoinMoney writes amounts of several currencies; there is nothing to say of
+// none.
+func JoinMoney(all []Money) string {
+	parts := make([]string, len(all))
+	for i, m := range all {
+		parts[i] = m.String()
+	}
+	return strings.Join(parts, " + ")
 }
 
 // ErrMoneyOverflow reports an amount beyond int64 minor units.

@@ -179,12 +179,3 @@ func TestSlackLimits(t *testing.T) {
 		}
 	}
 }
-
-func TestAmount(t *testing.T) {
-	for want, m := range map[string]model.Money{"EUR 180.00": {Minor: 18000, Currency: "EUR"}, "EUR 0.05": {Minor: 5, Currency: "EUR"}, "JPY 1500": {Minor: 1500, Currency: "JPY"},
-		"KWD 1.234": {Minor: 1234, Currency: "KWD"}, "EUR -0.50": {Minor: -50, Currency: "EUR"}} {
-		if got := Amount(m); got != want {
-			t.Errorf("%+v is %q, want %q", m, got, want)
-		}
-	}
-}

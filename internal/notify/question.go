@@ -134,7 +134,7 @@ func (q Question) facts(s Seat) []string {
 		lines = append(lines, fmt.Sprintf("Last use: none seen since %s, when %s was first watched", day(s.Observed, q.Zone), s.Source))
 	}
 	if s.YearlyCost != nil {
-		lines = append(lines, "Cost: "+Amount(*s.YearlyCost)+" a year")
+		lines = append(lines, "Cost: "+s.YearlyCost.String()+" a year")
 	}
 	lines = append(lines, "If given back: "+toOthers(s.Effect, q.Holder), "To get it back: "+s.GetBack)
 	return lines
@@ -221,24 +221,4 @@ func day(t time.Time, zone *time.Location) string {
 		zone = time.UTC
 	}
 	return t.In(zone).Format("2006-01-02")
-}
-
-// minorDigits holds the ISO 4217 currencies without two minor digits.
-var minorDigits = map[string]int{"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0, "UGX": 0, "VND": 0,
-	"VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0, "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3}
-
-// Amount writes money as "EUR 1234.50".
-func Amount(m model.Money) string {
-	digits, ok := minorDigits[m.Currency]
-	if !ok {
-		digits = 2
-	}
-	s := fmt.Sprintf("%0*d", digits+1, max(m.Minor, -m.Minor))
-	if digits > 0 {
-		s = s[:len(s)-digits] + "." + s[len(s)-digits:]
-	}
-	if m.Minor < 0 {
-		s = "-" + s
-	}
-	return m.Currency + " " + s
 }

@@ -151,7 +151,7 @@ func (c *child) usage() usage {
 func (c *child) sum(name, label string, values ...string) (total float64) {
 	c.b.Helper()
 	c.alive()
-	res, err := http.Get("http://" + c.metrics + "/metrics") //nolint:noctx // loopback
+	res, err := http.Get("http://" + c.metrics + "/metrics")
 	if err != nil {
 		return 0
 	}
@@ -192,7 +192,7 @@ func (c *child) profile(kind, name string) {
 	if dir == "" {
 		return
 	}
-	res, err := http.Get("http://" + c.pprof + "/debug/pprof/" + kind) //nolint:noctx // loopback
+	res, err := http.Get("http://" + c.pprof + "/debug/pprof/" + kind)
 	if err != nil {
 		c.b.Logf("profile %s: %v", kind, err)
 		return

@@ -10,7 +10,6 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/seatkeeper/seatkeeper/internal/cli/moneytext"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
@@ -62,8 +61,8 @@ func Print(out io.Writer, s Summary) error {
 	if unstated > 0 {
 		p("Others\t%d (users of sources that do not say who works here)", unstated)
 	}
-	p("Paid seats\t%d, %s a year", s.Total.Paid, moneytext.List(s.Total.AnnualCost))
-	p("Unused for 90 days\t%d, %s a year", s.Total.Unused, moneytext.List(s.Total.UnusedCost))
+	p("Paid seats\t%d, %s a year", s.Total.Paid, cost(s.Total.AnnualCost))
+	p("Unused for 90 days\t%d, %s a year", s.Total.Unused, cost(s.Total.UnusedCost))
 	p("Unknown use\t%d (never reclaimed)", s.Total.Unknown)
 	if s.Total.Unpriced > 0 {
 		p("Without a price\t%d (no contract line; their cost is not counted)", s.Total.Unpriced)
@@ -78,7 +77,15 @@ func Print(out io.Writer, s Summary) error {
 	p = func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	p("\nAPP\tPAID\tACTIVE\tUNUSED\tUNKNOWN\tUNUSED COST/YEAR")
 	for _, a := range s.Seats {
-		p("%s\t%d\t%d\t%d\t%d\t%s", a.App, a.Paid, a.Active, a.Unused, a.Unknown, moneytext.List(a.UnusedCost))
+		p("%s\t%d\t%d\t%d\t%d\t%s", a.App, a.Paid, a.Active, a.Unused, a.Unknown, cost(a.UnusedCost))
 	}
 	return w.Flush()
+}
+
+// cost is one amount per currency; what has no price is unknown, not nothing.
+func cost(all []model.Money) string {
+	if len(all) == 0 {
+		return "unknown"
+	}
+	return model.JoinMoney(all)
 }
