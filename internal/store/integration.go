@@ -184,6 +184,24 @@ func (s *Store) ChangedStates(ctx context.Context, since int64) ([]IntegrationSt
 		WHERE state_version > $1 AND hidden_at IS NULL ORDER BY state_version`, since)
 }
 
+// SyncTime says when an Integration was last synced without a problem.
+type SyncTime struct {
+	Namespace, Integration string
+	// At is when it was handed over first while no sync has succeeded yet.
+	At time.Time
+}
+
+// SyncTimes returns the time of every Integration of every tenant.
+func (s *Store) SyncTimes(ctx context.Context) ([]SyncTime, error) {
+	return collect(ctx, s.reads, func(r *sql.Rows) (t SyncTime, err error) {
+		var at int64
+		err = r.Scan(&t.Namespace, &t.Integration, &at)
+		t.At = fromMillis(at)
+		return t, err
+	}, `SELECT t.namespace, i.name, COALESCE(i.last_synced_at, i.created_at) FROM integration_state i JOIN tenant t ON t.id = i.tenant
+		WHERE i.hidden_at IS NULL ORDER BY t.namespace, i.name`)
+}
+
 // raiseStateVersion returns the next state version. Updating the one row
 // orders commits, so that a reader who has seen version n has seen all below.
 func raiseStateVersion(ctx context.Context, q querier) (v int64, err error) {

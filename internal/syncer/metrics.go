@@ -15,7 +15,6 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	records  *prometheus.CounterVec
 	changes  *prometheus.CounterVec
-	age      *prometheus.GaugeVec
 	running  prometheus.Gauge
 }
 
@@ -31,14 +30,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "seatkeeper_sync_rows_written_total", Help: "Inventory rows that a sync found different, by connector and stream.",
 		}, []string{"connector", "stream"}),
-		age: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "seatkeeper_inventory_synced_timestamp_seconds", Help: "When the Integration was last synced without a problem by this replica, in Unix seconds.",
-		}, []string{"namespace", "integration"}),
 		running: prometheus.NewGauge(prometheus.GaugeOpts{Name: "seatkeeper_syncs_running", Help: "Syncs in progress on this replica."}),
 	}
 	if r != nil {
 		m.duration, m.records, m.changes = register(r, m.duration), register(r, m.records), register(r, m.changes)
-		m.age, m.running = register(r, m.age), register(r, m.running)
+		m.running = register(r, m.running)
 	}
 	return m
 }
@@ -62,7 +58,4 @@ func (m *metrics) observe(a *attempt, took time.Duration) {
 		result = p.Reason
 	}
 	m.duration.WithLabelValues(a.connector(), result).Observe(took.Seconds())
-	if a.status.Problem == nil {
-		m.age.WithLabelValues(a.key.Namespace, a.key.Name).Set(float64(a.w.o.Clock.Now().Unix()))
-	}
 }

@@ -59,7 +59,8 @@ func (w *wiring) add(ctx context.Context) error {
 		Log: o.Log.With("component", "syncer"), Metrics: metrics.Registry,
 	})
 	w.poller = newPoller(w.store, w.spaces, w.GetCache(), o.Clock, o.StatusInterval, o.Log.With("component", "poller"))
-	runnables := []ctrlmanager.Runnable{w.worker, w.poller, &janitor{store: w.store, clock: o.Clock, log: o.Log.With("component", "janitor")}}
+	runnables := []ctrlmanager.Runnable{w.worker, w.poller, &janitor{store: w.store, clock: o.Clock, log: o.Log.With("component", "janitor")},
+		&inventoryAge{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")}}
 	engine, err := w.engine()
 	if err != nil {
 		return err
