@@ -78,17 +78,30 @@ type Reconciler struct {
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=applications;integrations;contracts,verbs=get;list;watch
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=applications/status,verbs=get;patch
 
-// categoryIndex finds Applications by category.
-const categoryIndex = "spec.category"
+// What a roll-up looks at besides its own Application is found by index: with
+// thousands of them, reading all for each is quadratic.
+const (
+	categoryIndex = "spec.category"            // Applications
+	domainIndex   = "spec.domains"             // Applications
+	contractIndex = "spec.applicationRef.name" // Contracts
+)
+
+// indexes are the values by which an object is found, by index.
+var indexes = map[string]client.IndexerFunc{
+	categoryIndex: func(o client.Object) []string { return []string{o.(*v1alpha1.Application).Spec.Category} },
+	domainIndex:   func(o client.Object) []string { return texts(o.(*v1alpha1.Application).Spec.Domains) },
+	contractIndex: func(o client.Object) []string {
+		return []string{string(o.(*v1alpha1.Contract).Spec.ApplicationRef.Name)}
+	},
+}
 
 // SetupWithManager registers the controller. changed carries an Application
 // whenever the inventory that it rests on changed.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.GenericEvent, workers int) error {
-	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.Application{}, categoryIndex, func(o client.Object) []string {
-		return []string{o.(*v1alpha1.Application).Spec.Category}
-	})
-	if err != nil {
-		return fmt.Errorf("index Applications by category: %w", err)
+	for index, object := range map[string]client.Object{categoryIndex: &v1alpha1.Application{}, domainIndex: &v1alpha1.Application{}, contractIndex: &v1alpha1.Contract{}} {
+		if err := mgr.GetFieldIndexer().IndexField(context.Background(), object, index, indexes[index]); err != nil {
+			return fmt.Errorf("index %T by %s: %w", object, index, err)
+		}
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("application").
@@ -119,7 +132,7 @@ func standing(i *v1alpha1.Integration) map[string]bool {
 // inNamespace maps any object to every Application of its namespace.
 func (r *Reconciler) inNamespace(ctx context.Context, obj client.Object) []ctrl.Request {
 	var apps v1alpha1.ApplicationList
-	if err := r.Env.Client.List(ctx, &apps, client.InNamespace(obj.GetNamespace())); err != nil {
+	if err := r.Env.Client.List(ctx, &apps, client.InNamespace(obj.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Could not list Applications", "namespace", obj.GetNamespace())
 		return nil
 	}
@@ -176,7 +189,8 @@ func (r *Reconciler) step(ctx context.Context, app *v1alpha1.Application, c *rec
 	return outcome(own, missing)
 }
 
-// input is what the roll-up looks at beside the inventory.
+// input is what the roll-up looks at beside the inventory. It is the cache's own
+// memory, to be read only.
 type input struct {
 	integrations []v1alpha1.Integration
 	contracts    []v1alpha1.Contract
@@ -186,32 +200,37 @@ type input struct {
 func (r *Reconciler) gather(ctx context.Context, app *v1alpha1.Application) (in input, err error) {
 	var integrations v1alpha1.IntegrationList
 	var contracts v1alpha1.ContractList
-	var apps, alike v1alpha1.ApplicationList
-	ns := client.InNamespace(app.Namespace)
-	lists := []func() error{
-		func() error { return r.Env.Client.List(ctx, &integrations, ns) },
-		func() error { return r.Env.Client.List(ctx, &contracts, ns) },
+	if err := r.list(ctx, app, &integrations); err != nil {
+		return in, err
 	}
-	if len(app.Spec.Domains) > 0 {
-		lists = append(lists, func() error { return r.Env.Client.List(ctx, &apps, ns) })
+	if err := r.list(ctx, app, &contracts, client.MatchingFields{contractIndex: app.Name}); err != nil {
+		return in, err
+	}
+	in.integrations, in.contracts = integrations.Items, contracts.Items
+	for _, domain := range app.Spec.Domains {
+		var apps v1alpha1.ApplicationList
+		if err := r.list(ctx, app, &apps, client.MatchingFields{domainIndex: string(domain)}); err != nil {
+			return in, err
+		}
+		in.apps = append(in.apps, apps.Items...)
 	}
 	if app.Spec.Category != "" {
-		lists = append(lists, func() error {
-			return r.Env.Client.List(ctx, &alike, ns, client.MatchingFields{categoryIndex: app.Spec.Category})
-		})
-	}
-	for _, list := range lists {
-		if err := list(); err != nil {
-			return in, fmt.Errorf("read what the roll-up rests on: %w", err)
+		var alike v1alpha1.ApplicationList
+		if err := r.list(ctx, app, &alike, client.MatchingFields{categoryIndex: app.Spec.Category}); err != nil {
+			return in, err
 		}
-	}
-	in.integrations, in.apps, in.alike = integrations.Items, apps.Items, alike.Items
-	for _, c := range contracts.Items {
-		if string(c.Spec.ApplicationRef.Name) == app.Name {
-			in.contracts = append(in.contracts, c)
-		}
+		in.alike = alike.Items
 	}
 	return in, nil
+}
+
+// list reads objects of the app's namespace without copying them.
+func (r *Reconciler) list(ctx context.Context, app *v1alpha1.Application, into client.ObjectList, opts ...client.ListOption) error {
+	opts = append(opts, client.InNamespace(app.Namespace), client.UnsafeDisableDeepCopy)
+	if err := r.Env.Client.List(ctx, into, opts...); err != nil {
+		return fmt.Errorf("read what the roll-up rests on: %w", err)
+	}
+	return nil
 }
 
 // outcome says whether the app is as declared.

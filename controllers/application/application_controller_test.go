@@ -5,6 +5,7 @@ package application
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,6 +47,31 @@ func (b *backend) RollUp(_ context.Context, _ string, q Query) (RollUp, error) {
 	return out, nil
 }
 
+// indexed finds by the manager's indexes with a client that has no cache.
+type indexed struct{ client.Client }
+
+func (c indexed) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	o := (&client.ListOptions{}).ApplyOptions(opts)
+	selector := o.FieldSelector
+	o.FieldSelector = nil
+	if err := c.Client.List(ctx, list, o); err != nil || selector == nil {
+		return err
+	}
+	all, err := meta.ExtractList(list)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(item runtime.Object) bool {
+		for _, r := range selector.Requirements() {
+			if !slices.Contains(indexes[r.Field](item.(client.Object)), r.Value) {
+				return true
+			}
+		}
+		return false
+	})
+	return meta.SetList(list, all)
+}
+
 func usd(minor int64) *v1alpha1.Money { return &v1alpha1.Money{Minor: minor, Currency: "USD"} }
 
 func TestReconcile(t *testing.T) {
@@ -76,7 +102,7 @@ func TestReconcile(t *testing.T) {
 			{Integration: "zoom", Key: "zoom.type.1", Name: "Basic", Assigned: 15},
 		},
 	}}
-	r := &Reconciler{Env: &reconcile.Env{Client: c}, Backend: b}
+	r := &Reconciler{Env: &reconcile.Env{Client: indexed{c}}, Backend: b}
 
 	// Nothing is connected: what other sources know is shown, and what could be.
 	reconciletest.Steady(t, c, app, r)

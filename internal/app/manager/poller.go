@@ -99,7 +99,7 @@ func (p *poller) wakeReaders(ctx context.Context, ns string) {
 	var apps v1alpha1.ApplicationList
 	var policies v1alpha1.LicensePolicyList
 	for _, list := range []client.ObjectList{&apps, &policies} {
-		if err := p.objects.List(ctx, list, client.InNamespace(ns)); err != nil && ctx.Err() == nil {
+		if err := p.objects.List(ctx, list, client.InNamespace(ns), client.UnsafeDisableDeepCopy); err != nil && ctx.Err() == nil {
 			p.log.Error("Could not list what a sync concerns", "namespace", ns, "error", err)
 		}
 	}
@@ -118,7 +118,7 @@ func (p *poller) sweepSecrets(ctx context.Context) {
 	slot := p.slot % slots
 	p.slot++
 	var all v1alpha1.IntegrationList
-	if err := p.objects.List(ctx, &all); err != nil {
+	if err := p.objects.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
 		if ctx.Err() == nil {
 			p.log.Error("Could not list Integrations", "error", err)
 		}

@@ -98,8 +98,11 @@ func (b *applications) RollUp(ctx context.Context, namespace string, q applicati
 		return out, err
 	}
 	out.Sources, out.InIDP = sourcesOf(q.Integrations, matches)
+	if len(q.Integrations) == 0 {
+		return out, nil
+	}
 	rules, err := b.rules(ctx, tenant, q.Integrations, zone)
-	if err != nil || len(q.Integrations) == 0 {
+	if err != nil {
 		return out, err
 	}
 	if out.Users, err = b.users(ctx, tenant, q.Integrations, rules); err != nil {
