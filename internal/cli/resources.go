@@ -54,17 +54,18 @@ var resources = []resource{
 	{
 		Name: "seats", Aliases: []string{"seat"},
 		Short:   "Paid seats and how each policy judges them",
-		Long:    "Paid seats and how each policy judges them. USE is Active, Inactive or Unknown;\nUnknown is never reclaimed.",
-		Example: "  seatkeeper seats -n acme --policy zoom-90d --class Inactive",
+		Long:    "Paid seats and how each policy judges them. USE is Active, Inactive or Unknown, and\nUnknown is never reclaimed; VERDICT is what the policy makes of it.",
+		Example: "  seatkeeper seats -n acme --policy zoom-90d --use Inactive",
 		Columns: []column{
 			{Header: "POLICY", Path: "policy"}, {Header: "HOLDER", Path: "holder"}, {Header: "PLAN", Path: "planName"},
-			{Header: "USE", Path: "class"}, {Header: "LAST USE", Path: "lastUse"}, {Header: "COST/YEAR", Path: "annualCost", Format: money},
+			{Header: "USE", Path: "use"}, {Header: "VERDICT", Path: "class"}, {Header: "LAST USE", Path: "lastUse"}, {Header: "COST/YEAR", Path: "annualCost", Format: money},
 			{Header: "REASON", Path: "reason", Wide: true}, {Header: "SOURCE", Path: "lastUseSource", Wide: true},
 			{Header: "DEPARTMENT", Path: "department", Wide: true}, {Header: "INTEGRATION", Path: "integration", Wide: true}, {Header: "ACCOUNT", Path: "accountExternalID", Wide: true},
 		},
 		Filters: []filter{
 			{"policy", "policy", "only seats of this LicensePolicy"}, {"integration", "integration", "only seats of this integration"},
-			{"class", "class", "only Active, Inactive, Unknown, Exempt, Protected, OnLeave, Kept or Held"},
+			{"use", "use", "only seats whose use is Active, Inactive or Unknown"},
+			{"class", "class", "only this verdict: Active, Inactive, Unknown, Exempt, Protected, Held, Kept or InFlight"},
 		},
 	},
 	{

@@ -66,7 +66,7 @@ func printList(out io.Writer, format string, l list, columns []column) error {
 		return printCSV(out, l.Items, columns)
 	case formatName:
 		for _, it := range l.Items {
-			if _, err := fmt.Fprintln(out, columns[0].text(it)); err != nil {
+			if _, err := fmt.Fprintln(out, identity(it, columns)); err != nil {
 				return err
 			}
 		}
@@ -76,6 +76,16 @@ func printList(out io.Writer, format string, l list, columns []column) error {
 		return printTable(out, l.Items, columns, 0)
 	}
 	return printTable(out, l.Items, visible(columns), tableWidth)
+}
+
+// identity is what other commands and systems call the item by.
+func identity(it item, columns []column) string {
+	for _, path := range []string{"id", "externalID", "accountExternalID"} {
+		if v := rawText(it[path]); v != "" {
+			return v
+		}
+	}
+	return columns[0].text(it)
 }
 
 func printDocument(out io.Writer, format string, v any) error {

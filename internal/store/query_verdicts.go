@@ -35,6 +35,7 @@ type VerdictQuery struct {
 	Policy      string
 	Integration string
 	Classes     []string
+	Uses        []string // Active, Inactive, Unknown: whatever a policy makes of it
 	PersonID    string
 	Unpaid      bool // also seats that cost nothing
 }
@@ -57,6 +58,7 @@ func (s *Store) SeatVerdicts(ctx context.Context, tenant model.TenantID, q Verdi
 	c.equal("f.policy", q.Policy)
 	c.equal("i.name", q.Integration)
 	c.in("f.class", q.Classes)
+	c.in("f.used", q.Uses)
 	c.equal("a.person_id", q.PersonID)
 	if !q.Unpaid {
 		c.where = append(c.where, "s.paid")

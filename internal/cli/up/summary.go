@@ -41,7 +41,7 @@ func (m *machine) summarise(ctx context.Context) error {
 	m.say("\nLook further, in another terminal:")
 	m.say("  export KUBECONFIG=%s PATH=%s:$PATH", m.running.Kubeconfig, m.BinDir)
 	for _, c := range []struct{ command, what string }{
-		{"seatkeeper seats -n acme --class Inactive", "who holds a paid seat and does not use it"},
+		{"seatkeeper seats -n acme --use Inactive", "who holds a paid seat and does not use it"},
 		{"seatkeeper runs -n acme", "who was asked, and what came of it"},
 		{"seatkeeper savings -n acme", "what that saves, and when"},
 		{"seatkeeper audit -n acme", "who or what decided"},

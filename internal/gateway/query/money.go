@@ -57,6 +57,9 @@ func (a *API) seats(c *call) (any, error) {
 	if v := c.query.Get("class"); v != "" {
 		q.Classes = []string{v}
 	}
+	if v := c.query.Get("use"); v != "" {
+		q.Uses = []string{v}
+	}
 	found, next, err := a.Store.SeatVerdicts(c, c.tenant, q)
 	if err != nil {
 		return nil, cursorError(err)
