@@ -16,3 +16,6 @@ func (s *Store) WriteSQL(ctx context.Context, fn func(*sql.Tx) error) error { re
 
 // SmallBatches makes a small listing take many transactions.
 func SmallBatches() { applyChunk, mergeBatch = 150, 30 }
+
+// InboxDB lets tests look at the inbox.
+func (s *Store) InboxDB() *sql.DB { return s.inbox }

@@ -86,15 +86,16 @@ func (s *Store) PendingEvents(ctx context.Context, minAge time.Duration, limit i
 }
 
 // FinishEvent marks an event handled, or dead with a reason that a person can
-// act on. Finishing twice is harmless.
+// act on. Of its content only the dedupe key stays: a body names people and may
+// carry credentials, such as Slack's response_url. Finishing twice is harmless.
 func (s *Store) FinishEvent(ctx context.Context, tenant model.TenantID, id, deadReason string) error {
 	state := eventHandled
 	if deadReason != "" {
 		state = eventDead
 	}
 	return s.writeInbox(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE inbox SET state = $1, handled_at = $2, error = $3 WHERE tenant = $4 AND id = $5 AND state = $6`,
-			state, s.now(), deadReason, tenant, id, eventNew)
+		_, err := tx.ExecContext(ctx, `UPDATE inbox SET state = $1, handled_at = $2, error = $3, body = $7, headers = '{}' WHERE tenant = $4 AND id = $5 AND state = $6`,
+			state, s.now(), deadReason, tenant, id, eventNew, []byte{})
 		return err
 	})
 }
