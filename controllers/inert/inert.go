@@ -30,17 +30,28 @@ import (
 
 // SetupWithManager registers a controller per kind.
 func SetupWithManager(mgr ctrl.Manager, env *reconcile.Env, workers int) error {
-	c := checker{env.Client}
 	return firstError(
-		setup(mgr, env, workers, v1alpha1.KindWorkflow, func() *v1alpha1.Workflow { return &v1alpha1.Workflow{} },
-			[]string{v1alpha1.ConditionValid}, c.workflow, &v1alpha1.Integration{}),
-		setup(mgr, env, workers, v1alpha1.KindWorkflowRun, func() *v1alpha1.WorkflowRun { return &v1alpha1.WorkflowRun{} },
-			[]string{v1alpha1.ConditionSucceeded}, c.workflowRun, &v1alpha1.Workflow{}),
-		setup(mgr, env, workers, v1alpha1.KindAccessRequest, func() *v1alpha1.AccessRequest { return &v1alpha1.AccessRequest{} },
-			[]string{v1alpha1.ConditionGranted}, c.accessRequest, &v1alpha1.Application{}),
-		setup(mgr, env, workers, v1alpha1.KindAPIKey, func() *v1alpha1.APIKey { return &v1alpha1.APIKey{} },
-			[]string{v1alpha1.ConditionDelivered}, c.apiKey, nil),
+		setup(mgr, workflows(env), workers, &v1alpha1.Integration{}),
+		setup(mgr, workflowRuns(env), workers, &v1alpha1.Workflow{}),
+		setup(mgr, accessRequests(env), workers, &v1alpha1.Application{}),
+		setup(mgr, apiKeys(env), workers, nil),
 	)
+}
+
+func workflows(env *reconcile.Env) *reconcile.Loop[*v1alpha1.Workflow] {
+	return loop(env, v1alpha1.KindWorkflow, func() *v1alpha1.Workflow { return &v1alpha1.Workflow{} }, v1alpha1.ConditionValid, checker{env.Client}.workflow)
+}
+
+func workflowRuns(env *reconcile.Env) *reconcile.Loop[*v1alpha1.WorkflowRun] {
+	return loop(env, v1alpha1.KindWorkflowRun, func() *v1alpha1.WorkflowRun { return &v1alpha1.WorkflowRun{} }, v1alpha1.ConditionSucceeded, checker{env.Client}.workflowRun)
+}
+
+func accessRequests(env *reconcile.Env) *reconcile.Loop[*v1alpha1.AccessRequest] {
+	return loop(env, v1alpha1.KindAccessRequest, func() *v1alpha1.AccessRequest { return &v1alpha1.AccessRequest{} }, v1alpha1.ConditionGranted, checker{env.Client}.accessRequest)
+}
+
+func apiKeys(env *reconcile.Env) *reconcile.Loop[*v1alpha1.APIKey] {
+	return loop(env, v1alpha1.KindAPIKey, func() *v1alpha1.APIKey { return &v1alpha1.APIKey{} }, v1alpha1.ConditionDelivered, checker{env.Client}.apiKey)
 }
 
 func firstError(errs ...error) error {
@@ -57,22 +68,22 @@ type step[T reconcile.Object] func(context.Context, T, *reconcile.Conditions) er
 
 // setup registers the controller of one kind. A change of a referred object
 // wakes every object of the kind in its namespace.
-func setup[T reconcile.Object](mgr ctrl.Manager, env *reconcile.Env, workers int, kind string, empty func() T, owned []string, check step[T], referred client.Object) error {
-	b := ctrl.NewControllerManagedBy(mgr).Named(kind).
-		For(empty(), builder.WithPredicates(reconcile.Changed())).
+func setup[T reconcile.Object](mgr ctrl.Manager, l *reconcile.Loop[T], workers int, referred client.Object) error {
+	b := ctrl.NewControllerManagedBy(mgr).Named(l.Kind).
+		For(l.New(), builder.WithPredicates(reconcile.Changed())).
 		WithOptions(reconcile.ControllerOptions(workers))
 	if referred != nil {
-		b = b.Watches(referred, handler.EnqueueRequestsFromMapFunc(sameNamespace(env.Client, kind)), builder.WithPredicates(reconcile.Changed()))
+		b = b.Watches(referred, handler.EnqueueRequestsFromMapFunc(sameNamespace(l.Env.Client, l.Kind)), builder.WithPredicates(reconcile.Changed()))
 	}
-	if err := b.Complete(Loop(env, kind, empty, owned, check)); err != nil {
-		return fmt.Errorf("set up the controller of %s: %w", kind, err)
+	if err := b.Complete(l); err != nil {
+		return fmt.Errorf("set up the controller of %s: %w", l.Kind, err)
 	}
 	return nil
 }
 
-// Loop returns the loop of a kind that is checked only.
-func Loop[T reconcile.Object](env *reconcile.Env, kind string, empty func() T, owned []string, check step[T]) *reconcile.Loop[T] {
-	return &reconcile.Loop[T]{Env: env, Kind: kind, New: empty, Owned: owned,
+// loop returns the loop of a kind that is checked only.
+func loop[T reconcile.Object](env *reconcile.Env, kind string, empty func() T, condition string, check step[T]) *reconcile.Loop[T] {
+	return &reconcile.Loop[T]{Env: env, Kind: kind, New: empty, Owned: []string{condition},
 		Step: func(ctx context.Context, obj T, c *reconcile.Conditions) (reconcile.Outcome, error) {
 			if err := check(ctx, obj, c); err != nil {
 				return reconcile.Outcome{}, err
