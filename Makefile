@@ -74,7 +74,7 @@ fuzz: ## Fuzz every parser for FUZZTIME each.
 	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Run the benchmarks of docs/benchmarks.md (SEATKEEPER_BENCH_ROWS sets the size).
+bench: $(BIN)/localcluster ## Run the benchmarks of docs/benchmarks.md (SEATKEEPER_BENCH_ROWS sets the size).
 	@eval "$$(hack/test-postgres.sh start)"; \
 	trap 'hack/test-postgres.sh stop' EXIT; \
 	hack/bench.sh

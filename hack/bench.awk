@@ -1,0 +1,75 @@
+# Copyright The Seatkeeper Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Turns the output of one benchmark into rows of the table of hack/bench.sh:
+#   what | size | measured | compared with | ratio | goal | met
+# A ratio in the output is ours in relation to a reference of the same run.
+
+function row(what, size, measured, compared, ratio, goal, met) {
+	printf "| %s | %s | %s | %s | %s | %s | %s |\n", what, size, measured, dash(compared), dash(ratio), dash(goal), dash(met)
+}
+function dash(s) { return s == "" ? "–" : s }
+function judge(ok) { return ok ? "yes" : "**no**" }
+function trim(s) { gsub(/^[ \t]+|[ \t]+$/, "", s); return s }
+
+# least is the goal of a ratio that must not be smaller.
+BEGIN {
+	least["PostgreSQL first load vs raw COPY"] = 0.18
+	least["PostgreSQL re-sync 1 % changed vs raw COPY"] = 0.30
+	least["SQLite re-sync 1 % changed vs by hand"] = 0.80
+}
+
+# Rows that a benchmark prints itself.
+/^\| growth / {
+	n = split($0, cell, "|")
+	match(cell[3], /exponent/)
+	e = substr(cell[3], RSTART)
+	gsub(/[^0-9.]/, "", e)
+	row(trim(cell[2]), rows, trim(substr(cell[3], 1, RSTART - 1)), "", "exponent " e, "≤ 1.05", judge(e + 0 <= 1.05))
+	next
+}
+/^\| manager/ {
+	split($0, cell, "|")
+	row(trim(cell[2]), trim(cell[3]), trim(cell[4]), trim(cell[5]), "", trim(cell[6]), trim(cell[7]))
+	next
+}
+/^\| people / {
+	split($0, cell, "|")
+	row(trim(cell[2]), trim(cell[3]), trim(cell[4]) ", " trim(cell[5]), "", "", "", "")
+	next
+}
+/^\| / {
+	split($0, cell, "|")
+	what = trim(cell[2])
+	ratio = trim(cell[6])
+	gsub(/\*/, "", ratio)
+	goal = what in least ? sprintf("≥ %.2f", least[what]) : ""
+	row(what, trim(cell[3]), trim(cell[4]), trim(cell[5]), ratio, goal, goal == "" ? "" : judge(ratio + 0 >= least[what]))
+	next
+}
+
+# Results of the testing package: name, count, then value and unit by turns.
+/^Benchmark/ {
+	delete metric
+	for (i = 3; i < NF; i += 2) metric[$(i + 1)] = $i
+	split($1, part, "/")
+	sub(/-[0-9]+$/, "", part[1])
+	sub(/-[0-9]+$/, "", part[2])
+	store = part[2] == "postgres" ? "PostgreSQL" : "SQLite"
+	if (part[1] == "BenchmarkEvaluate") {
+		row(store ": evaluate a policy in full", tenth " seats", metric["s/evaluation"] " s, " metric["ns/seat"] " ns a seat", "a scan that fetches the same rows",
+			metric["x-fetching-scan"] "×", "≤ 1.50×", judge(metric["x-fetching-scan"] + 0 <= 1.5))
+		row(store ": evaluate a policy in full", tenth " seats", metric["s/evaluation"] " s", "a scan that only counts them in the database", metric["x-counting-scan"] "×", "", "")
+	} else if (part[1] == "BenchmarkEngine") {
+		row(store ": runs of three actions, every intent and outcome on disk", runs " runs", metric["runs/s"] " runs/s, " metric["cpu-s/1000"] " s of CPU per 1000", "", "", "≥ 1100 runs/s",
+			judge(metric["runs/s"] + 0 >= 1100))
+	} else if (part[1] == "BenchmarkClaim") {
+		row(store ": find 10 due runs among 40,000 that wait", "40,010 runs", sprintf("%.2f ms", metric["ns/op"] / 1e6), "", "", "", "")
+	} else if (part[1] == "BenchmarkMapping") {
+		row("map a page of Okta users to people and accounts", "200 users", metric["users/s"] " users/s", "", "", "", "")
+	} else if (part[1] == "BenchmarkRead") {
+		row("read 20 pages through HTTP", "4000 records", metric["records/s"] " records/s", "", "", "", "")
+	} else if (part[1] == "BenchmarkRows") {
+		row("read a CSV export", "20,000 rows", metric["rows/s"] " rows/s", "", "", "", "")
+	}
+}
