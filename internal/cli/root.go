@@ -136,7 +136,7 @@ func (e *env) client(ctx context.Context) (*queryclient.Client, string, error) {
 	}
 	// Without a file the loader would go on with http://localhost:8080.
 	if raw, err := loader.RawConfig(); err == nil && len(raw.Clusters) == 0 && os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
-		return nil, "", errors.New("no kubeconfig is named: use --kubeconfig FILE, or set KUBECONFIG; `seatkeeper up` prints the one it wrote")
+		return nil, "", &queryclient.UnreachableError{Err: errors.New("no kubeconfig is named: use --kubeconfig FILE, or set KUBECONFIG; `seatkeeper up` prints the one it wrote")}
 	}
 	cfg, err := loader.ClientConfig()
 	if err != nil {

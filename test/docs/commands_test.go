@@ -151,7 +151,7 @@ func TestExitCodes(t *testing.T) {
 		if got := cli.Execute(t.Context(), "seatkeeper", strings.Fields(line), &out, &errOut); got != want {
 			t.Errorf("seatkeeper %s: exit code %d; want %d: %s", line, got, want, errOut.String())
 		}
-		if want != 0 && (out.Len() > 0 || !strings.HasPrefix(errOut.String(), "error: ")) {
+		if want != 0 && (out.Len() > 0 || !strings.HasPrefix(errOut.String(), "error SK9")) {
 			t.Errorf("seatkeeper %s: stdout %q, stderr %q", line, out.String(), errOut.String())
 		}
 	}

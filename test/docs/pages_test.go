@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/cli"
 	"github.com/seatkeeper/seatkeeper/internal/testenv"
 )
 
@@ -123,8 +124,14 @@ func TestEveryReasonHasItsPlace(t *testing.T) {
 		}
 		delete(byID, strings.ToLower(info.Code))
 	}
+	for _, c := range cli.ErrorCodes {
+		if entry := byID[strings.ToLower(c.Code)]; !strings.Contains(entry, "- What: "+c.Title) || !strings.Contains(entry, "- Mend: "+c.Mend) {
+			t.Errorf("%s of the command line has no entry in docs/errors.md; run make generate", c.Code)
+		}
+		delete(byID, strings.ToLower(c.Code))
+	}
 	for id := range byID {
-		t.Errorf("docs/errors.md has %s, which is no reason", id)
+		t.Errorf("docs/errors.md has %s, which nothing gives", id)
 	}
 }
 
