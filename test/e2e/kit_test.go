@@ -407,9 +407,7 @@ type held struct {
 var samplePrices = map[string]int64{fakesaas.Slack: 1250, fakesaas.Zoom: 1599}
 
 // expectTruth compares every number of a summary with the vendors' own count.
-func expectTruth(t testing.TB, got summary.Summary, want *fakesaas.TruthReport) {
-	t.Helper()
-	g := NewWithT(t)
+func expectTruth(g Gomega, got summary.Summary, want *fakesaas.TruthReport) {
 	people := map[string]int{}
 	for l, n := range got.People {
 		if l != summary.Unstated {

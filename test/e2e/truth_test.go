@@ -18,10 +18,10 @@ func TestEveryNumberIsTheVendorsTruth(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			s := newSite(t, c)
 			s.settled()
+			g := NewWithT(t)
 			truth := s.sim.Truth(fakesaas.TruthOptions{Zone: "Europe/Berlin", PriceMinorPerMonth: samplePrices})
-			expectTruth(t, read[summary.Summary](s, "summary"), truth)
-
-			NewWithT(t).Expect(s.sim.Violations()).To(BeEmpty())
+			expectTruth(g, read[summary.Summary](s, "summary"), truth)
+			g.Expect(s.sim.Violations()).To(BeEmpty())
 		})
 	}
 }
