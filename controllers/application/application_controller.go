@@ -106,6 +106,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gen
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("application").
 		For(&v1alpha1.Application{}, builder.WithPredicates(reconcile.Changed())).
+		Watches(&v1alpha1.Application{}, handler.EnqueueRequestsFromMapFunc(r.peers), builder.WithPredicates(predicate.Funcs{
+			// What is new has no users yet, and what it conflicts with is older.
+			CreateFunc: func(event.CreateEvent) bool { return false },
+			UpdateFunc: seenByPeers,
+		})).
 		Watches(&v1alpha1.Integration{}, handler.EnqueueRequestsFromMapFunc(r.inNamespace), builder.WithPredicates(predicate.Funcs{UpdateFunc: standingChanged})).
 		Watches(&v1alpha1.Contract{}, handler.EnqueueRequestsFromMapFunc(ofContract), builder.WithPredicates(reconcile.Changed())).
 		WatchesRawSource(source.Channel(changed, &handler.EnqueueRequestForObject{})).
@@ -125,6 +130,35 @@ func standing(i *v1alpha1.Integration) map[string]bool {
 	out := map[string]bool{"synced": i.Status.Digest != ""}
 	for _, d := range i.Status.DataTypes {
 		out[string(d.Name)+"/"+string(d.State)] = true
+	}
+	return out
+}
+
+// seenByPeers passes updates of an Application that change what the status of
+// others says: which apps are alike, and which domains are claimed.
+func seenByPeers(e event.UpdateEvent) bool {
+	before, okBefore := e.ObjectOld.(*v1alpha1.Application)
+	after, okAfter := e.ObjectNew.(*v1alpha1.Application)
+	return okBefore && okAfter && (used(before) != used(after) || before.Spec.Category != after.Spec.Category ||
+		!slices.Equal(before.Spec.Domains, after.Spec.Domains))
+}
+
+// peers maps an Application to those that share its category or a domain.
+func (r *Reconciler) peers(ctx context.Context, obj client.Object) []ctrl.Request {
+	app, ok := obj.(*v1alpha1.Application)
+	if !ok {
+		return nil
+	}
+	in, err := r.gather(ctx, app)
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Could not list the peers of an Application", "namespace", app.Namespace, "name", app.Name)
+		return nil
+	}
+	var out []ctrl.Request
+	for _, o := range slices.Concat(in.apps, in.alike) {
+		if o.Name != app.Name {
+			out = append(out, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&o)})
+		}
 	}
 	return out
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -165,6 +166,61 @@ func TestReconcile(t *testing.T) {
 	reconciletest.Steady(t, c, other, r)
 	if got := meta.FindStatusCondition(other.Status.Conditions, v1alpha1.ConditionReady); got.Reason != v1alpha1.ReasonDomainConflict {
 		t.Errorf("Ready: %+v", got)
+	}
+}
+
+// TestPeersAreToldOfEachOther keeps what one status says of other Applications
+// from being wrong until the next hourly look.
+func TestPeersAreToldOfEachOther(t *testing.T) {
+	env := testenv.Cluster(t)
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(env.Config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := env.Namespace(t)
+	create := func(name, category string, domains ...v1alpha1.DomainName) *v1alpha1.Application {
+		app := &v1alpha1.Application{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: v1alpha1.ApplicationSpec{Category: category, Domains: domains}}
+		if err := c.Create(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
+		return app
+	}
+	zoom := create("zoom", "Collaboration", "zoom.us", "zoom.com")
+	create("slack", "Collaboration", "slack.com")
+	create("zoom-too", "Video", "zoom.com")
+	create("jira", "Work", "atlassian.com")
+	r := &Reconciler{Env: &reconcile.Env{Client: indexed{c}}}
+	var got []string
+	for _, req := range r.peers(t.Context(), zoom) {
+		got = append(got, req.Name)
+	}
+	slices.Sort(got)
+	if d := cmp.Diff([]string{"slack", "zoom-too"}, got); d != "" {
+		t.Errorf("peers (-want +got):\n%s", d)
+	}
+
+	tests := []struct {
+		name   string
+		change func(*v1alpha1.Application)
+		want   bool
+	}{
+		{"nothing", func(*v1alpha1.Application) {}, false},
+		{"a condition", func(a *v1alpha1.Application) { a.Status.Conditions = []metav1.Condition{{Type: "Ready"}} }, false},
+		{"first users", func(a *v1alpha1.Application) { a.Status.Users = &v1alpha1.UserCounts{Total: 1} }, true},
+		{"still no users", func(a *v1alpha1.Application) { a.Status.Users = &v1alpha1.UserCounts{} }, false},
+		{"category", func(a *v1alpha1.Application) { a.Spec.Category = "Video" }, true},
+		{"domains", func(a *v1alpha1.Application) { a.Spec.Domains = a.Spec.Domains[:1] }, true},
+	}
+	for _, tt := range tests {
+		after := zoom.DeepCopy()
+		tt.change(after)
+		if got := seenByPeers(event.UpdateEvent{ObjectOld: zoom, ObjectNew: after}); got != tt.want {
+			t.Errorf("%s: told is %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }
 

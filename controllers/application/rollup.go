@@ -251,12 +251,17 @@ func contractsOf(list []v1alpha1.Contract) []policy.Contract {
 	return out
 }
 
+// used says whether anybody has an account of the app.
+func used(app *v1alpha1.Application) bool {
+	return app.Status.Users != nil && app.Status.Users.Total > 0
+}
+
 // similar lists other apps of the category that somebody uses.
 func similar(app *v1alpha1.Application, alike []v1alpha1.Application) []string {
 	const most = 16
 	var out []string
-	for _, o := range alike {
-		if o.Name != app.Name && o.Spec.Category == app.Spec.Category && o.Status.Users != nil && o.Status.Users.Total > 0 {
+	for i := range alike {
+		if o := &alike[i]; o.Name != app.Name && o.Spec.Category == app.Spec.Category && used(o) {
 			out = append(out, o.Name)
 		}
 	}
