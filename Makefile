@@ -68,9 +68,11 @@ test: $(BIN)/localcluster $(BIN)/helm build ## Run every test: real API server, 
 test-localcluster: ## Test the embedded control plane's own module.
 	cd localcluster && go test -timeout 10m ./...
 
-FUZZTIME ?= 5s
+# A count, not a time: at the end of a time go test may report its own deadline
+# as a failure (golang/go#48157).
+FUZZTIME ?= 20000x
 .PHONY: fuzz
-fuzz: ## Fuzz every parser for FUZZTIME each.
+fuzz: ## Fuzz every parser with FUZZTIME inputs each.
 	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
@@ -82,7 +84,7 @@ bench: $(BIN)/localcluster ## Run the benchmarks of docs/benchmarks.md (SEATKEEP
 .PHONY: verify-extended
 verify-extended: ## What the gate has no time for: 500 kills, long fuzzing, large benchmarks.
 	SEATKEEPER_CHAOS_KILLS=500 $(MAKE) test TESTFLAGS='-timeout 60m -run Chaos'
-	$(MAKE) fuzz FUZZTIME=60s
+	$(MAKE) fuzz FUZZTIME=500000x
 	SEATKEEPER_BENCH_ROWS=1000000 $(MAKE) bench
 
 ##@ Check
