@@ -303,6 +303,10 @@ func (s *site) condition(obj conditioned, name, kind, reason string) metav1.Cond
 	return found
 }
 
+func keyOf(s *site, name string) client.ObjectKey {
+	return client.ObjectKey{Namespace: s.ns, Name: name}
+}
+
 // settled waits until every sample is ready and judged with all the data.
 func (s *site) settled() {
 	s.t.Helper()
