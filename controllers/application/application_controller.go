@@ -103,6 +103,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gen
 			return fmt.Errorf("index %T by %s: %w", object, index, err)
 		}
 	}
+	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, func() client.ObjectList { return &v1alpha1.ApplicationList{} }))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("application").
 		For(&v1alpha1.Application{}, builder.WithPredicates(reconcile.Changed())).
@@ -111,7 +112,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gen
 			CreateFunc: func(event.CreateEvent) bool { return false },
 			UpdateFunc: seenByPeers,
 		})).
-		Watches(&v1alpha1.Integration{}, handler.EnqueueRequestsFromMapFunc(r.inNamespace), builder.WithPredicates(predicate.Funcs{UpdateFunc: standingChanged})).
+		Watches(&v1alpha1.Integration{}, all, builder.WithPredicates(predicate.Funcs{UpdateFunc: standingChanged})).
 		Watches(&v1alpha1.Contract{}, handler.EnqueueRequestsFromMapFunc(ofContract), builder.WithPredicates(reconcile.Changed())).
 		WatchesRawSource(source.Channel(changed, &handler.EnqueueRequestForObject{})).
 		WithOptions(reconcile.ControllerOptions(workers)).
@@ -159,20 +160,6 @@ func (r *Reconciler) peers(ctx context.Context, obj client.Object) []ctrl.Reques
 		if o.Name != app.Name {
 			out = append(out, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&o)})
 		}
-	}
-	return out
-}
-
-// inNamespace maps any object to every Application of its namespace.
-func (r *Reconciler) inNamespace(ctx context.Context, obj client.Object) []ctrl.Request {
-	var apps v1alpha1.ApplicationList
-	if err := r.Env.Client.List(ctx, &apps, client.InNamespace(obj.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Could not list Applications", "namespace", obj.GetNamespace())
-		return nil
-	}
-	out := make([]ctrl.Request, len(apps.Items))
-	for i := range apps.Items {
-		out[i].NamespacedName = client.ObjectKeyFromObject(&apps.Items[i])
 	}
 	return out
 }

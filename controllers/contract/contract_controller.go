@@ -62,7 +62,7 @@ type Reconciler struct {
 // SetupWithManager registers the controller. What was found about seats reaches
 // it through the status of LicensePolicies and Applications.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
-	all := handler.EnqueueRequestsFromMapFunc(r.inNamespace)
+	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, func() client.ObjectList { return &v1alpha1.ContractList{} }))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("contract").
 		For(&v1alpha1.Contract{}, builder.WithPredicates(reconcile.Changed())).
@@ -82,19 +82,6 @@ func countsChanged(e event.UpdateEvent) bool {
 		return okBefore && okAfter && before.Status.Evaluated != after.Status.Evaluated
 	}
 	return *before.Status.Evaluated != *after.Status.Evaluated
-}
-
-func (r *Reconciler) inNamespace(ctx context.Context, obj client.Object) []ctrl.Request {
-	var list v1alpha1.ContractList
-	if err := r.Env.Client.List(ctx, &list, client.InNamespace(obj.GetNamespace())); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Could not list Contracts", "namespace", obj.GetNamespace())
-		return nil
-	}
-	out := make([]ctrl.Request, len(list.Items))
-	for i := range list.Items {
-		out[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
-	}
-	return out
 }
 
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Contract] {

@@ -31,10 +31,10 @@ import (
 // SetupWithManager registers a controller per kind.
 func SetupWithManager(mgr ctrl.Manager, env *reconcile.Env, workers int) error {
 	return firstError(
-		setup(mgr, workflows(env), workers, &v1alpha1.Integration{}),
-		setup(mgr, workflowRuns(env), workers, &v1alpha1.Workflow{}),
-		setup(mgr, accessRequests(env), workers, &v1alpha1.Application{}),
-		setup(mgr, apiKeys(env), workers, nil),
+		setup(mgr, workflows(env), workers, &v1alpha1.Integration{}, func() client.ObjectList { return &v1alpha1.WorkflowList{} }),
+		setup(mgr, workflowRuns(env), workers, &v1alpha1.Workflow{}, func() client.ObjectList { return &v1alpha1.WorkflowRunList{} }),
+		setup(mgr, accessRequests(env), workers, &v1alpha1.Application{}, func() client.ObjectList { return &v1alpha1.AccessRequestList{} }),
+		setup(mgr, apiKeys(env), workers, nil, nil),
 	)
 }
 
@@ -68,12 +68,12 @@ type step[T reconcile.Object] func(context.Context, T, *reconcile.Conditions) er
 
 // setup registers the controller of one kind. A change of a referred object
 // wakes every object of the kind in its namespace.
-func setup[T reconcile.Object](mgr ctrl.Manager, l *reconcile.Loop[T], workers int, referred client.Object) error {
+func setup[T reconcile.Object](mgr ctrl.Manager, l *reconcile.Loop[T], workers int, referred client.Object, list func() client.ObjectList) error {
 	b := ctrl.NewControllerManagedBy(mgr).Named(l.Kind).
 		For(l.New(), builder.WithPredicates(reconcile.Changed())).
 		WithOptions(reconcile.ControllerOptions(workers))
 	if referred != nil {
-		b = b.Watches(referred, handler.EnqueueRequestsFromMapFunc(sameNamespace(l.Env.Client, l.Kind)), builder.WithPredicates(reconcile.Changed()))
+		b = b.Watches(referred, handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(l.Env.Client, list)), builder.WithPredicates(reconcile.Changed()))
 	}
 	if err := b.Complete(l); err != nil {
 		return fmt.Errorf("set up the controller of %s: %w", l.Kind, err)
@@ -102,44 +102,6 @@ var expectations = map[string]string{
 
 func notYet(kind string) error {
 	return reconcile.Stalling(v1alpha1.ReasonNotImplemented, "this version checks a %s and does not act on it yet: %s", kind, expectations[kind])
-}
-
-// sameNamespace maps an object to every object of the kind in its namespace.
-func sameNamespace(c client.Reader, kind string) handler.MapFunc {
-	return func(ctx context.Context, obj client.Object) []ctrl.Request {
-		list := lists[kind]()
-		if err := c.List(ctx, list, client.InNamespace(obj.GetNamespace())); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "Could not list what refers to an object", "kind", kind)
-			return nil
-		}
-		return requests(list)
-	}
-}
-
-var lists = map[string]func() client.ObjectList{
-	v1alpha1.KindWorkflow:      func() client.ObjectList { return &v1alpha1.WorkflowList{} },
-	v1alpha1.KindWorkflowRun:   func() client.ObjectList { return &v1alpha1.WorkflowRunList{} },
-	v1alpha1.KindAccessRequest: func() client.ObjectList { return &v1alpha1.AccessRequestList{} },
-}
-
-func requests(list client.ObjectList) []ctrl.Request {
-	var out []ctrl.Request
-	add := func(o client.Object) { out = append(out, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(o)}) }
-	switch l := list.(type) {
-	case *v1alpha1.WorkflowList:
-		for i := range l.Items {
-			add(&l.Items[i])
-		}
-	case *v1alpha1.WorkflowRunList:
-		for i := range l.Items {
-			add(&l.Items[i])
-		}
-	case *v1alpha1.AccessRequestList:
-		for i := range l.Items {
-			add(&l.Items[i])
-		}
-	}
-	return out
 }
 
 // checker finds what a spec refers to.

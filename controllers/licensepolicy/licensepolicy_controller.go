@@ -78,7 +78,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gen
 	if err := mgr.Add(&releaseWatcher{backend: r.Backend, clock: r.Env.Time(), out: released}); err != nil {
 		return fmt.Errorf("add the watch for releases: %w", err)
 	}
-	all := handler.EnqueueRequestsFromMapFunc(r.inNamespace)
+	// All of them rest on the Organization, and telling the others apart costs
+	// more than an evaluation that writes nothing.
+	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, func() client.ObjectList { return &v1alpha1.LicensePolicyList{} }))
 	intent := builder.WithPredicates(reconcile.Changed())
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("licensepolicy").
@@ -91,22 +93,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gen
 		WatchesRawSource(source.Channel(released, &handler.EnqueueRequestForObject{})).
 		WithOptions(reconcile.ControllerOptions(workers)).
 		Complete(r.loop())
-}
-
-// inNamespace maps any object to every policy of its namespace: all of them
-// rest on the Organization, and telling the others apart costs more than an
-// evaluation that writes nothing.
-func (r *Reconciler) inNamespace(ctx context.Context, obj client.Object) []ctrl.Request {
-	var list v1alpha1.LicensePolicyList
-	if err := r.Env.Client.List(ctx, &list, client.InNamespace(obj.GetNamespace())); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Could not list LicensePolicies", "namespace", obj.GetNamespace())
-		return nil
-	}
-	out := make([]ctrl.Request, len(list.Items))
-	for i := range list.Items {
-		out[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
-	}
-	return out
 }
 
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.LicensePolicy] {
