@@ -103,15 +103,18 @@ func openSQLite(ctx context.Context, dir string, o Options) (_ *Store, err error
 	if s.reads, err = openSQLiteFile(ctx, main, true, 4); err != nil {
 		return nil, err
 	}
-	s.inbox, err = openSQLiteFile(ctx, filepath.Join(dir, "inbox.db"), false, 1)
+	s.inbox, err = openSQLiteFile(ctx, filepath.Join(dir, "inbox.db"), false, 1, "secure_delete(ON)") // see FinishEvent
 	return s, err
 }
 
 // openSQLiteFile opens one file in WAL mode with synchronous=FULL: NORMAL
 // loses acknowledged commits at a power cut.
-func openSQLiteFile(ctx context.Context, path string, readOnly bool, conns int) (*sql.DB, error) {
+func openSQLiteFile(ctx context.Context, path string, readOnly bool, conns int, pragmas ...string) (*sql.DB, error) {
 	q := url.Values{"_txlock": {"immediate"}}
 	for _, p := range []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(ON)", "cache_size(-65536)", "temp_store(MEMORY)"} {
+		q.Add("_pragma", p)
+	}
+	for _, p := range pragmas {
 		q.Add("_pragma", p)
 	}
 	if readOnly {
