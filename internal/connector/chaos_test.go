@@ -376,6 +376,37 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// A credential stays with the host that it was sent to, also where a redirect
+// leads to another host that the connector declares, and whatever its header.
+func TestRedirectTakesNoCredentialToAnotherHost(t *testing.T) {
+	arrived := http.Header{}
+	v := newVendor(t, map[string]http.HandlerFunc{
+		"/v1/users": func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("X-Api-Key") != "s3cret" {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			http.Redirect(w, r, "https://files.chaos.example/export", http.StatusFound)
+		},
+		"/files/export": func(w http.ResponseWriter, r *http.Request) {
+			arrived = r.Header.Clone()
+			_, _ = w.Write([]byte(`{"users":[]}`))
+		},
+	})
+	manifest := strings.NewReplacer(`type: bearer, token: "${secret.token}"`, `type: header, headers: {X-Api-Key: "${secret.token}"}`,
+		"    baseURL:", "    hosts: {files: https://files.chaos.example}\n    baseURL:").Replace(chaosManifest)
+	s, _ := session(t, v, func(o *Options) {
+		o.Manifest = load1(t, manifest)
+		o.Endpoints["files.chaos.example"] = v.URL + "/files"
+	})
+	if _, _, err := read(t, s, "users"); err != nil {
+		t.Fatal(err)
+	}
+	if len(arrived) == 0 || strings.Contains(fmt.Sprint(arrived), "s3cret") {
+		t.Errorf("the other host was sent %v", arrived)
+	}
+}
+
 func TestNextLinkToAnotherHost(t *testing.T) {
 	s, _ := session(t, newVendor(t, map[string]http.HandlerFunc{"/v1/linked": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", `<https://evil.example/next>; rel=next`)
@@ -421,7 +452,8 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 	if hit {
 		t.Error("a request arrived")
 	}
-	for addr, refused := range map[string]bool{"8.8.8.8": false, "10.1.2.3": true, "169.254.169.254": true, "::ffff:127.0.0.1": true, "64:ff9b::7f00:1": true,
+	for addr, refused := range map[string]bool{"8.8.8.8": false, "10.1.2.3": true, "169.254.169.254": true, "::ffff:127.0.0.1": true, "::ffff:100.64.0.1": true, "::ffff:0.0.0.1": true, "::127.0.0.1": true,
+		"64:ff9b::6440:1": true, "64:ff9b::7f00:1": true,
 		"64:ff9b::808:808": false, "2002:7f00:1::": true, "fe80::1": true, "fd00::1": true, "100.64.0.1": true, "0.0.0.0": true, "2606:4700::1111": false, "224.0.0.1": true} {
 		if got := refusedAddress(netip.MustParseAddr(addr), nil) != ""; got != refused {
 			t.Errorf("%s: refused %v, want %v", addr, got, refused)

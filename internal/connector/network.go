@@ -40,6 +40,7 @@ var refusedNetworks = func() []netip.Prefix {
 
 var (
 	nat64  = netip.MustParsePrefix("64:ff9b::/96")
+	compat = netip.MustParsePrefix("::/96") // RFC 4291 2.5.5.1, deprecated and still parsed
 	sixTo4 = netip.MustParsePrefix("2002::/16")
 )
 
@@ -54,7 +55,7 @@ func refusedAddress(ip netip.Addr, allowed []netip.Prefix) string {
 	// IPv6 forms that carry an IPv4 address reach that address.
 	b := ip.As16()
 	switch {
-	case ip.Is6() && nat64.Contains(ip):
+	case ip.Is6() && !ip.IsLoopback() && !ip.IsUnspecified() && (nat64.Contains(ip) || compat.Contains(ip)):
 		return refusedAddress(netip.AddrFrom4([4]byte(b[12:16])), allowed)
 	case ip.Is6() && sixTo4.Contains(ip):
 		return refusedAddress(netip.AddrFrom4([4]byte(b[2:6])), allowed)
