@@ -87,11 +87,17 @@ func (f *fixture) client(cfg *rest.Config) *queryclient.Client {
 // bind gives a user the verbs on resources of the group in one namespace.
 func (f *fixture) bind(namespace, user string, verbs []string, resources ...string) {
 	f.t.Helper()
+	f.bindNamed(namespace, user, nil, verbs, resources...)
+}
+
+// bindNamed is bind for the objects of these names only; nil is all.
+func (f *fixture) bindNamed(namespace, user string, names, verbs []string, resources ...string) {
+	f.t.Helper()
 	ctx := f.t.Context()
 	name := "test-" + user
 	_, err := f.admin.RbacV1().Roles(namespace).Create(ctx, &rbacv1.Role{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"seatkeeper.dev"}, Resources: resources, Verbs: verbs}},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"seatkeeper.dev"}, Resources: resources, ResourceNames: names, Verbs: verbs}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		f.t.Fatal(err)
@@ -193,6 +199,32 @@ func TestAccess(t *testing.T) {
 			t.Errorf("audit of the release: %+v, %v; want one record by approver", records, err)
 		}
 	})
+}
+
+// TestGuardsByName lets a role name the guards that it releases: by the one name
+// that lists show, so that the policy and the sync of a name are told apart.
+func TestGuardsByName(t *testing.T) {
+	f := newFixture(t, storetest.Open(t, storetest.SQLite(t)))
+	ns := f.env.Namespace(t)
+	tenant, err := f.store.EnsureTenant(t.Context(), ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, other := f.hold(tenant, "mine"), f.hold(tenant, "other")
+	f.bindNamed(ns, "keeper", []string{"policy/mine"}, []string{"get", "create"}, "guards", "guards/release")
+	keeper := f.client(f.env.ClientCert(t, "keeper"))
+	f.expect(keeper, 200, apis(ns, "guards/policy%2Fmine"))
+	f.expect(keeper, 403, apis(ns, "guards/policy%2Fother"))
+	for path, want := range map[string]int32{"policy/other": 403, "shrink/mine": 403, "policy/mine": 200} {
+		digest := mine.Digest
+		if path == "policy/other" {
+			digest = other.Digest
+		}
+		err := keeper.Post(t.Context(), apis(ns, "guards/"+path+"/release"), map[string]string{"digest": digest}, nil)
+		if status(err) != want {
+			t.Errorf("release %s: %d (%v), want %d", path, status(err), err, want)
+		}
+	}
 }
 
 // TestBearerToken authenticates by TokenReview.

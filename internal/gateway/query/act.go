@@ -19,6 +19,7 @@ import (
 const (
 	maxJSONBody   = 64 << 10
 	uploadTimeout = 5 * time.Minute
+	answerTimeout = 30 * time.Second // for the answer to an upload that took its time
 )
 
 func httpMaxBytes(r *http.Request) io.Reader { return http.MaxBytesReader(nil, r.Body, maxJSONBody) }
@@ -177,9 +178,11 @@ func (a *API) upload(c *call) (any, error) {
 	if name == "" || len(name) > 63 || len(file) > 255 {
 		return nil, badRequest("integration=%q, filename of %d bytes: want the name of an Integration and at most 255 bytes", name, len(file))
 	}
-	// The server's own deadline is for small requests; a recorder in a test has
-	// none to extend.
-	_ = http.NewResponseController(c.response).SetReadDeadline(time.Now().Add(uploadTimeout))
+	// The server's own deadlines are for small requests; a recorder in a test
+	// has none to extend.
+	control := http.NewResponseController(c.response)
+	_ = control.SetReadDeadline(time.Now().Add(uploadTimeout))
+	_ = control.SetWriteDeadline(time.Now().Add(uploadTimeout + answerTimeout))
 	u, err := a.Store.PutUpload(c, c.tenant, name, file, http.MaxBytesReader(nil, c.request.Body, store.MaxUpload+1))
 	if errors.Is(err, store.ErrUploadTooLarge) {
 		return nil, badRequest("%v", err)

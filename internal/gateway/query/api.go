@@ -121,7 +121,11 @@ func (a *API) authorise(r *http.Request, e endpoint) (*call, error) {
 			break
 		}
 	}
-	want := access.Request{Verb: e.verb, Namespace: r.PathValue("ns"), Resource: resource, Subresource: subresource, Name: r.PathValue("name")}
+	name := r.PathValue("name")
+	if kind := r.PathValue("kind"); kind != "" {
+		name = kind + "/" + name // one guard has one name, however its path is written
+	}
+	want := access.Request{Verb: e.verb, Namespace: r.PathValue("ns"), Resource: resource, Subresource: subresource, Name: name}
 	user, decision, reason, err := a.Guard.Check(r, want)
 	switch {
 	case err != nil:
