@@ -42,6 +42,9 @@ type callSpec struct {
 	retry       Retry
 	onAmbiguous string
 	postedPoint string // failpoint of this kind of call
+	// outlasts says that the effect waits for a paused integration; messages
+	// take another way instead.
+	outlasts bool
 }
 
 // callOutcome is how an effect ended; pending means that the turn is over and
@@ -83,6 +86,11 @@ func (t *turn) perform(c callSpec) callOutcome {
 		return pending
 	case err != nil:
 		return t.again(c, "IntegrationUnavailable", fmt.Sprintf("integration %s cannot be used now: %v", c.call.Integration, err))
+	case info.Paused != "" && c.outlasts:
+		t.sleep(t.now.Add(holdFor), "IntegrationSuspended", info.Paused)
+		return pending
+	case info.Paused != "":
+		return callOutcome{reason: "Refused", message: info.Paused}
 	case info.Refused != "":
 		return callOutcome{reason: "Refused", message: info.Refused}
 	}

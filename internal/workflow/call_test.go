@@ -464,3 +464,36 @@ func TestRemovalAfterAPauseIsRecheckedFirst(t *testing.T) {
 		k.effects(map[string]int{})
 	})
 }
+
+// A removal outlasts a suspended integration, and asks again whether it is still
+// due when that goes on.
+func TestRemovalWaitsForASuspendedIntegration(t *testing.T) {
+	for verdict, want := range map[Decision]string{Go: "reclaimed", Drop: "skipped"} {
+		t.Run(want, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, k *kit) {
+				s := k.spec()
+				s.Mode, s.Ask = ModeAuto, nil
+				active := k.vendor.infos["license.remove"]
+				paused := active
+				paused.Paused = "Integration \"zoom\" is suspended"
+				set := func(info ActionInfo) {
+					k.vendor.mu.Lock()
+					defer k.vendor.mu.Unlock()
+					k.vendor.infos["license.remove"] = info
+				}
+				set(paused)
+				k.begin(s)
+				k.expect(store.RunWaiting, "", "IntegrationSuspended")
+				k.pass(40 * 24 * time.Hour)
+				k.expect(store.RunWaiting, "", "IntegrationSuspended")
+				k.effects(map[string]int{})
+				set(active)
+				k.world.set(func() { k.world.verdict = Verdict{Decision: verdict, Reason: "RenewedUse"} })
+				k.pass(time.Hour)
+				if r := k.run(); r.State != store.RunSucceeded || r.Outcome != want {
+					t.Errorf("%s, %s, %s", r.State, r.Outcome, r.Reason)
+				}
+			})
+		})
+	}
+}

@@ -36,6 +36,8 @@ type ActionInfo struct {
 	// Refused says why the action may not be sent: permission Read, a
 	// destructive action that the Integration does not name. Empty: it may.
 	Refused string
+	// Paused says why it may not be sent for now: the Integration is suspended.
+	Paused string
 }
 
 // Call is one logical effect in a tenant's integration.

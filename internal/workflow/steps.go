@@ -32,7 +32,7 @@ func (t *turn) action(n *node, s *ActionStep) {
 	if s.Recheck != "" && !t.stands(s) {
 		return
 	}
-	out := t.perform(callSpec{path: n.path, call: call, retry: s.Retry, onAmbiguous: s.OnAmbiguous, postedPoint: failpoint.AfterEffectBeforeOutcome})
+	out := t.perform(callSpec{path: n.path, call: call, retry: s.Retry, onAmbiguous: s.OnAmbiguous, postedPoint: failpoint.AfterEffectBeforeOutcome, outlasts: true})
 	switch {
 	case out.pending:
 	case out.ok:

@@ -54,9 +54,13 @@ func (a *actions) Action(ctx context.Context, tenant model.TenantID, integration
 	if !ok {
 		return workflow.ActionInfo{Class: workflow.ClassUnsafe, Refused: fmt.Sprintf("the connector of Integration %q has no action %q", integration, action)}, nil
 	}
+	refused, paused := refusal(integration, spec, info), ""
+	if spec.Suspended && !spec.Disconnecting {
+		refused, paused = "", refused
+	}
 	return workflow.ActionInfo{
 		Class: workflow.Class(info.Class), HasPrecheck: info.HasPrecheck, HasVerify: info.HasVerify, VerifyWithin: info.VerifyWithin,
-		EndsAccount: info.EndsAccount, Refused: refusal(integration, spec, info),
+		EndsAccount: info.EndsAccount, Refused: refused, Paused: paused,
 	}, nil
 }
 
