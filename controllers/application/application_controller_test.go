@@ -77,14 +77,7 @@ func usd(minor int64) *v1alpha1.Money { return &v1alpha1.Money{Minor: minor, Cur
 
 func TestReconcile(t *testing.T) {
 	env := testenv.Cluster(t)
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(env.Config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := env.Client(t)
 	ns := env.Namespace(t)
 	app := &v1alpha1.Application{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "zoom"}, Spec: v1alpha1.ApplicationSpec{
 		DisplayName: "Zoom", Domains: []v1alpha1.DomainName{"zoom.us"},
@@ -173,14 +166,7 @@ func TestReconcile(t *testing.T) {
 // from being wrong until the next hourly look.
 func TestPeersAreToldOfEachOther(t *testing.T) {
 	env := testenv.Cluster(t)
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(env.Config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := env.Client(t)
 	ns := env.Namespace(t)
 	create := func(name, category string, domains ...v1alpha1.DomainName) *v1alpha1.Application {
 		app := &v1alpha1.Application{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: v1alpha1.ApplicationSpec{Category: category, Domains: domains}}

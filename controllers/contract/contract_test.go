@@ -12,7 +12,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -60,16 +59,10 @@ func (b backend) BookRealised(ctx context.Context, namespace, app, from, to, lin
 func on(t *testing.T, now time.Time, fn func(*fixture)) {
 	t.Helper()
 	env := testenv.Cluster(t)
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(env.Config, client.Options{Scheme: scheme, FieldValidation: "Strict"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := env.Client(t)
 	clock := clocktesting.NewFakeClock(now)
 	f := &fixture{T: t, client: c, namespace: env.Namespace(t), clock: clock, store: storetest.Open(t, storetest.SQLite(t), storetest.WithClock(clock))}
+	var err error
 	f.tenant, err = f.store.EnsureTenant(t.Context(), f.namespace)
 	f.must(err)
 	f.reconciler = &contract.Reconciler{Env: &reconcile.Env{Client: c, Clock: clock}, Backend: backend{govern.Backend{Store: f.store}, f}, Connectors: connectors{}}

@@ -12,7 +12,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -91,15 +90,9 @@ spec: {applicationRef: {name: zoom}, plans: [Licensed], mode: Auto}`
 func newFixture(t *testing.T, st *store.Store, clock *clocktesting.FakeClock) *fixture {
 	t.Helper()
 	env := testenv.Cluster(t)
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(env.Config, client.Options{Scheme: scheme, FieldValidation: "Strict"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := env.Client(t)
 	f := &fixture{T: t, client: c, namespace: env.Namespace(t), clock: clock, store: st}
+	var err error
 	if f.tenant, err = st.EnsureTenant(t.Context(), f.namespace); err != nil {
 		t.Fatal(err)
 	}

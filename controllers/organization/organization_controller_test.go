@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
@@ -39,22 +37,9 @@ func (b *backend) Counts(context.Context, string) (v1alpha1.PeopleCounts, int64,
 	return v1alpha1.PeopleCounts{Total: 3, Current: 2, Past: 1}, 7, nil
 }
 
-func newClient(t *testing.T, env *testenv.Env) client.Client {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(env.Config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func TestReconcile(t *testing.T) {
 	env := testenv.Cluster(t)
-	c := newClient(t, env)
+	c := env.Client(t)
 	tests := []struct {
 		name    string
 		spec    v1alpha1.OrganizationSpec

@@ -7,9 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,19 +21,6 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
 )
-
-// benchSeats is SEATKEEPER_BENCH_ROWS, by default few enough for a quick look.
-func benchSeats(b *testing.B) int {
-	text := os.Getenv("SEATKEEPER_BENCH_ROWS")
-	if text == "" {
-		return 100_000
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1000 {
-		b.Fatalf("SEATKEEPER_BENCH_ROWS=%q: want a number from 1000", text)
-	}
-	return n
-}
 
 // BenchmarkEvaluate compares a whole evaluation in steady state, in which
 // nothing is written, with two raw scans over the same rows: one that only
@@ -52,7 +37,7 @@ func BenchmarkEvaluate(b *testing.B) {
 }
 
 func benchEvaluate(b *testing.B, dsn, driver, raw string) {
-	n := benchSeats(b)
+	n := storetest.BenchRows(b)
 	clock := clocktesting.NewFakePassiveClock(t0)
 	st := storetest.Open(b, dsn, storetest.WithClock(clock))
 	tenant, err := st.EnsureTenant(b.Context(), "acme")

@@ -8,10 +8,8 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,20 +21,6 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
 )
-
-// benchRows is the number of accounts: SEATKEEPER_BENCH_ROWS, by default few
-// enough for a quick look. The goals are stated for 1,000,000.
-func benchRows(b *testing.B) int {
-	text := os.Getenv("SEATKEEPER_BENCH_ROWS")
-	if text == "" {
-		return 100_000
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1000 {
-		b.Fatalf("SEATKEEPER_BENCH_ROWS=%q: want a number from 1000", text)
-	}
-	return n
-}
 
 // benchAccount is row i of a company; in generation 1 every hundredth differs.
 func benchAccount(i, generation int) *model.Account {
@@ -133,7 +117,7 @@ func cpu() time.Duration {
 // BenchmarkSyncPostgres compares the sync path with raw COPY of the same
 // columns into a table without index, in the same run.
 func BenchmarkSyncPostgres(b *testing.B) {
-	rows, dsn := benchRows(b), storetest.Postgres(b)
+	rows, dsn := storetest.BenchRows(b), storetest.Postgres(b)
 	for b.Loop() {
 		before := rawCopy(b, dsn, rows)
 		start := cpu()
@@ -204,7 +188,7 @@ func rawCopy(b *testing.B, dsn string, rows int) time.Duration {
 // BenchmarkSyncSQLite compares the sync path with a diff of the same columns
 // written by hand for the same driver and the same settings.
 func BenchmarkSyncSQLite(b *testing.B) {
-	rows := benchRows(b)
+	rows := storetest.BenchRows(b)
 	for b.Loop() {
 		handFirst, handChanged := handWritten(b, rows)
 		first, changed, same := benchStore(b, storetest.SQLite(b), rows)
@@ -285,7 +269,7 @@ func handStage(b *testing.B, db *sql.DB, rows, generation int) {
 
 // BenchmarkSyncGrowth fits the exponent of a re-sync's time over three sizes.
 func BenchmarkSyncGrowth(b *testing.B) {
-	top := benchRows(b)
+	top := storetest.BenchRows(b)
 	for b.Loop() {
 		for _, dialect := range []string{"sqlite", "postgres"} {
 			var xs, ys []float64

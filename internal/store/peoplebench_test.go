@@ -19,7 +19,7 @@ import (
 // BenchmarkMergePeople measures a first load of people from two sources that
 // describe the same human beings, and of their accounts' links.
 func BenchmarkMergePeople(b *testing.B) {
-	rows := benchRows(b) / 10
+	rows := storetest.BenchRows(b) / 10
 	for b.Loop() {
 		for _, dsn := range []string{storetest.SQLite(b), storetest.Postgres(b)} {
 			clock := clocktesting.NewFakePassiveClock(t0)

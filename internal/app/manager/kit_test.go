@@ -17,8 +17,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -65,16 +63,7 @@ func newWorld(t *testing.T, changes ...setup) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.vendors.Close() })
-	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	if w.client, err = client.New(env.Config, client.Options{Scheme: scheme}); err != nil {
-		t.Fatal(err)
-	}
+	w.client = env.Client(t)
 	w.options = Options{
 		RestConfig: counting(env.Config, w.writes), Store: "sqlite:" + t.TempDir(), WatchNamespaces: []string{w.ns, w.second},
 		ConnectorEndpoints: w.vendors.Endpoints(), AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
