@@ -23,7 +23,7 @@ const (
 	askSend   = "send"   // deliver the question
 	askWait   = "wait"   // for an answer, a reminder, the end
 	askRemind = "remind" // deliver a reminder
-	askHeld   = "held"   // nobody could be asked: look again
+	askHeld   = "held"   // nobody could be asked yet: look again
 )
 
 const (
@@ -112,6 +112,7 @@ func (t *turn) askFind(n *node, s *AskStep) {
 		return
 	}
 	if until, quiet := s.Quiet.until(t.now, zoneOf(p.assignees[0].TimeZone)); quiet {
+		t.cur.Phase = askHeld // a night is long: look again before asking
 		t.sleep(until, "QuietHours", "the question waits for the end of the quiet hours")
 		return
 	}

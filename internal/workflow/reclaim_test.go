@@ -376,6 +376,31 @@ func TestQuietHours(t *testing.T) {
 	})
 }
 
+// A question that waits for the morning is not asked if it no longer arises.
+func TestQuestionIsLookedAtAgainAfterQuietHours(t *testing.T) {
+	for name, tc := range map[string]struct {
+		verdict Verdict
+		state   store.RunState
+		outcome string
+	}{
+		"policy gone":      {Verdict{Decision: Drop, Reason: "PolicyGone", Message: "the policy went away"}, store.RunSucceeded, "skipped"},
+		"policy suspended": {Verdict{Decision: Hold, Reason: "PolicySuspended", Message: "the policy is suspended"}, store.RunWaiting, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, k *kit) {
+				s := k.spec()
+				s.Ask.Quiet = &QuietHours{From: "10:30", To: "13:00"}
+				k.begin(s)
+				k.expect(store.RunWaiting, "", "QuietHours")
+				k.world.set(func() { k.world.verdict = tc.verdict })
+				k.pass(3 * time.Hour)
+				k.expect(tc.state, tc.outcome, tc.verdict.Reason)
+				k.effects(map[string]int{})
+			})
+		})
+	}
+}
+
 func TestSeatAlreadyGone(t *testing.T) {
 	eachStore(t, func(t *testing.T, k *kit) {
 		s := k.spec()
