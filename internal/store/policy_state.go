@@ -86,12 +86,13 @@ func (s *Store) ListPolicies(ctx context.Context, tenant model.TenantID) ([]Poli
 }
 
 // RemovePolicy marks a policy as gone and drops its findings, prices and hold;
-// keeps, runs, ledger and audit stay.
+// keeps, runs, ledger and audit stay. Runs that wait are woken, so that open
+// questions are withdrawn at once.
 func (s *Store) RemovePolicy(ctx context.Context, tenant model.TenantID, name string) error {
 	if p, err := s.Policy(ctx, tenant, name); errors.Is(err, ErrNotFound) || (err == nil && p.Removed) {
 		return nil
 	}
-	return s.write(ctx, func(tx *sql.Tx) error {
+	err := s.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE policy_state SET removed_at = $3 WHERE tenant = $1 AND policy = $2 AND removed_at IS NULL`,
 			tenant, name, s.now()); err != nil {
 			return fmt.Errorf("remove policy %q: %w", name, err)
@@ -103,6 +104,11 @@ func (s *Store) RemovePolicy(ctx context.Context, tenant model.TenantID, name st
 		}
 		return s.clearHold(ctx, tx, tenant, PolicyHold(name))
 	})
+	if err != nil {
+		return err
+	}
+	_, err = s.WakeRuns(ctx, tenant, "LicensePolicy", name, nil)
+	return err
 }
 
 // PolicyHold names what the guard of a policy holds.

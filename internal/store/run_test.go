@@ -291,3 +291,35 @@ func TestRevisions(t *testing.T) {
 		}
 	})
 }
+
+// A policy that goes away wakes its own waiting runs and nobody else's.
+func TestRemovedPolicyWakesItsRuns(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		other := w.otherTenant("beta")
+		later := w.clock.Now().Add(72 * time.Hour)
+		var keys []store.RunKey
+		for _, at := range []*world{w, other} {
+			w.must(w.s.UpsertPolicy(w.Context(), at.tenant, store.PolicyState{Policy: "zoom-90d", Mode: "Ask", Rules: []byte("{}")}))
+			runs := newRuns("r", 1)
+			runs[0].Kind, runs[0].Name = "LicensePolicy", "zoom-90d"
+			_, err := w.s.CreateRuns(w.Context(), at.tenant, runs)
+			w.must(err)
+			list, err := w.s.ListRuns(w.Context(), at.tenant, store.RunFilter{})
+			w.must(err)
+			keys = append(keys, list[0].Key())
+		}
+		held := hold(w.T, w.s, store.HoldRequest{Owner: "a"})
+		w.must(w.s.AdvanceRuns(w.Context(), held.Leases, keys, func(_ time.Time, l store.LoadedRun) (*store.RunChange, error) {
+			l.Run.State, l.Run.DueAt = store.RunWaiting, later
+			return &store.RunChange{Run: l.Run}, nil
+		}))
+		w.must(w.s.RemovePolicy(w.Context(), w.tenant, "zoom-90d"))
+		for i, want := range []bool{true, false} {
+			r, err := w.s.Run(w.Context(), keys[i].Tenant, keys[i].ID)
+			w.must(err)
+			if woken := r.State == store.RunReady && r.DueAt.Before(later); woken != want {
+				w.Errorf("tenant %d: woken %v, want %v (%s, due %s)", keys[i].Tenant, woken, want, r.State, r.DueAt)
+			}
+		}
+	})
+}
