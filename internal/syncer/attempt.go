@@ -121,7 +121,18 @@ func (a *attempt) openFailed(ctx context.Context, err error) {
 		a.fail(open.Reason, open.Error(), open.Transient)
 		return
 	}
-	a.fail(ReasonTransientError, err.Error(), true)
+	a.storeFailed(ctx, err)
+}
+
+// storeFailed blocks the Integration with what its users may know of a failure
+// of the store: an error text may name hosts and users of the database.
+func (a *attempt) storeFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		a.interrupted(ctx)
+		return
+	}
+	reason, message := a.explain(err)
+	a.fail(reason, message, true)
 }
 
 // uploadedFile is the remote account that file connectors give an upload.
@@ -170,7 +181,7 @@ func (a *attempt) test(ctx context.Context, session Session) bool {
 		return false
 	}
 	if err := a.adopt(ctx, report.Account); err != nil {
-		a.fail(ReasonTransientError, err.Error(), true)
+		a.storeFailed(ctx, err)
 		return false
 	}
 	return true
@@ -211,8 +222,7 @@ func (a *attempt) readAll(ctx context.Context, session Session) {
 	streams := session.Streams()
 	stage, err := a.w.o.Store.BeginSync(ctx, a.claim)
 	if err != nil {
-		reason, message := a.explain(err)
-		a.fail(reason, message, true)
+		a.storeFailed(ctx, err)
 		return
 	}
 	defer func() {

@@ -153,6 +153,6 @@ func (a *attempt) explain(err error) (reason, message string) {
 	case errors.Is(err, store.ErrFenced):
 		return ReasonTransientError, "another replica took the sync over"
 	}
-	a.log.Error("The store refused a stream", "error", err)
-	return ReasonTransientError, "the store did not take the rows; the manager's log has the details"
+	a.log.Error("The store failed during a sync", "error", err)
+	return ReasonTransientError, "the store did not answer as it should; the manager's log has the details"
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -266,6 +267,17 @@ func TestOpenFailures(t *testing.T) {
 	}
 	b.open = errors.New("the store is slow")
 	if got, _ = b.sync(t.Context()); got.Problem == nil || !got.Problem.Transient {
+		t.Errorf("problem %+v", got.Problem)
+	}
+}
+
+// What a store's driver says may name the database's host and user: it goes to
+// the log, and users of the namespace are told where to look.
+func TestStoreFailureTellsNothingOfTheStore(t *testing.T) {
+	b := newBench(t, storetest.Open(t, storetest.SQLite(t)))
+	b.open = errors.New("failed to connect to `user=seatkeeper database=prod`: db-1.internal (10.0.0.7)")
+	got, _ := b.sync(t.Context())
+	if got.Problem == nil || got.Problem.Reason != syncer.ReasonTransientError || !got.Problem.Transient || strings.Contains(got.Problem.Message, "db-1") {
 		t.Errorf("problem %+v", got.Problem)
 	}
 }
