@@ -62,16 +62,24 @@ type Reconciler struct {
 // SetupWithManager registers the controller. What was found about seats reaches
 // it through the status of LicensePolicies and Applications.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
-	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, func() client.ObjectList { return &v1alpha1.ContractList{} }))
+	list := func() client.ObjectList { return &v1alpha1.ContractList{} }
+	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, list))
+	its := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, list, ofApplication))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("contract").
 		For(&v1alpha1.Contract{}, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Contract{}, all, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Organization{}, all, builder.WithPredicates(reconcile.Changed())).
-		Watches(&v1alpha1.Application{}, all, builder.WithPredicates(reconcile.Changed())).
+		Watches(&v1alpha1.Application{}, its, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.LicensePolicy{}, all, builder.WithPredicates(predicate.Funcs{UpdateFunc: countsChanged})).
 		WithOptions(reconcile.ControllerOptions(workers)).
 		Complete(r.loop())
+}
+
+// ofApplication says whether a Contract is about the Application that changed.
+func ofApplication(changed, woken client.Object) bool {
+	c, ok := woken.(*v1alpha1.Contract)
+	return ok && string(c.Spec.ApplicationRef.Name) == changed.GetName()
 }
 
 // countsChanged passes an update of a policy that found something else.

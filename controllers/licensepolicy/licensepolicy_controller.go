@@ -80,19 +80,29 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gen
 	}
 	// All of them rest on the Organization, and telling the others apart costs
 	// more than an evaluation that writes nothing.
-	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, func() client.ObjectList { return &v1alpha1.LicensePolicyList{} }))
+	list := func() client.ObjectList { return &v1alpha1.LicensePolicyList{} }
+	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, list))
+	its := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, list, mayRestOn))
 	intent := builder.WithPredicates(reconcile.Changed())
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("licensepolicy").
 		For(&v1alpha1.LicensePolicy{}, builder.WithPredicates(reconcile.Changed(v1alpha1.ReleaseAnnotation))).
 		Watches(&v1alpha1.Organization{}, all, intent).
-		Watches(&v1alpha1.Application{}, all, builder.WithPredicates(intentOrLabels{})).
+		Watches(&v1alpha1.Application{}, its, builder.WithPredicates(intentOrLabels{})).
 		Watches(&v1alpha1.Integration{}, all, intent).
 		Watches(&v1alpha1.Contract{}, all, intent).
 		WatchesRawSource(source.Channel(changed, &handler.EnqueueRequestForObject{})).
 		WatchesRawSource(source.Channel(released, &handler.EnqueueRequestForObject{})).
 		WithOptions(reconcile.ControllerOptions(workers)).
 		Complete(r.loop())
+}
+
+// mayRestOn says whether a policy names the Application that changed, or selects
+// by labels, which it may have had before. With thousands of Applications a
+// policy would be evaluated for ever otherwise.
+func mayRestOn(changed, woken client.Object) bool {
+	p, ok := woken.(*v1alpha1.LicensePolicy)
+	return ok && (p.Spec.ApplicationRef == nil || string(p.Spec.ApplicationRef.Name) == changed.GetName())
 }
 
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.LicensePolicy] {

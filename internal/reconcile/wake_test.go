@@ -24,13 +24,19 @@ func TestInNamespace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wake := reconcile.InNamespace(c, func() client.ObjectList { return &v1alpha1.ApplicationList{} })
-	var got []string
-	for _, req := range wake(t.Context(), &v1alpha1.Integration{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "okta"}}) {
-		got = append(got, req.String())
+	woken := func(concerns ...func(changed, woken client.Object) bool) (got []string) {
+		wake := reconcile.InNamespace(c, func() client.ObjectList { return &v1alpha1.ApplicationList{} }, concerns...)
+		for _, req := range wake(t.Context(), &v1alpha1.Integration{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "zoom"}}) {
+			got = append(got, req.String())
+		}
+		slices.Sort(got)
+		return got
 	}
-	slices.Sort(got)
-	if d := cmp.Diff([]string{ns + "/slack", ns + "/zoom"}, got); d != "" {
+	if d := cmp.Diff([]string{ns + "/slack", ns + "/zoom"}, woken()); d != "" {
 		t.Errorf("woken (-want +got):\n%s", d)
+	}
+	same := func(changed, woken client.Object) bool { return changed.GetName() == woken.GetName() }
+	if d := cmp.Diff([]string{ns + "/zoom"}, woken(same)); d != "" {
+		t.Errorf("woken where it concerns them (-want +got):\n%s", d)
 	}
 }
