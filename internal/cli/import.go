@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,7 +26,9 @@ const (
 	maxImportBytes = 64 << 20
 	importWait     = 5 * time.Minute
 	importPoll     = 500 * time.Millisecond
-	importSayEvery = 10 * time.Second
+	// newNamespaceWait is how long a manager may take to see a new namespace.
+	newNamespaceWait = 30 * time.Second
+	importSayEvery   = 10 * time.Second
 )
 
 // importOptions are the flags of `seatkeeper import`.
@@ -100,17 +103,35 @@ func runImport(ctx context.Context, e *env, path string, o importOptions) error 
 	if err := ensureImportTarget(ctx, e, namespace, o, parsed); err != nil {
 		return err
 	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	var accepted struct {
-		Upload string `json:"upload"`
-	}
 	query := url.Values{"integration": {o.name}, "filename": {filepath.Base(path)}}
-	if err := c.Upload(ctx, listPath(namespace, "imports"), query, file, &accepted); err != nil {
+	upload, err := sendImport(ctx, c, namespace, query, file)
+	if err != nil {
 		return err
 	}
-	return awaitImport(ctx, e, c, namespace, o.name, accepted.Upload)
+	return awaitImport(ctx, e, c, namespace, o.name, upload)
+}
+
+// sendImport uploads the file. A namespace that was made a moment ago is
+// unknown to the gateway until the manager has seen its first resource.
+func sendImport(ctx context.Context, c *queryclient.Client, namespace string, query url.Values, file io.ReadSeeker) (string, error) {
+	for deadline := time.Now().Add(newNamespaceWait); ; {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return "", err
+		}
+		var accepted struct {
+			Upload string `json:"upload"`
+		}
+		err := c.Upload(ctx, listPath(namespace, "imports"), query, file, &accepted)
+		var answer *queryclient.Error
+		if err == nil || !errors.As(err, &answer) || answer.Status.Code != http.StatusNotFound || time.Now().After(deadline) {
+			return accepted.Upload, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(importPoll):
+		}
+	}
 }
 
 var nameRule = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
