@@ -20,9 +20,16 @@ func TestSchemaRange(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = s.Close() })
-		var outside *store.SchemaError
-		if err := s.CheckSchema(t.Context()); !errors.As(err, &outside) || outside.Have != 0 || outside.Min != store.MinSchema {
-			t.Fatalf("an empty database: %v, want a SchemaError with 0 and %d", err, store.MinSchema)
+		// The PostgreSQL databases of tests are copies of a migrated one.
+		if before, err := s.SchemaVersion(t.Context()); err != nil {
+			t.Fatal(err)
+		} else if before == 0 {
+			var outside *store.SchemaError
+			if err := s.CheckSchema(t.Context()); !errors.As(err, &outside) || outside.Have != 0 || outside.Min != store.MinSchema {
+				t.Fatalf("an empty database: %v, want a SchemaError with 0 and %d", err, store.MinSchema)
+			}
+		} else if s.Dialect() == "sqlite" {
+			t.Fatalf("a new file has schema %d", before)
 		}
 		for range 2 { // the second migrates nothing
 			if err := s.Migrate(t.Context()); err != nil {
