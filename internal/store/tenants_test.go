@@ -394,6 +394,18 @@ func (w *world) dump() map[string][]string {
 	return out
 }
 
+// columns names the columns of a table.
+func (w *world) columns(table string) []string {
+	w.Helper()
+	rows, err := w.s.ReadDB().QueryContext(w.Context(), `SELECT * FROM `+table+` WHERE FALSE`)
+	w.must(err)
+	defer func() { _ = rows.Close() }()
+	names, err := rows.Columns()
+	w.must(err)
+	w.must(rows.Err())
+	return names
+}
+
 // twin is a tenant with a copy of every row. That this is possible proves that
 // every unique key has the tenant in it (decision 1).
 func (w *world) twin(namespace string) *world {
@@ -401,12 +413,7 @@ func (w *world) twin(namespace string) *world {
 	other := w.otherTenant(namespace)
 	for _, table := range w.tenantTables() {
 		var cols, values []string
-		rows, err := w.s.ReadDB().QueryContext(w.Context(), `SELECT * FROM `+table+` WHERE FALSE`)
-		w.must(err)
-		names, err := rows.Columns()
-		w.must(err)
-		w.must(rows.Close())
-		for _, c := range names {
+		for _, c := range w.columns(table) {
 			cols = append(cols, c)
 			switch {
 			case c == "tenant":
