@@ -104,8 +104,8 @@ type IntegrationResult struct {
 }
 
 // FinishIntegration records the outcome and gives the claim back. If the spec,
-// the credentials or the request for a sync changed meanwhile, the Integration
-// is due at once, whatever NextDue says.
+// the credentials or the request for a sync changed meanwhile, or somebody made it
+// due anew, the Integration is due at once, whatever NextDue says.
 func (s *Store) FinishIntegration(ctx context.Context, c Claim, r IntegrationResult) error {
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		have, err := scanIntegration(tx.QueryRowContext(ctx, `SELECT `+integrationColumns+` FROM integration_state
@@ -118,7 +118,9 @@ func (s *Store) FinishIntegration(ctx context.Context, c Claim, r IntegrationRes
 		}
 		now := s.now()
 		due := millisOrNil(r.NextDue)
-		if asksForSync(c.IntegrationSpec, have.IntegrationSpec) {
+		// Whoever released a hold or uploaded a file meanwhile made it due anew,
+		// for what this sync may not have seen.
+		if asksForSync(c.IntegrationSpec, have.IntegrationSpec) || millisOrNil(have.DueAt) != millisOrNil(c.DueAt) {
 			due = now
 		}
 		version := have.StateVersion

@@ -109,6 +109,8 @@ func (a *asking) question(accept func(*fakesaas.Company, *fakesaas.Person) bool)
 	if q.run == "" {
 		a.t.Fatalf("no run is about the seat %s", q.zoomID)
 	}
+	// The message is there before the outcome of sending it is recorded.
+	NewWithT(a.t).Eventually(func() string { return read[run](a.site, "runs", q.run).State }, wait).Should(Equal("waiting"))
 	return q
 }
 
