@@ -78,7 +78,6 @@ type site struct {
 	client client.Client
 	server string // of the gateway
 	ca     string
-	log    *bytes.Buffer
 }
 
 // plan is how a site differs from the sample.
@@ -301,10 +300,6 @@ func (s *site) condition(obj conditioned, name, kind, reason string) metav1.Cond
 		found = *c
 	}, wait).Should(Succeed())
 	return found
-}
-
-func keyOf(s *site, name string) client.ObjectKey {
-	return client.ObjectKey{Namespace: s.ns, Name: name}
 }
 
 // settled waits until every sample is ready and judged with all the data.
