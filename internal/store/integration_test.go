@@ -6,6 +6,7 @@ package store_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,6 +140,19 @@ func TestAChangeDuringASyncMakesItDueAgain(t *testing.T) {
 		w.must(w.s.FinishIntegration(w.Context(), c, store.IntegrationResult{NextDue: ptr(w.clock.Now().Add(time.Hour))}))
 		if due := w.state("zoom").DueAt; due == nil || due.After(w.clock.Now()) {
 			w.Fatalf("due at %v", due)
+		}
+	})
+}
+
+func TestAFileThatArrivesDuringASyncMakesItDueAgain(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		c := w.claim("files", "csv")
+		w.clock.SetTime(w.clock.Now().Add(time.Second))
+		_, err := w.s.PutUpload(w.Context(), w.tenant, "files", "members.csv", strings.NewReader("a"))
+		w.must(err)
+		w.must(w.s.FinishIntegration(w.Context(), c, store.IntegrationResult{NextDue: ptr(w.clock.Now().Add(time.Hour))}))
+		if due := w.state("files").DueAt; due == nil || due.After(w.clock.Now()) {
+			w.Fatalf("due at %v: the file waits for the next interval", due)
 		}
 	})
 }
