@@ -63,7 +63,7 @@ if ! go run ./hack/preflight --state-dir "$state" "${base[@]}" 2>"$log"; then
   echo '  next: mend the above, then run make up again' >&2
   exit 1
 fi
-if make -q "$PWD/bin/localcluster" 2>/dev/null; then
+if make --no-print-directory -q "$PWD/bin/localcluster" 2>/dev/null; then
   echo 'build 2/3: control plane is built'
 else
   step 'build 2/3: control plane' '5 minutes on 2 cold cores, seconds later' 'make localcluster' make localcluster
