@@ -127,7 +127,7 @@ func (m *machine) steps() []step {
 	}
 	if m.Simulate {
 		steps = append(steps, step{name: "start the simulated vendors", estimate: time.Second, run: m.startSimulators,
-			next: "start again with another --port-base"})
+			next: "start again with the same --people and --seed, or with another --state-dir"})
 	}
 	steps = append(steps, step{name: "start manager and gateway", estimate: 5 * time.Second, run: m.startManager,
 		log: m.logFile("manager"), next: "less " + m.logFile("manager")})
