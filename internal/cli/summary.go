@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seatkeeper/seatkeeper/internal/cli/summary"
+	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 func newSummaryCommand(e *env) *cobra.Command {
@@ -28,7 +29,7 @@ func newSummaryCommand(e *env) *cobra.Command {
 			if format == formatJSON || format == formatYAML {
 				return showOne(cmd.Context(), e, c, listPath(namespace, "summary"), format)
 			}
-			var s summary.Summary
+			var s model.Summary
 			if err := c.Get(cmd.Context(), listPath(namespace, "summary"), nil, &s); err != nil {
 				return err
 			}

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
-	"github.com/seatkeeper/seatkeeper/internal/cli/summary"
 	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
+	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // TestPartialTest is journey 3: a token without the scope of the licences.
@@ -73,7 +73,7 @@ func TestBadFeed(t *testing.T) {
 	}})
 	g := NewWithT(t)
 	s.condition(&v1alpha1.Integration{}, "hris", v1alpha1.ConditionReady, v1alpha1.ReasonSynced)
-	lifecycles := func() map[string]int { return read[summary.Summary](s, "summary").People }
+	lifecycles := func() map[string]int { return read[model.Summary](s, "summary").People }
 	before := lifecycles()
 	g.Expect(before).To(Equal(s.sim.Truth(fakesaas.TruthOptions{}).ByLifecycle))
 

@@ -37,8 +37,8 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/app/manager"
 	"github.com/seatkeeper/seatkeeper/internal/cli"
 	"github.com/seatkeeper/seatkeeper/internal/cli/queryclient"
-	"github.com/seatkeeper/seatkeeper/internal/cli/summary"
 	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
+	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/testenv"
 )
 
@@ -406,15 +406,15 @@ type held struct {
 var samplePrices = map[string]int64{fakesaas.Slack: 1250, fakesaas.Zoom: 1599}
 
 // expectTruth compares every number of a summary with the vendors' own count.
-func expectTruth(g Gomega, got summary.Summary, want *fakesaas.TruthReport) {
+func expectTruth(g Gomega, got model.Summary, want *fakesaas.TruthReport) {
 	people := map[string]int{}
 	for l, n := range got.People {
-		if l != summary.Unstated {
+		if l != model.Unstated {
 			people[l] = n
 		}
 	}
 	g.Expect(people).To(Equal(want.ByLifecycle), "people by lifecycle")
-	g.Expect(got.People[summary.Unstated]).To(Equal(want.Unowned[fakesaas.Okta]), "users whom only Okta lists")
+	g.Expect(got.People[model.Unstated]).To(Equal(want.Unowned[fakesaas.Okta]), "users whom only Okta lists")
 	g.Expect(got.Apps).To(Equal(want.Apps), "apps")
 	g.Expect(got.Integrations).To(Equal(4))
 	g.Expect(got.Seats).To(HaveLen(2))

@@ -8,8 +8,8 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/seatkeeper/seatkeeper/internal/cli/summary"
 	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
+	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // TestEveryNumberIsTheVendorsTruth changes seed and size.
@@ -20,7 +20,7 @@ func TestEveryNumberIsTheVendorsTruth(t *testing.T) {
 			s.settled()
 			g := NewWithT(t)
 			truth := s.sim.Truth(fakesaas.TruthOptions{Zone: "Europe/Berlin", PriceMinorPerMonth: samplePrices})
-			expectTruth(g, read[summary.Summary](s, "summary"), truth)
+			expectTruth(g, read[model.Summary](s, "summary"), truth)
 			g.Expect(s.sim.Violations()).To(BeEmpty())
 		})
 	}

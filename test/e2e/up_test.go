@@ -25,8 +25,8 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/seatkeeper/seatkeeper/internal/cli/summary"
 	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
+	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/testenv"
 )
 
@@ -223,7 +223,7 @@ func TestUp(t *testing.T) {
 		g.Expect(u.out.String()).To(ContainSubstring(text))
 	}
 	var truth fakesaas.TruthReport
-	var found summary.Summary
+	var found model.Summary
 	g.Eventually(func(g Gomega) {
 		u.sim("truth", fakesaas.TruthOptions{Zone: "Europe/Berlin", PriceMinorPerMonth: samplePrices}, &truth)
 		u.decode(&found, "summary")

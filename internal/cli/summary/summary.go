@@ -1,8 +1,7 @@
 // Copyright The Seatkeeper Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package summary holds the numbers that a first run and `seatkeeper summary`
-// show: what was found, and what it costs.
+// Package summary prints what a first run and `seatkeeper summary` show.
 package summary
 
 import (
@@ -13,42 +12,10 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
-// Summary counts one tenant. Every seat counted is a paid one; Unused and
-// Unknown are disjoint parts of Paid.
-type Summary struct {
-	AsOf         string         `json:"asOf"` // RFC 3339, of the newest sync
-	Integrations int            `json:"integrations"`
-	Apps         int            `json:"apps"`
-	People       map[string]int `json:"people"` // by lifecycle
-	Seats        []App          `json:"seats"`  // per app with paid seats
-	Total        App            `json:"total"`
-}
-
-// Unstated is the key in Summary.People of those whose lifecycle no source
-// states: users that an identity provider lists and the HRIS does not. They are
-// not counted as people.
-const Unstated = "unstated"
-
-// App counts the paid seats of one app, or of all.
-type App struct {
-	App     string `json:"app"`
-	Policy  string `json:"policy,omitempty"` // the LicensePolicy that judged them
-	Paid    int    `json:"paid"`
-	Active  int    `json:"active"`
-	Unused  int    `json:"unused"` // not used inside the policy's window
-	Unknown int    `json:"unknown"`
-	// AnnualCost is what the paid seats cost a year by the contract's prices,
-	// per currency; UnusedCost the part of unused ones. Unpriced seats are in
-	// neither.
-	AnnualCost []model.Money `json:"annualCost,omitempty"`
-	UnusedCost []model.Money `json:"unusedCost,omitempty"`
-	Unpriced   int           `json:"unpriced,omitempty"`
-}
-
 // Print writes the summary as text of at most 80 columns.
-func Print(out io.Writer, s Summary) error {
+func Print(out io.Writer, s model.Summary) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	people, unstated := 0, s.People[Unstated]
+	people, unstated := 0, s.People[model.Unstated]
 	for _, n := range s.People {
 		people += n
 	}

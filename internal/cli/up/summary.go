@@ -10,6 +10,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/cli/queryclient"
 	"github.com/seatkeeper/seatkeeper/internal/cli/summary"
 	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
+	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // summarise prints what was found and which commands look further.
@@ -29,7 +30,7 @@ func (m *machine) summarise(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	var s summary.Summary
+	var s model.Summary
 	if err := client.Get(ctx, fmt.Sprintf("/apis/v1/namespaces/%s/summary", Namespace), nil, &s); err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seatkeeper/seatkeeper/internal/cli/summary"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
@@ -26,13 +25,13 @@ func (a *API) summary(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := summary.Summary{Integrations: int(totals.Integrations), Apps: int(totals.Apps), People: map[string]int{}}
+	s := model.Summary{Integrations: int(totals.Integrations), Apps: int(totals.Apps), People: map[string]int{}}
 	for l, n := range people {
-		s.People[cmp.Or(string(l), summary.Unstated)] = int(n)
+		s.People[cmp.Or(string(l), model.Unstated)] = int(n)
 	}
 	annual, unused := map[string]int64{}, map[string]int64{}
 	for _, t := range seats {
-		app := summary.App{
+		app := model.AppSeats{
 			App: cmp.Or(t.App, "(no policy)"), Policy: t.Policy, Paid: int(t.Paid), Active: int(t.Active), Unused: int(t.Unused), Unknown: int(t.Unknown),
 			AnnualCost: t.Annual, UnusedCost: t.UnusedAnnual, Unpriced: int(t.Unpriced),
 		}
