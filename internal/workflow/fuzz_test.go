@@ -13,7 +13,7 @@ import (
 )
 
 func FuzzSpan(f *testing.F) {
-	for _, s := range []string{"90d", "72h", "1h30m", "500ms", "0h", "d", "99999h99999h", "-1d"} {
+	for _, s := range []string{"90d", "72h", "1h30m", "500ms", "0h", "d", "99999h99999h", "-1d", "02000m", "99999h", "1h1m1s1ms"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -61,19 +62,24 @@ func (s Span) After(t time.Time, loc *time.Location) time.Time {
 	return t.Add(s.Elapsed).UTC()
 }
 
-// String returns the form that ParseSpan reads.
+// String returns the form that ParseSpan reads: days, or each unit that is not
+// zero, from hours down, since no number of decision 23 has over five digits.
 func (s Span) String() string {
-	switch {
-	case s.Days != 0:
+	if s.Days != 0 {
 		return strconv.Itoa(s.Days) + "d"
-	case s.Elapsed == 0:
-		return ""
-	case s.Elapsed%time.Hour == 0:
-		return strconv.FormatInt(int64(s.Elapsed/time.Hour), 10) + "h"
-	case s.Elapsed%time.Second == 0:
-		return strconv.FormatInt(int64(s.Elapsed/time.Second), 10) + "s"
 	}
-	return strconv.FormatInt(s.Elapsed.Milliseconds(), 10) + "ms"
+	var b strings.Builder
+	rest := s.Elapsed
+	for _, unit := range []struct {
+		name   string
+		length time.Duration
+	}{{"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}} {
+		if n := rest / unit.length; n > 0 {
+			b.WriteString(strconv.FormatInt(int64(n), 10) + unit.name)
+			rest -= n * unit.length
+		}
+	}
+	return b.String()
 }
 
 // MarshalText implements encoding.TextMarshaler.
