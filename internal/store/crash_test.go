@@ -235,7 +235,7 @@ func TestLostStageIsNoticed(t *testing.T) {
 		w.sync("zoom", accountsOf(accounts(6000)...))
 		y, err := w.s.BeginSync(w.Context(), w.claim("zoom", "zoom"))
 		w.must(err)
-		w.must(y.Stage(w.Context(), "users", "", accounts(6000))) // one batch is in the table
+		w.must(y.Stage(w.Context(), "users", "", accounts(11000))) // one batch is in the table, one on its way
 		var table string
 		w.must(w.s.ReadDB().QueryRowContext(w.Context(), `SELECT table_name FROM sync_stage`).Scan(&table))
 		w.must(w.s.WriteSQL(w.Context(), func(tx *sql.Tx) error {

@@ -80,26 +80,58 @@ func (y *Sync) computeDelta(ctx context.Context, stream string, st *stage, o Str
 		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1`+where+`)`, c.Tenant, c.Source, stream).Scan(&known); err != nil {
 			return err
 		}
-		if !known {
-			d.ops[opAdded] = d.staged
-			return tx.QueryRowContext(ctx, `SELECT coalesce(max(n), 0) FROM `+st.table).Scan(&d.maxN)
+		if known {
+			return s.compareKnown(ctx, tx, c, stream, st, d, o.scope())
 		}
-		d.table = st.table + deltaSuffix
-		sc := o.scope()
-		if err := s.fillDelta(ctx, tx, c, stream, st, d, sc); err != nil {
+		d.ops[opAdded], err = s.dropRepeated(ctx, tx, st, d.staged)
+		if err != nil {
 			return err
 		}
-		if sc.sweep && sc.parts == nil {
-			// Every known row was either staged too, or is missing.
-			d.live = d.staged - d.ops[opAdded] - d.ops[opReturned] + d.ops[opRemoved]
-			return nil
-		}
-		return tx.QueryRowContext(ctx, `SELECT count(*)`+where+` AND removed_at IS NULL`, c.Tenant, c.Source, stream).Scan(&d.live)
+		d.staged = d.ops[opAdded]
+		return tx.QueryRowContext(ctx, `SELECT coalesce(max(n), 0) FROM `+st.table).Scan(&d.maxN)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compare %s of stream %s: %w", st.f.typ, stream, err)
 	}
 	return d, nil
+}
+
+// compareKnown fills the delta table of a stream that has known rows.
+func (s *Store) compareKnown(ctx context.Context, tx *sql.Tx, c Claim, stream string, st *stage, d *delta, sc scope) (err error) {
+	d.table = st.table + deltaSuffix
+	whole := sc.sweep && sc.parts == nil
+	// Where a full join shows the rows of both sides, their numbers tell
+	// afterwards whether a record came twice, which spares sorting the stage.
+	counted := whole && s.dialect.fullJoin
+	if !counted {
+		if d.staged, err = s.dropRepeated(ctx, tx, st, d.staged); err != nil {
+			return err
+		}
+	}
+	if err := s.fillDelta(ctx, tx, c, stream, st, d, sc); err != nil {
+		return err
+	}
+	if whole && !counted {
+		// Every known row was either staged too, or is missing.
+		d.live = d.staged - d.ops[opAdded] - d.ops[opReturned] + d.ops[opRemoved]
+		return nil
+	}
+	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM `+st.f.table+` WHERE tenant=$1 AND source=$2 AND stream=$3 AND removed_at IS NULL`,
+		c.Tenant, c.Source, stream).Scan(&d.live)
+	if err != nil || !counted {
+		return err
+	}
+	if twice, err := d.repeated(ctx, tx); err != nil || !twice {
+		return err
+	}
+	if d.staged, err = s.dropRepeated(ctx, tx, st, d.staged); err != nil {
+		return err
+	}
+	d.ops, d.maxN = map[int]int64{}, 0
+	if _, err := tx.ExecContext(ctx, `DROP TABLE `+d.table); err != nil {
+		return err
+	}
+	return s.fillDelta(ctx, tx, c, stream, st, d, sc)
 }
 
 // planForBulk keeps PostgreSQL from nested loops for the rest of the
@@ -129,14 +161,12 @@ func (s *Store) checkStage(ctx context.Context, q querier, st *stage) error {
 }
 
 // prepareStage makes sure that every row sent is there, and leaves and counts
-// those that matter: rows of complete partitions, and of records that came more
-// than once (a list that moved while it was paged) the last.
+// those that matter: rows of complete partitions.
 func (s *Store) prepareStage(ctx context.Context, q querier, st *stage, o StreamOutcome) (int64, error) {
-	keys := names("", st.f.key)
 	prepare := `ANALYZE ` + st.table
 	if s.dialect.name == sqlite.name {
 		// Read in key order, the facts' B-tree is walked once, front to back.
-		prepare = `CREATE INDEX IF NOT EXISTS ` + st.table + `_key ON ` + st.table + ` (` + keys + `, row_hash, aux_hash, part)`
+		prepare = `CREATE INDEX IF NOT EXISTS ` + st.table + `_key ON ` + st.table + ` (` + names("", st.f.key) + `, row_hash, aux_hash, part)`
 	}
 	if _, err := q.ExecContext(ctx, prepare); err != nil {
 		if missingTable(err) {
@@ -163,47 +193,65 @@ func (s *Store) prepareStage(ctx context.Context, q querier, st *stage, o Stream
 			return 0, err
 		}
 	}
-	if st.f == &usageFact {
-		return left, nil // the same use may well be reported twice
-	}
-	var twice bool
-	if err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+st.table+` GROUP BY `+keys+` HAVING count(*) > 1)`).Scan(&twice); err != nil || !twice {
-		return left, err
-	}
-	err := drop(`DELETE FROM ` + st.table + ` WHERE n NOT IN (SELECT max(n) FROM ` + st.table + ` GROUP BY ` + keys + `)`)
-	return left, err
+	return left, nil
 }
 
-func (s *Store) fillDelta(ctx context.Context, tx *sql.Tx, c Claim, stream string, st *stage, d *delta, sc scope) error {
-	f := st.f
-	if err := s.createStage(ctx, tx, f, d.table); err != nil {
-		return err
+// dropRepeated leaves, of records that came more than once (a list that moved
+// while it was paged), the last, and returns how many of the staged rows remain.
+func (s *Store) dropRepeated(ctx context.Context, q querier, st *stage, staged int64) (int64, error) {
+	keys := names("", st.f.key)
+	var twice bool
+	if err := q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+st.table+` GROUP BY `+keys+` HAVING count(*) > 1)`).Scan(&twice); err != nil || !twice {
+		return staged, err
 	}
-	known := ` (SELECT ` + names("", f.key) + `, part, row_hash, aux_hash, removed_at FROM ` + f.table + ` WHERE tenant=$1 AND source=$2 AND stream=$3) `
-	cols := "part, " + names("", f.all()) + ", row_hash, aux_hash"
-	_, err := tx.ExecContext(ctx, `INSERT INTO `+d.table+` (op, `+cols+`)
-		SELECT CASE WHEN f.row_hash IS NULL THEN 1 WHEN f.removed_at IS NOT NULL THEN 2 WHEN f.row_hash <> s.row_hash THEN 3 ELSE 4 END,
-		s.part, `+names("s.", f.all())+`, s.row_hash, s.aux_hash
-		FROM `+st.table+` s`+s.dialect.inKeyOrder(st.table)+` LEFT JOIN`+known+`f ON `+f.match("f", "s")+`
-		WHERE f.row_hash IS NULL OR f.removed_at IS NOT NULL OR f.row_hash <> s.row_hash OR f.aux_hash <> s.aux_hash OR f.part <> s.part`,
-		c.Tenant, c.Source, stream)
+	res, err := q.ExecContext(ctx, `DELETE FROM `+st.table+` WHERE n NOT IN (SELECT max(n) FROM `+st.table+` GROUP BY `+keys+`)`)
 	if err != nil {
+		return staged, err
+	}
+	n, err := res.RowsAffected()
+	return staged - n, err
+}
+
+// repeated reports whether a record came more than once, after the whole stream
+// was compared: then more staged rows met a live row than there are live rows
+// that were not missing, or the new ones repeat themselves.
+func (d *delta) repeated(ctx context.Context, q querier) (twice bool, err error) {
+	if d.staged-d.ops[opAdded]-d.ops[opReturned] != d.live-d.ops[opRemoved] {
+		return true, nil
+	}
+	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+d.table+` WHERE op IN (1, 2) GROUP BY `+names("", d.f.key)+` HAVING count(*) > 1)`).Scan(&twice)
+	return twice, err
+}
+
+// fillDelta writes the differences of the stage and what is known.
+func (s *Store) fillDelta(ctx context.Context, tx *sql.Tx, c Claim, stream string, st *stage, d *delta, sc scope) error {
+	if err := s.createStage(ctx, tx, st.f, d.table); err != nil {
 		return err
 	}
-	if sc.sweep {
-		args := []any{c.Tenant, c.Source, stream}
-		inParts := ""
-		if sc.parts != nil {
-			var list string
-			list, args = inList(args, sc.parts)
-			inParts = ` AND f.part IN (` + list + `)`
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO `+d.table+` (op, part, `+names("", f.key)+`)
-			SELECT 5, f.part, `+names("f.", f.key)+` FROM`+known+`f
-			WHERE f.removed_at IS NULL`+inParts+` AND NOT EXISTS (SELECT 1 FROM `+st.table+` s WHERE `+f.match("s", "f")+`)`, args...)
-		if err != nil {
+	known := ` (SELECT ` + names("", st.f.key) + `, part, row_hash, aux_hash, removed_at FROM ` + st.f.table + ` WHERE tenant=$1 AND source=$2 AND stream=$3) f`
+	args := []any{c.Tenant, c.Source, stream}
+	absent := `f.removed_at IS NULL`
+	if sc.parts != nil {
+		var list string
+		list, args = inList(args, sc.parts)
+		absent += ` AND f.part IN (` + list + `)`
+	}
+	var err error
+	switch {
+	case !sc.sweep:
+		err = compare(ctx, tx, st, d.table, "LEFT JOIN", known, "FALSE", args)
+	case s.dialect.fullJoin:
+		err = compare(ctx, tx, st, d.table, "FULL JOIN", known, absent, args)
+	default:
+		if err = compare(ctx, tx, st, d.table, s.dialect.inKeyOrder(st.table)+" LEFT JOIN", known, "FALSE", args[:3]); err != nil {
 			return err
 		}
+		keys := names("f.", st.f.key)
+		_, err = tx.ExecContext(ctx, `INSERT INTO `+d.table+` (op, part, `+names("", st.f.key)+`) SELECT 5, f.part, `+keys+` FROM`+known+`
+			WHERE `+absent+` AND NOT EXISTS (SELECT 1 FROM `+st.table+` s WHERE `+st.f.match("s", "f")+`)`, args...)
+	}
+	if err != nil {
+		return err
 	}
 	rows, err := tx.QueryContext(ctx, `SELECT op, count(*), max(n) FROM `+d.table+` GROUP BY op`)
 	if err != nil {
@@ -219,6 +267,22 @@ func (s *Store) fillDelta(ctx context.Context, tx *sql.Tx, c Claim, stream strin
 		d.ops[op], d.maxN = n, max(d.maxN, maxN)
 	}
 	return rows.Err()
+}
+
+// compare joins the stage s with the known rows f. A row f without one in s is a
+// removal where absent holds.
+func compare(ctx context.Context, tx *sql.Tx, st *stage, table, join, known, absent string, args []any) error {
+	keys := make([]string, len(st.f.key))
+	for i, k := range st.f.key {
+		keys[i] = "coalesce(s." + k.name + ", f." + k.name + ")"
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO `+table+` (op, part, `+names("", st.f.all())+`, row_hash, aux_hash)
+		SELECT CASE WHEN s.n IS NULL THEN 5 WHEN f.row_hash IS NULL THEN 1 WHEN f.removed_at IS NOT NULL THEN 2 WHEN f.row_hash <> s.row_hash THEN 3 ELSE 4 END,
+		coalesce(s.part, f.part), `+strings.Join(keys, ", ")+`, `+names("s.", st.f.cols)+`, coalesce(s.row_hash, 0), coalesce(s.aux_hash, 0)
+		FROM `+st.table+` s `+join+known+` ON `+st.f.match("f", "s")+`
+		WHERE CASE WHEN s.n IS NULL THEN `+absent+`
+		ELSE f.row_hash IS NULL OR f.removed_at IS NOT NULL OR f.row_hash <> s.row_hash OR f.aux_hash <> s.aux_hash OR f.part <> s.part END`, args...)
+	return err
 }
 
 // heldItems lists what the guard would hold of d, with labels for people.

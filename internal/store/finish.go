@@ -124,6 +124,7 @@ func (y *Sync) forget(ctx context.Context, stream string) {
 	defer y.mu.Unlock()
 	maps.DeleteFunc(y.stages, func(k stageKey, st *stage) bool {
 		if k.stream == stream {
+			st.abandon()
 			_ = y.store.dropStages(context.WithoutCancel(ctx), y.claim, st.table)
 		}
 		return k.stream == stream

@@ -46,8 +46,12 @@ type stage struct {
 
 	mu   sync.Mutex
 	buf  [][]any
+	free [][]any // the other buffer, while sending is nil
 	hash []byte
 	rows int64
+	// sending has the outcome of the batch on its way to the database; nil if
+	// none is. The next batch is made meanwhile.
+	sending chan error
 }
 
 // BeginSync starts a sync of the claimed Integration. What a sync that did not
@@ -70,6 +74,7 @@ func (y *Sync) Close(ctx context.Context) error {
 	defer y.mu.Unlock()
 	var errs []error
 	for k, st := range y.stages {
+		st.abandon()
 		errs = append(errs, y.store.dropStages(ctx, y.claim, st.table))
 		delete(y.stages, k)
 	}
@@ -192,7 +197,7 @@ func (st *stage) add(ctx context.Context, s *Store, part string, records []model
 		full := make([]any, 0, len(values)+3)
 		full = append(append(append(full, part), values...), row, aux)
 		if st.buf = append(st.buf, full); len(st.buf) >= stageBatch {
-			if err := st.flush(ctx, s); err != nil {
+			if err := st.send(ctx, s); err != nil {
 				return err
 			}
 		}
@@ -200,19 +205,45 @@ func (st *stage) add(ctx context.Context, s *Store, part string, records []model
 	return nil
 }
 
-// flush sends the buffered rows to the database. Its caller holds st.mu.
-func (st *stage) flush(ctx context.Context, s *Store) error {
-	if len(st.buf) == 0 {
-		return nil
+// send starts to write the buffered rows once the batch before is written, whose
+// error it returns. Its caller holds st.mu.
+func (st *stage) send(ctx context.Context, s *Store) error {
+	if err := st.settle(); err != nil || len(st.buf) == 0 {
+		return err
 	}
 	columns := append([]string{"part"}, strings.Split(names("", st.f.all()), ", ")...)
 	columns = append(columns, "row_hash", "aux_hash")
-	if err := s.bulkInsert(ctx, st.table, columns, st.buf); err != nil {
+	batch, done := st.buf, make(chan error, 1)
+	st.rows += int64(len(batch))
+	st.buf, st.free, st.sending = st.free[:0], batch, done
+	go func() { done <- s.bulkInsert(ctx, st.table, columns, batch) }()
+	return nil
+}
+
+// settle waits for the batch that is being written. After an error the stage
+// stays short of its count, and no sync finishes with it.
+func (st *stage) settle() error {
+	if st.sending == nil {
+		return nil
+	}
+	err := <-st.sending
+	st.sending = nil
+	return err
+}
+
+// flush writes what is buffered. Its caller holds st.mu.
+func (st *stage) flush(ctx context.Context, s *Store) error {
+	if err := st.send(ctx, s); err != nil {
 		return err
 	}
-	st.rows += int64(len(st.buf))
-	st.buf = st.buf[:0]
-	return nil
+	return st.settle()
+}
+
+// abandon waits until nothing writes to the table any more, so that it can go.
+func (st *stage) abandon() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	_ = st.settle() // the stage is given up: nobody asks whether it is whole
 }
 
 // bulkInsert writes rows with COPY on PostgreSQL and multi-row inserts on

@@ -265,6 +265,11 @@ func TestARecordThatComesTwiceCountsOnce(t *testing.T) {
 		if got := w.sync("zoom", accountsOf(twice...))[0].Types[model.DataAccounts]; got.Added != 2 || got.Changed != 1 {
 			w.Fatalf("%+v", got)
 		}
+		// One more of an unchanged record does not make up for a missing one.
+		twice = append(accounts(11), account("u0005"))
+		if got := w.sync("zoom", accountsOf(twice...))[0].Types[model.DataAccounts]; got.Removed != 1 || got.Staged != 11 || got.Total != 11 {
+			w.Fatalf("%+v", got)
+		}
 	})
 }
 
