@@ -159,7 +159,7 @@ func (s *Session) steps(ctx context.Context, steps []stepSpec, vars map[string]a
 				continue
 			}
 		}
-		x := exchange{spec: &st.request, vars: vars, patient: st.request.method == "GET"}
+		x := exchange{spec: &st.request, vars: vars, patient: st.request.method == "GET" || st.request.reads}
 		if !st.safe {
 			x.idempotencyKey = key
 		}

@@ -59,6 +59,12 @@ type Options struct {
 	Budget Budget      // nil: a budget of this process alone
 	Tokens *TokenCache // nil: access tokens live as long as the session
 	Clock  clock.Clock // nil: the system clock
+	// Vault keeps refresh tokens, which a vendor may replace at each use. nil:
+	// they live as long as Tokens, and what replaced the Secret's is then lost.
+	Vault Vault
+	// Reload reads the Secret again, when it may have been changed since. nil:
+	// Secrets is what there is.
+	Reload func(context.Context) (map[string]string, error)
 
 	// MaxWait bounds how long a read waits for a rate limit before it gives
 	// up with ClassRateLimit and RetryAfter. Zero: 75 s, so that a listing

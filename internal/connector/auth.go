@@ -9,19 +9,23 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/expr"
 )
 
 // TokenCache keeps access tokens in the memory of the process, so that
-// sessions of one credential share them. Nothing of it is ever stored.
+// sessions of one credential share them.
 type TokenCache struct {
 	mu      sync.Mutex
 	entries map[string]*tokenEntry
+	vault   memoryVault // for sessions without one of their own
 }
 
 // tokenEntry is one credential's token. Its slot lets one fetch run at a time.
@@ -29,7 +33,16 @@ type tokenEntry struct {
 	slot    chan struct{}
 	token   string
 	expires time.Time
+	refused string // the last token that the vendor did not take
+	// failed is why the credential was refused at failedAt: those who waited
+	// behind it do not knock again at once.
+	failed   *Error
+	failedAt time.Time
+	unsaved  unsavedSet
 }
+
+// refusedFor is how long a refused credential is not tried again.
+const refusedFor = 10 * time.Second
 
 // NewTokenCache returns an empty cache.
 func NewTokenCache() *TokenCache { return &TokenCache{entries: map[string]*tokenEntry{}} }
@@ -50,7 +63,7 @@ func (c *TokenCache) entry(key string) *tokenEntry {
 
 // get returns the token of key, fetching it if there is none or it is about
 // to expire. Only one caller fetches at a time.
-func (c *TokenCache) get(ctx context.Context, key string, now time.Time, fetch func() (string, time.Time, error)) (string, error) {
+func (c *TokenCache) get(ctx context.Context, key string, now time.Time, fetch func(*tokenEntry) (string, time.Time, error)) (string, error) {
 	e := c.entry(key)
 	select {
 	case e.slot <- struct{}{}:
@@ -61,8 +74,16 @@ func (c *TokenCache) get(ctx context.Context, key string, now time.Time, fetch f
 	if e.token != "" && now.Before(e.expires) {
 		return e.token, nil
 	}
-	token, expires, err := fetch()
+	if since := now.Sub(e.failedAt); e.failed != nil && since >= 0 && since < refusedFor {
+		return "", e.failed
+	}
+	token, expires, err := fetch(e)
+	e.failed = nil
 	if err != nil {
+		var refused *Error
+		if errors.As(err, &refused) && refused.Class == ClassAuth {
+			e.failed, e.failedAt = refused, now
+		}
 		return "", err
 	}
 	e.token, e.expires = token, expires
@@ -79,70 +100,80 @@ func (c *TokenCache) forget(used credential) bool {
 	e.slot <- struct{}{}
 	defer func() { <-e.slot }()
 	if e.token == used.token {
-		e.token = ""
+		e.token, e.refused = "", used.token
 	}
 	return true
 }
 
-// authorize puts the credential into the request's headers.
+// param is an evaluated query parameter.
+type param struct{ name, value string }
+
+// authorize puts the credential into the request.
 func (s *Session) authorize(ctx context.Context, w *wire, vars map[string]any) (credential, error) {
-	wrong := func(err error) error {
-		return &Error{Class: ClassConfig, Message: "the credential cannot be put together: " + err.Error()}
-	}
-	secretVars := s.withSecrets(vars)
-	if w.token != nil {
-		token, err := w.token.Text(ctx, secretVars, nil)
-		if err != nil {
-			return credential{}, wrong(err)
+	var failed error
+	secretVars := s.withSecrets(vars, s.o.Secrets)
+	text := func(t *expr.Template) string {
+		v, err := t.Text(ctx, secretVars, nil)
+		if err != nil && failed == nil {
+			failed = &Error{Class: ClassConfig, Message: "the credential cannot be put together: " + err.Error()}
 		}
-		if token == "" {
-			return credential{}, &Error{Class: ClassAuth, Message: "the Secret lacks the key that this request needs",
+		return v
+	}
+	w.credential, w.hidden = nil, nil
+	if w.token != nil {
+		token := text(w.token)
+		if failed == nil && token == "" {
+			failed = &Error{Class: ClassAuth, Message: "the Secret lacks the key that this request needs",
 				Fix: "the connector's README lists the keys"}
 		}
 		w.header.Set("Authorization", "Bearer "+token)
-		return credential{}, nil
+		return credential{}, failed
 	}
 	if s.auth == nil {
 		return credential{}, nil
 	}
 	switch s.auth.kind {
 	case "bearer":
-		token, err := s.auth.token.Text(ctx, secretVars, nil)
-		if err != nil {
-			return credential{}, wrong(err)
-		}
-		w.header.Set("Authorization", "Bearer "+token)
+		w.header.Set("Authorization", "Bearer "+text(s.auth.token))
 	case "header":
 		for _, h := range s.auth.headers {
-			v, err := h.value.Text(ctx, secretVars, nil)
-			if err != nil {
-				return credential{}, wrong(err)
-			}
-			w.header.Set(h.name, v)
+			w.header.Set(h.name, text(h.value))
 		}
 	case "basic":
-		user, err := s.auth.username.Text(ctx, secretVars, nil)
-		if err != nil {
-			return credential{}, wrong(err)
+		w.header.Set("Authorization", basic(text(s.auth.username), text(s.auth.password)))
+	case "query":
+		for _, q := range s.auth.query {
+			p := param{q.name, text(q.value)}
+			w.credential, w.hidden = append(w.credential, p), append(w.hidden, p.value)
 		}
-		password, err := s.auth.password.Text(ctx, secretVars, nil)
-		if err != nil {
-			return credential{}, wrong(err)
-		}
-		w.header.Set("Authorization", basic(user, password))
-	case "oauth2":
-		key := s.tokenKey()
-		token, err := s.tokens.get(ctx, key, s.clock.Now(), func() (string, time.Time, error) { return s.fetchToken(ctx, secretVars) })
-		if err != nil {
-			if ctx.Err() != nil {
-				return credential{}, &Error{Class: ClassCanceled, Message: "the time for this work ran out while signing in", Err: err}
-			}
-			return credential{}, err
-		}
-		w.header.Set("Authorization", "Bearer "+token)
-		return credential{key, token}, nil
+	default:
+		return s.authorizeWithToken(ctx, w, vars)
 	}
-	return credential{}, nil
+	return credential{}, failed
+}
+
+// authorizeWithToken sends a token that the credential was exchanged for.
+func (s *Session) authorizeWithToken(ctx context.Context, w *wire, vars map[string]any) (credential, error) {
+	key := s.tokenKey()
+	token, err := s.tokens.get(ctx, key, s.clock.Now(), func(e *tokenEntry) (string, time.Time, error) {
+		switch {
+		case s.auth.login != nil:
+			return s.logIn(ctx)
+		case s.auth.oauth.grant == grantRefresh:
+			return s.refresh(ctx, e)
+		}
+		t, err := s.requestToken(ctx, s.o.Secrets, "")
+		return t.access, t.expires, err
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return credential{}, &Error{Class: ClassCanceled, Message: "the time for this work ran out while signing in", Err: err}
+		}
+		return credential{}, err
+	}
+	w.header.Set(s.auth.sendAs.name, s.auth.sendAs.prefix+token)
+	w.hidden = []string{token}
+	return credential{key, token}, nil
 }
 
 func basic(user, password string) string {
@@ -156,6 +187,9 @@ func (s *Session) credentialHeaders() []string {
 		for _, h := range s.auth.headers {
 			names = append(names, h.name)
 		}
+		if s.auth.sendAs.name != "" {
+			names = append(names, s.auth.sendAs.name)
+		}
 	}
 	return names
 }
@@ -163,75 +197,92 @@ func (s *Session) credentialHeaders() []string {
 // tokenKey tells credentials apart without holding them.
 func (s *Session) tokenKey() string {
 	h := sha256.New()
-	h.Write(fmt.Appendf(nil, "%s\x00%s\x00%v\x00%v", s.m.name, s.tokenURL, s.overrides[s.tokenURL.Host], s.o.Permission))
+	config, _ := encodeJSON(s.config)
+	h.Write(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%v\x00%v\x00%s", s.m.name, s.auth.id, s.tokenURL, s.overrides, s.o.Permission, config))
 	for _, f := range s.auth.secrets {
 		h.Write(fmt.Appendf(nil, "\x00%s=%s", f.name, s.o.Secrets[f.name]))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// fetchToken asks the token endpoint (RFC 6749, 4.4; Zoom's
-// account_credentials differs only in the grant and in its query).
-func (s *Session) fetchToken(ctx context.Context, secretVars map[string]any) (string, time.Time, error) {
-	a := s.auth
-	form := url.Values{"grant_type": {a.grant}}
-	scopes := a.scopes["read"]
-	if s.o.Permission == PermissionReadAndAct {
-		scopes = append(scopes[:len(scopes):len(scopes)], a.scopes["act"]...)
-	}
-	if len(scopes) > 0 && a.grant == "client_credentials" {
-		form.Set("scope", strings.Join(scopes, " "))
-	}
-	w := &wire{method: http.MethodPost, header: http.Header{}}
-	w.header.Set("Accept", "application/json")
-	w.header.Set("User-Agent", userAgent(s.o.UserAgent))
-	w.header.Set("Content-Type", "application/x-www-form-urlencoded")
-	id, secret := s.o.Secrets["clientId"], s.o.Secrets["clientSecret"]
-	if a.clientAuth == "basic" {
-		w.header.Set("Authorization", basic(url.QueryEscape(id), url.QueryEscape(secret)))
-	} else {
-		form.Set("client_id", id)
-		form.Set("client_secret", secret)
-	}
-	query, err := encodePairs(ctx, a.tokenQuery, secretVars, nil)
-	if err != nil {
-		return "", time.Time{}, &Error{Class: ClassConfig, Message: "tokenQuery: " + err.Error()}
-	}
-	u := *s.tokenURL
-	u.RawQuery = query
-	w.url = &u
-	if query != "" {
-		form.Del("grant_type") // the query says it
-	}
-	w.body = []byte(form.Encode())
-	if err := s.spend(ctx, w, true); err != nil {
-		return "", time.Time{}, err
-	}
-	ans, failure := s.send(ctx, w)
-	if failure != nil {
-		return "", time.Time{}, failure
-	}
-	if class := classOfStatus(ans.status); class != "" {
-		if class == ClassInvalid || class == ClassPermission || class == ClassNotFound {
-			class = ClassAuth // invalid_client, invalid_grant, unknown account
+// sentURL is the URL with the credential in its query.
+func (w *wire) sentURL() string {
+	u := *w.url
+	u.RawQuery = withParams(u.RawQuery, w.credential)
+	return u.String()
+}
+
+func withParams(query string, list []param) string {
+	for _, p := range list {
+		if query != "" {
+			query += "&"
 		}
-		e := s.explain(&Error{Class: class, Status: ans.status}, ans)
-		e.Message = "signing in failed: " + e.Message
-		if class == ClassRateLimit {
-			e.RetryAfter, _ = parseRetryAfter(ans.header.Get("Retry-After"), s.clock.Now())
-			e.RetryAfter = cmp.Or(e.RetryAfter, defaultPause)
+		query += url.QueryEscape(p.name) + "=" + url.QueryEscape(p.value)
+	}
+	return query
+}
+
+// withoutCredential returns u without the query parameters that hold the
+// credential: a vendor may repeat them in a link to the next page.
+func (s *Session) withoutCredential(u *url.URL) *url.URL {
+	if s.auth == nil || len(s.auth.query) == 0 || u.RawQuery == "" {
+		return u
+	}
+	var kept []string
+	for _, part := range strings.Split(u.RawQuery, "&") {
+		raw, _, _ := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(raw)
+		if err != nil || !slices.ContainsFunc(s.auth.query, func(p pair) bool { return strings.EqualFold(p.name, name) }) {
+			kept = append(kept, part)
 		}
-		return "", time.Time{}, e
 	}
-	m, _ := ans.body.(map[string]any)
-	token, _ := m["access_token"].(string)
-	if token == "" {
-		return "", time.Time{}, &Error{Class: ClassAuth, Status: ans.status, Message: "signing in gave no access token: " + vendorWords(ans.body)}
+	c := *u
+	c.RawQuery = strings.Join(kept, "&")
+	return &c
+}
+
+// keepCredential gives a redirect to the same host the query credential that
+// its target lacks, as a header would have followed.
+func (s *Session) keepCredential(to, from *url.URL) {
+	if s.auth == nil || len(s.auth.query) == 0 {
+		return
 	}
-	life := time.Hour
-	if n, ok := m["expires_in"].(int64); ok && n > 0 {
-		life = time.Duration(min(n, 30*24*3600)) * time.Second
+	have, had := to.Query(), from.Query()
+	for _, p := range s.auth.query {
+		if !have.Has(p.name) && had.Has(p.name) {
+			to.RawQuery = withParams(to.RawQuery, []param{{p.name, had.Get(p.name)}})
+		}
 	}
-	// Renew a little early: the clocks differ and a page may take its time.
-	return token, s.clock.Now().Add(life - min(life/10, time.Minute)), nil
+}
+
+// minSecret is the length from which a value is looked for in what a vendor
+// says; shorter ones would hide ordinary words.
+const minSecret = 4
+
+// redact takes the credential out of a vendor's words: some repeat the key
+// that they refuse.
+func (s *Session) redact(text string, hidden []string) string {
+	type mark struct{ value, name string }
+	var marks []mark
+	add := func(value, name string) {
+		for _, v := range []string{value, url.QueryEscape(value), url.PathEscape(value)} {
+			if len(v) >= minSecret {
+				marks = append(marks, mark{v, name})
+			}
+		}
+	}
+	for name, v := range s.o.Secrets {
+		add(v, name)
+	}
+	for _, v := range hidden {
+		add(v, "token")
+	}
+	// The longest first, so that no rest of one stays behind another.
+	slices.SortFunc(marks, func(a, b mark) int {
+		return cmp.Or(len(b.value)-len(a.value), strings.Compare(a.name, b.name))
+	})
+	for _, m := range marks {
+		text = strings.ReplaceAll(text, m.value, "["+m.name+"]")
+	}
+	return text
 }

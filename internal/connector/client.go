@@ -53,6 +53,7 @@ type answer struct {
 	sent    bool
 	digest  string
 	bodyErr error
+	hidden  []string // credentials that it may repeat
 }
 
 // wire is a request ready to be sent, and to be sent again.
@@ -63,6 +64,10 @@ type wire struct {
 	body    []byte
 	decoded any // the body as expressions see it
 	token   *expr.Template
+	// credential is what the query holds beside url; it is in no error, digest
+	// or link. hidden are the tokens that were sent.
+	credential []param
+	hidden     []string
 }
 
 var hashSeed = maphash.MakeSeed()
@@ -71,7 +76,7 @@ var hashSeed = maphash.MakeSeed()
 // with failures classified. An answer comes beside an error too, whenever
 // sending began: its sent flag tells whether the request left this process.
 func (s *Session) do(ctx context.Context, x exchange) (*answer, error) {
-	if x.spec.method != http.MethodGet && s.o.Permission != PermissionReadAndAct {
+	if x.spec.method != http.MethodGet && !x.spec.reads && s.o.Permission != PermissionReadAndAct {
 		return nil, &Error{Class: ClassPermission, Stream: x.stream,
 			Message: "the Integration's permission is Read; this request would write",
 			Fix:     "set spec.permission to ReadAndAct"}
@@ -101,7 +106,7 @@ func (s *Session) do(ctx context.Context, x exchange) (*answer, error) {
 		}
 		failure.Stream = x.stream
 		switch {
-		case failure.Class == ClassAuth && !refreshed && s.tokens.forget(credential):
+		case failure.renewable && !refreshed && s.tokens.forget(credential):
 			refreshed = true // the token ended before its time; a 401 was not executed
 			continue
 		case failure.Class == ClassRateLimit && x.patient && limited < maxLimitedTries:
@@ -150,7 +155,7 @@ func (s *Session) prepare(ctx context.Context, x exchange) (*wire, error) {
 		w.header.Set("Idempotency-Key", x.idempotencyKey)
 	}
 	if x.next != nil {
-		w.url = x.next
+		w.url = s.withoutCredential(x.next)
 	} else {
 		base := s.base
 		if x.spec.host != "" {
@@ -184,8 +189,8 @@ func (s *Session) prepare(ctx context.Context, x exchange) (*wire, error) {
 			}
 			w.decoded = m
 		}
-	case x.spec.body != nil:
-		v, err := x.spec.body.Eval(ctx, x.vars)
+	case x.spec.body != nil, x.spec.graphql != nil:
+		v, err := x.spec.payload(ctx, x.vars)
 		if err != nil {
 			return nil, wrong("body", err)
 		}
@@ -291,13 +296,13 @@ func (s *Session) send(ctx context.Context, w *wire) (*answer, *Error) {
 	if err := s.refuse(w.url); err != nil {
 		return nil, classifyNetwork(ctx, w.url.Host, err)
 	}
-	ans := &answer{url: w.url, digest: w.digest()}
+	ans := &answer{url: w.url, digest: w.digest(), hidden: w.hidden}
 	var sent atomic.Bool
 	ctx2 := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteHeaders: func() { sent.Store(true) },
 		WroteRequest: func(httptrace.WroteRequestInfo) { sent.Store(true) },
 	})
-	req, err := http.NewRequestWithContext(ctx2, w.method, w.url.String(), bodyReader(w.body))
+	req, err := http.NewRequestWithContext(ctx2, w.method, w.sentURL(), bodyReader(w.body))
 	if err != nil {
 		return nil, &Error{Class: ClassMapping, Message: "the request cannot be built"}
 	}
@@ -310,7 +315,7 @@ func (s *Session) send(ctx context.Context, w *wire) (*answer, *Error) {
 	defer func() { _ = res.Body.Close() }()
 	ans.status, ans.header = res.StatusCode, res.Header
 	if res.Request != nil && res.Request.URL != nil {
-		ans.url = res.Request.URL
+		ans.url = s.withoutCredential(res.Request.URL)
 	}
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswerBytes+1))
 	if err != nil {
@@ -423,10 +428,13 @@ func (s *Session) checkRedirect(req *http.Request, via []*http.Request) error {
 	if err := s.refuse(req.URL); err != nil {
 		return err
 	}
+	req.Header.Del("Referer") // the address before it may hold the credential
 	if !strings.EqualFold(req.URL.Host, first.URL.Host) {
 		for _, name := range s.credentialHeaders() {
 			req.Header.Del(name)
 		}
+	} else {
+		s.keepCredential(req.URL, first.URL)
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (c *csvSource) fetch(ctx context.Context) (io.ReadCloser, *Error) {
 	if err := s.spend(ctx, w, true); err != nil {
 		return nil, asError(err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.sentURL(), nil)
 	if err != nil {
 		return nil, &Error{Class: ClassConfig, Message: "config.url is no URL that can be fetched"}
 	}

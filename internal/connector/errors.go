@@ -24,6 +24,7 @@ const (
 	ClassRateLimit  ErrorClass = "rate_limit"
 	ClassTransient  ErrorClass = "transient" // timeouts, resets, 5xx
 	ClassInvalid    ErrorClass = "invalid"   // the vendor refused the request as such
+	ClassReset      ErrorClass = "reset"     // what an incremental read began from has expired
 
 	ClassUnreachable     ErrorClass = "unreachable"      // no such host, connection refused, TLS failure
 	ClassPaginationStuck ErrorClass = "pagination_stuck" // a cursor, URL or page came again
@@ -45,6 +46,8 @@ type Error struct {
 	RetryAfter time.Duration
 	Status     int
 	Err        error
+
+	renewable bool // a new token may mend it
 }
 
 // Error implements error.
@@ -68,7 +71,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Temporary reports whether the same request may succeed later unchanged.
 func (e *Error) Temporary() bool {
-	return e.Class == ClassTransient || e.Class == ClassRateLimit || e.Class == ClassCanceled
+	return e.Class == ClassTransient || e.Class == ClassRateLimit || e.Class == ClassCanceled || e.Class == ClassReset
 }
 
 // ClassOf returns the class of err, or "" when it has none.

@@ -35,15 +35,19 @@ func (s *Session) classify(ctx context.Context, x exchange, ans *answer, vars ma
 			continue // a rule that cannot read this answer says nothing about it
 		}
 		e := &Error{Class: rule.class, Status: ans.status, RetryAfter: rule.retryAfter, Fix: rule.fix}
+		e.renewable = rule.refresh || rule.class == ClassAuth && ans.status == http.StatusUnauthorized
 		if rule.message != nil {
 			if text, err := rule.message.EvalString(ctx, vars); err == nil {
-				e.Message = clip(text, 300)
+				e.Message = clip(s.redact(text, ans.hidden), maxWords)
 			}
 		}
 		return s.explain(e, ans)
 	}
 	if class := classOfStatus(ans.status); class != "" {
-		return s.explain(&Error{Class: class, Status: ans.status}, ans)
+		return s.explain(&Error{Class: class, Status: ans.status, renewable: class == ClassAuth}, ans)
+	}
+	if x.spec.graphql != nil && graphqlErrors(ans.body) {
+		return s.explain(&Error{Class: ClassInvalid, Status: ans.status}, ans)
 	}
 	if ans.bodyErr != nil {
 		return &Error{Class: ClassMapping, Status: ans.status, Message: "the answer is no JSON",
@@ -75,10 +79,15 @@ func classOfStatus(status int) ErrorClass {
 	return ClassInvalid
 }
 
+// maxWords bounds what a vendor says of a failure.
+const maxWords = 300
+
+const fixSecret = "renew the credential and update the Secret" //nolint:gosec // words, no credential
+
 // explain fills what the rule left open: the vendor's own words and a fix.
 func (s *Session) explain(e *Error, ans *answer) *Error {
 	if e.Message == "" {
-		e.Message = vendorWords(ans.body)
+		e.Message = clip(s.redact(vendorWords(ans.body), ans.hidden), maxWords)
 	}
 	if e.Message == "" {
 		e.Message = fmt.Sprintf("HTTP %d %s", ans.status, http.StatusText(ans.status))
@@ -86,7 +95,7 @@ func (s *Session) explain(e *Error, ans *answer) *Error {
 	if e.Fix == "" {
 		switch e.Class {
 		case ClassAuth:
-			e.Fix = "renew the credential and update the Secret"
+			e.Fix = fixSecret
 		case ClassPermission:
 			e.Fix = "grant the missing right to the credential; the connector's README lists them"
 		case ClassPlan:
@@ -111,7 +120,7 @@ func vendorWords(body any) string {
 		switch v := m[k].(type) {
 		case string:
 			if v != "" {
-				return clip(v, 300)
+				return v
 			}
 		case map[string]any, []any:
 			if s := vendorWords(v); s != "" {

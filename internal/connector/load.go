@@ -4,10 +4,11 @@
 package connector
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -101,7 +102,7 @@ func loadSpec(n node, name string, builtin bool) *Manifest {
 			nat.problem(nat.kind(), "nothing: only built-in connectors name a Go implementation", "")
 		}
 	}
-	l := loader{manifest: m, secretNames: map[string]bool{}}
+	l := loader{manifest: m}
 	if !l.environments(n) {
 		return nil
 	}
@@ -109,6 +110,7 @@ func loadSpec(n node, name string, builtin bool) *Manifest {
 	l.auth(n.get("auth"))
 	if m.native == "" {
 		l.http(n.need("http", "where the API is and how it speaks"))
+		l.crossHosts()
 	}
 	if acc := n.get("account"); acc.exists() {
 		l.account(acc)
@@ -126,7 +128,8 @@ type loader struct {
 	pageEnv     *expr.Env // the same, for what is evaluated once per answer
 	secretEnv   *expr.Env // auth and token
 	bucketEnv   *expr.Env
-	secretNames map[string]bool
+	withSecrets []node // templates of the auth method at work
+	hostNames   []node // references to http.hosts made before it was read
 }
 
 func (l *loader) environments(n node) bool {
@@ -185,62 +188,7 @@ func (l *loader) config(n node) {
 	})
 }
 
-func (l *loader) auth(n node) {
-	if l.manifest.native == "" && !n.exists() {
-		n.problem("nothing", "a list of ways to sign in", "")
-	}
-	n.items(func(_ int, v node) { l.manifest.auth = append(l.manifest.auth, l.authMethod(v)) })
-}
-
-func (l *loader) authMethod(v node) authMethod {
-	v.object("id", "title", "type", "secrets", "token", "headers", "username", "password", "grant", "clientAuth",
-		"tokenURL", "tokenQuery", "scopes")
-	a := authMethod{
-		id: v.need("id", "a name").text(), title: v.get("title").text(),
-		kind: v.need("type", "bearer, header, basic or oauth2").enum("bearer", "header", "basic", "oauth2"),
-	}
-	v.get("secrets").entries(func(name string, s node) {
-		s.object("title", "optional", "description")
-		if !idPattern.MatchString(name) {
-			s.problem(fmt.Sprintf("the name %q", name), "letters, digits and underscores", "")
-		}
-		l.secretNames[name] = true
-		a.secrets = append(a.secrets, secretField{name: name, title: s.get("title").text(), optional: s.get("optional").boolean()})
-	})
-	switch a.kind {
-	case "bearer":
-		a.token = l.secretTemplate(v.need("token", "text such as ${secret.token}"))
-	case "header":
-		a.headers = l.pairs(v.need("headers", "headers that carry the credential"), l.secretTemplate)
-	case "basic":
-		a.username = l.secretTemplate(v.need("username", "text such as ${secret.username}"))
-		a.password = l.secretTemplate(v.need("password", "text such as ${secret.password}"))
-	case "oauth2":
-		l.oauth(v, &a)
-	}
-	return a
-}
-
-func (l *loader) oauth(v node, a *authMethod) {
-	a.grant = v.need("grant", "client_credentials or account_credentials").enum("client_credentials", "account_credentials")
-	a.clientAuth = v.need("clientAuth", "basic or post").enum("basic", "post")
-	a.tokenURL = l.httpsTemplate(v.need("tokenURL", "an https URL"))
-	a.tokenQuery = l.pairs(v.get("tokenQuery"), l.secretTemplate)
-	a.scopes = map[string][]string{}
-	sc := v.get("scopes")
-	sc.object("read", "act")
-	for _, k := range []string{"read", "act"} {
-		a.scopes[k] = sc.get(k).texts()
-	}
-	for _, need := range []string{"clientId", "clientSecret"} {
-		if !slices.ContainsFunc(a.secrets, func(s secretField) bool { return s.name == need && !s.optional }) {
-			v.get("secrets").problem("no "+need, "clientId and clientSecret", "")
-		}
-	}
-}
-
-func (l *loader) secretTemplate(n node) *expr.Template { return n.template(l.secretEnv) }
-func (l *loader) template(n node) *expr.Template       { return n.template(l.env) }
+func (l *loader) template(n node) *expr.Template { return n.template(l.env) }
 
 // httpsTemplate wants a literal https:// in front, so that no config value can
 // choose the scheme.
@@ -265,35 +213,42 @@ func (l *loader) pairs(n node, compile func(node) *expr.Template) []pair {
 
 func (l *loader) http(n node) {
 	h := &l.manifest.http
-	n.object("baseURL", "hosts", "headers", "timeout", "rateLimit", "errors")
+	n.object("baseURL", "hosts", "headers", "timeout", "concurrency", "rateLimit", "errors")
 	h.baseURL = l.httpsTemplate(n.need("baseURL", "an https URL"))
 	h.hosts = l.pairs(n.get("hosts"), l.httpsTemplate)
 	h.headers = l.pairs(n.get("headers"), l.template)
 	h.timeout = n.get("timeout").duration()
+	h.concurrency = n.get("concurrency").integer(1, 16)
 	l.rateLimit(n.get("rateLimit"))
-	n.get("errors").items(func(_ int, v node) {
-		v.object("when", "class", "message", "retryAfter", "fix")
-		rule := errorRule{
-			when:       v.need("when", "a CEL condition").program(l.pageEnv, expr.Bool),
-			class:      ErrorClass(v.need("class", "an error class").enum(manifestClasses...)),
-			message:    v.get("message").program(l.env, expr.String),
-			retryAfter: v.get("retryAfter").duration(),
-			fix:        v.get("fix").text(),
-		}
-		if rule.when != nil {
-			h.errors = append(h.errors, rule)
-		}
-	})
+	n.get("errors").items(func(_ int, v node) { l.errorRule(v) })
+}
+
+func (l *loader) errorRule(v node) {
+	v.object("when", "class", "message", "retryAfter", "fix", "refresh")
+	rule := errorRule{
+		when:       v.need("when", "a CEL condition").program(l.pageEnv, expr.Bool),
+		class:      ErrorClass(v.need("class", "an error class").enum(manifestClasses...)),
+		message:    v.get("message").program(l.env, expr.String),
+		retryAfter: v.get("retryAfter").duration(),
+		fix:        v.get("fix").text(),
+		refresh:    v.get("refresh").boolean(),
+	}
+	if rule.refresh && rule.class != ClassAuth {
+		v.get("refresh").problem("true with class "+string(rule.class), "class auth", "a new token mends nothing else")
+	}
+	if rule.when != nil {
+		l.manifest.http.errors = append(l.manifest.http.errors, rule)
+	}
 }
 
 var manifestClasses = []string{string(ClassAuth), string(ClassPermission), string(ClassPlan), string(ClassNotFound),
-	string(ClassConflict), string(ClassRateLimit), string(ClassTransient), string(ClassInvalid)}
+	string(ClassConflict), string(ClassRateLimit), string(ClassTransient), string(ClassInvalid), string(ClassReset)}
 
 var limitKeyPattern = regexp.MustCompile(`^(method|host|path|path\[0:[1-9]\])$`)
 
 func (l *loader) rateLimit(n node) {
 	s := &l.manifest.http.limits
-	n.object("key", "limit", "remaining", "reset", "retryAfter", "reservePercent", "buckets")
+	n.object("key", "limit", "remaining", "reset", "retryAfter", "reservePercent", "buckets", "usage")
 	s.limit, s.remaining, s.retryAfter = n.get("limit").text(), n.get("remaining").text(), n.get("retryAfter").text()
 	s.reservePercent = n.get("reservePercent").integer(0, 99)
 	n.get("key").items(func(_ int, v node) {
@@ -308,6 +263,7 @@ func (l *loader) rateLimit(n node) {
 		s.resetFormat = r.need("format", "the unit of the header, which is declared and never guessed").
 			enum("epoch_s", "epoch_ms", "seconds", "http_date")
 	}
+	l.usage(n.get("usage"))
 	n.get("buckets").items(func(_ int, v node) {
 		v.object("match", "rate", "burst", "key")
 		b := bucketSpec{
@@ -327,4 +283,28 @@ func (l *loader) rateLimit(n node) {
 			s.buckets = append(s.buckets, b)
 		}
 	})
+}
+
+// defaultUsagePause is how long nothing is sent once an allowance is used up
+// whose return the vendor does not tell.
+const defaultUsagePause = time.Hour
+
+func (l *loader) usage(n node) {
+	if !n.exists() {
+		return
+	}
+	n.object("header", "regex", "retryAfter")
+	u := &usageSpec{header: n.need("header", "the header's name").text(), pause: cmp.Or(n.get("retryAfter").duration(), defaultUsagePause)}
+	re := n.need("regex", "a regular expression with the groups used and limit")
+	var err error
+	u.regex, err = regexp.Compile(re.text())
+	switch {
+	case !re.exists():
+	case err != nil:
+		re.problem(err.Error(), "a regular expression (RE2)", "")
+	case u.regex.SubexpIndex("used") < 0 || u.regex.SubexpIndex("limit") < 0:
+		re.problem(re.kind(), "the groups (?P<used>…) and (?P<limit>…)", "")
+	default:
+		l.manifest.http.limits.usage = u
+	}
 }

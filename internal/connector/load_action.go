@@ -78,12 +78,14 @@ func (l *loader) inputs(a *action, n node) {
 
 func (l *loader) step(n node) stepSpec {
 	n.object(append(slices.Clone(requestKeys), "when", "save", "safe")...)
-	return stepSpec{
+	st := stepSpec{
 		request: l.request(n, l.env),
 		when:    n.get("when").program(l.env, expr.Bool),
 		save:    l.namedPrograms(n.get("save")),
 		safe:    n.get("safe").boolean() || n.get("get").exists(),
 	}
+	st.safe = st.safe || st.request.reads // a GraphQL query
+	return st
 }
 
 // check reads a precheck or a verification: one request, or steps, and then a
@@ -97,8 +99,8 @@ func (l *loader) check(n node, condition string) *check {
 	if steps := n.get("steps"); steps.exists() {
 		steps.items(func(_ int, v node) { c.steps = append(c.steps, l.step(v)) })
 	} else {
-		req := n
-		c.steps = []stepSpec{{request: l.request(req, l.env), safe: n.get("get").exists()}}
+		req := l.request(n, l.env)
+		c.steps = []stepSpec{{request: req, safe: n.get("get").exists() || req.reads}}
 	}
 	for _, s := range c.steps {
 		if !s.safe {
@@ -119,7 +121,7 @@ func (l *loader) namedPrograms(n node) []named {
 }
 
 func (l *loader) lintAction(a *action, n node) {
-	writes := slices.ContainsFunc(a.steps, func(s stepSpec) bool { return s.request.method != "GET" })
+	writes := slices.ContainsFunc(a.steps, func(s stepSpec) bool { return s.request.method != "GET" && !s.request.reads })
 	if writes && (a.Mode == ModeRead || a.Class == ActionRead) {
 		n.get("class").problem("a reading action that writes", "mode act and a class that says how to resolve a lost answer", "")
 	}

@@ -21,7 +21,7 @@ var parseRate = ratelimit.ParseRate
 
 var methods = []string{"get", "post", "put", "patch", "delete"}
 
-var requestKeys = []string{"get", "post", "put", "patch", "delete", "host", "query", "form", "headers", "body", "token", "okWhen"}
+var requestKeys = []string{"get", "post", "put", "patch", "delete", "host", "query", "form", "headers", "body", "graphql", "token", "okWhen"}
 
 // request reads the request keys of n. The caller has checked the keys.
 func (l *loader) request(n node, env *expr.Env) requestSpec {
@@ -59,13 +59,14 @@ func (l *loader) request(n node, env *expr.Env) requestSpec {
 	if len(r.form) > 0 && r.body != nil {
 		n.get("body").problem("both form and body", "one of them", "")
 	}
+	l.graphql(n.get("graphql"), &r, env)
 	return r
 }
 
 func (l *loader) account(n node) {
 	n.object(append(slices.Clone(requestKeys), "id", "name")...)
 	l.manifest.account = &accountSpec{
-		request: l.request(n, l.env),
+		request: l.reading(n, l.request(n, l.env)),
 		id:      n.need("id", "CEL that yields the remote account's id").program(l.env, expr.String),
 		name:    n.get("name").program(l.env, expr.String),
 	}
@@ -95,7 +96,7 @@ func (l *loader) stream(name string, n node) {
 
 	req := n.need("request", "the request that lists the records")
 	req.object(requestKeys...)
-	s.request = l.request(req, env)
+	s.request = l.reading(req, l.request(req, env))
 	if tok := n.get("token"); tok.exists() {
 		s.request.token = tok.template(l.secretEnv)
 	}

@@ -36,95 +36,6 @@ type configField struct {
 	example string
 }
 
-// secretField is one key of the Secret that an auth method reads.
-type secretField struct {
-	name, title string
-	optional    bool
-}
-
-// authMethod is one way to sign in. Which one applies follows from the keys
-// that the Secret has.
-type authMethod struct {
-	id, title, kind string
-	secrets         []secretField
-
-	token              *expr.Template // bearer
-	headers            []pair         // header
-	username, password *expr.Template // basic
-
-	grant, clientAuth string // oauth2
-	tokenURL          *expr.Template
-	tokenQuery        []pair
-	scopes            map[string][]string
-}
-
-// pair is a named template, in document order.
-type pair struct {
-	name  string
-	value *expr.Template
-}
-
-// named is a named expression, in document order.
-type named struct {
-	name string
-	prg  *expr.Program
-}
-
-type httpSpec struct {
-	baseURL *expr.Template
-	hosts   []pair
-	headers []pair
-	timeout time.Duration
-	limits  limitSpec
-	errors  []errorRule
-}
-
-// limitSpec declares how the vendor speaks of its rate limit. Units are
-// declared, never guessed: the same header name is a moment for some vendors
-// and a delay for others.
-type limitSpec struct {
-	key            []string
-	limit          string
-	remaining      string
-	reset          string
-	resetFormat    string // epoch_s, epoch_ms, seconds, http_date
-	retryAfter     string
-	reservePercent int
-	buckets        []bucketSpec
-}
-
-type bucketSpec struct {
-	match *expr.Program
-	key   *expr.Program
-	rate  Rate
-}
-
-type errorRule struct {
-	when       *expr.Program
-	class      ErrorClass
-	message    *expr.Program
-	retryAfter time.Duration
-	fix        string
-}
-
-type accountSpec struct {
-	request  requestSpec
-	id, name *expr.Program
-}
-
-// requestSpec is a request as data.
-type requestSpec struct {
-	method  string
-	path    *expr.Template
-	host    string
-	query   []pair
-	form    []pair
-	headers []pair
-	body    *expr.Program
-	token   *expr.Template
-	okWhen  *expr.Program
-}
-
 // stream is one listing of the vendor's API.
 type stream struct {
 	name                string
@@ -196,37 +107,6 @@ type mappedField struct {
 	prg   *expr.Program
 }
 
-// action is a write, with what makes it safe to repeat.
-type action struct {
-	ActionInfo
-	enabled  *expr.Program
-	input    []inputSpec
-	precheck *check
-	steps    []stepSpec
-	verify   *check
-	output   []named
-}
-
-type inputSpec struct {
-	InputField
-	maxLength int
-}
-
-// check is a precheck or a verification.
-type check struct {
-	steps  []stepSpec
-	expect *expr.Program // precheck.done, verify.expect
-	output []named
-}
-
-type stepSpec struct {
-	request requestSpec
-	when    *expr.Program
-	save    []named
-	// safe steps may be repeated or lost without harm, whatever their method.
-	safe bool
-}
-
 // Name returns the connector's name, such as okta.
 func (m *Manifest) Name() string { return m.name }
 
@@ -277,6 +157,10 @@ func (m *Manifest) SecretSets() []SecretSet {
 	}
 	return out
 }
+
+// Concurrency is how many requests of one session the vendor should meet at
+// once; zero: the manifest does not say.
+func (m *Manifest) Concurrency() int { return m.http.concurrency }
 
 // Streams returns the streams in the manifest's order.
 func (m *Manifest) Streams() []StreamInfo {

@@ -6,6 +6,7 @@ package connector
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"fmt"
 	"maps"
 	"net/http"
@@ -29,7 +30,8 @@ type Session struct {
 	config      map[string]any
 	secretNames map[string]bool
 	auth        *authMethod
-	authErr     *Error // no way to sign in is complete
+	authErr     *Error                   // no way to sign in is complete
+	keys        map[string]crypto.Signer // private keys by Secret key
 	clock       clock.Clock
 	budget      Budget
 	reserve     int
@@ -132,12 +134,41 @@ func (s *Session) chooseAuth() {
 		}
 		if len(missing) == 0 {
 			s.auth = a
+			s.readKeys()
 			return
 		}
 		want = append(want, fmt.Sprintf("%s (%s)", strings.Join(keys, ", "), cmp.Or(a.title, a.id)))
 	}
 	s.authErr = &Error{Class: ClassAuth, Message: "the Secret lacks the keys that signing in needs",
 		Fix: "give it " + strings.Join(want, ", or ")}
+}
+
+// readKeys parses the private keys of the chosen way to sign in.
+func (s *Session) readKeys() {
+	s.keys = map[string]crypto.Signer{}
+	for _, f := range s.auth.secrets {
+		if !f.pem || !s.secretNames[f.name] {
+			continue
+		}
+		key, err := parsePrivateKey(s.o.Secrets[f.name])
+		if err == nil {
+			s.keys[f.name] = key
+			err = s.wrongAlgorithm(f.name, key)
+		}
+		if err != nil {
+			s.authErr = &Error{Class: ClassAuth, Message: fmt.Sprintf("the Secret's key %s %v", f.name, err),
+				Fix: "put the whole PEM of the private key there, with its BEGIN and END lines"}
+			return
+		}
+	}
+}
+
+// wrongAlgorithm tells that a key does not fit what the vendor expects.
+func (s *Session) wrongAlgorithm(name string, key crypto.Signer) error {
+	if o := s.auth.oauth; o != nil && o.assertion != nil && o.assertion.key == name && algorithm(key) != o.assertion.alg {
+		return fmt.Errorf("holds a key for %s, and the connector signs with %s", algorithm(key), o.assertion.alg)
+	}
+	return nil
 }
 
 // resolveHosts fills the holes of the base URLs and declares their hosts.
@@ -168,8 +199,8 @@ func (s *Session) resolveHosts() error {
 			return err
 		}
 	}
-	if s.auth != nil && s.auth.tokenURL != nil {
-		if s.tokenURL, err = declare(s.auth.tokenURL); err != nil {
+	if s.auth != nil && s.auth.oauth != nil {
+		if s.tokenURL, err = declare(s.auth.oauth.tokenURL); err != nil {
 			return err
 		}
 	}
@@ -216,16 +247,17 @@ func (s *Session) vars() map[string]any {
 	}
 }
 
-// withSecrets adds the credential, for auth and token templates alone.
-func (s *Session) withSecrets(vars map[string]any) map[string]any {
+// withSecrets adds the credential, for auth and token templates alone. Keys
+// that the Secret lacks are empty.
+func (s *Session) withSecrets(vars map[string]any, secrets map[string]string) map[string]any {
 	out := maps.Clone(vars)
-	secrets := map[string]string{}
+	values := map[string]string{}
 	for _, a := range s.m.auth {
 		for _, f := range a.secrets {
-			secrets[f.name] = s.o.Secrets[f.name]
+			values[f.name] = secrets[f.name]
 		}
 	}
-	out["secret"] = secrets
+	out["secret"] = values
 	return out
 }
 

@@ -50,6 +50,7 @@ var actionNames = []ActionName{
 	{"ticket.create", EffectNeutral, false, "Open a ticket."},
 	{"ticket.comment", EffectNeutral, false, "Comment on a ticket."},
 	{"row.append", EffectNeutral, false, "Append a row to a sheet or database."},
+	{"page.add", EffectNeutral, false, "Add a page to a wiki, document space or database."},
 }
 
 // ActionNames returns the closed list of actions.
