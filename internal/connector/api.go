@@ -72,6 +72,8 @@ type Options struct {
 	MaxWait time.Duration
 	// State holds the state that earlier reads returned, by stream.
 	State map[string]StreamState
+	// InFull reads every stream as a whole, whatever State says.
+	InFull bool
 	// Upload opens the uploaded file of a file connector.
 	Upload func() (io.ReadCloser, error)
 	// UserAgent overrides "seatkeeper".
@@ -82,6 +84,14 @@ type Options struct {
 type StreamState struct {
 	// WindowEnd is how far a window stream has been read.
 	WindowEnd time.Time `json:"windowEnd,omitzero"`
+	// Cursor is the newest change that an incremental stream has shown, Delta
+	// the address of what changed since, and FullAt when its last whole read
+	// began.
+	Cursor time.Time `json:"cursor,omitzero"`
+	Delta  string    `json:"delta,omitempty"`
+	FullAt time.Time `json:"fullAt,omitzero"`
+	// Shape identifies the mapping, config and data types of those reads.
+	Shape string `json:"shape,omitempty"`
 }
 
 // Sink takes the records of one page of one partition. Part is "" for a
@@ -100,7 +110,7 @@ type Quarantined struct {
 // AbsenceProves reports whether what the read did not list is gone at the
 // vendor. A caller that cannot spare the Held records keeps everything while
 // one of them is quarantined.
-func (r *ReadResult) AbsenceProves() bool { return r.Complete && r.Quarantined == 0 }
+func (r *ReadResult) AbsenceProves() bool { return r.Complete && !r.Incremental && r.Quarantined == 0 }
 
 // HeldRecord is a record that exists at the vendor but could not be mapped:
 // what is stored of it stays.
@@ -127,6 +137,9 @@ type ReadResult struct {
 	Stream string
 	// Complete: the listing ended without error.
 	Complete bool
+	// Incremental: only what changed was listed, so that no absence proves
+	// anything. Records may be Removed then.
+	Incremental bool
 	// Held lists records that exist at the vendor but could not be mapped:
 	// their absence from the stream is no absence at the vendor. HeldUnknown
 	// says that some could not even be identified, and then no absence proves
@@ -317,7 +330,7 @@ type StreamInfo struct {
 	MaxDropPercent int
 	// Covers lists the vendor's user states that the stream lists.
 	Covers []string
-	// Mode is full or window.
+	// Mode is full, window or incremental.
 	Mode string
 }
 

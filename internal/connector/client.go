@@ -41,6 +41,11 @@ type exchange struct {
 	patient        bool
 	idempotencyKey string
 	stream         string
+	// edit changes the finished request, such as by a cursor in its body.
+	edit func(*wire) error
+	// consume reads a good answer as it arrives, instead of it being decoded
+	// as a whole. It may be called again where the request is repeated.
+	consume func(*answer, io.Reader) error
 }
 
 // answer is what came back.
@@ -68,6 +73,7 @@ type wire struct {
 	// or link. hidden are the tokens that were sent.
 	credential []param
 	hidden     []string
+	consume    func(*answer, io.Reader) error
 }
 
 var hashSeed = maphash.MakeSeed()
@@ -139,7 +145,7 @@ func (s *Session) prepare(ctx context.Context, x exchange) (*wire, error) {
 	wrong := func(what string, err error) error {
 		return &Error{Class: ClassMapping, Stream: x.stream, Message: what + ": " + err.Error()}
 	}
-	w := &wire{method: x.spec.method, header: http.Header{}, token: x.spec.token}
+	w := &wire{method: x.spec.method, header: http.Header{}, token: x.spec.token, consume: x.consume}
 	w.header.Set("Accept", "application/json")
 	w.header.Set("User-Agent", userAgent(s.o.UserAgent))
 	for _, list := range [][]pair{s.m.http.headers, x.spec.headers} {
@@ -200,6 +206,11 @@ func (s *Session) prepare(ctx context.Context, x exchange) (*wire, error) {
 		}
 		w.decoded = v
 		w.header.Set("Content-Type", "application/json; charset=utf-8")
+	}
+	if x.edit != nil {
+		if err := x.edit(w); err != nil {
+			return nil, wrong("page", err)
+		}
 	}
 	return w, nil
 }

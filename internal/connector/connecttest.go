@@ -6,8 +6,9 @@ package connector
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
@@ -121,7 +122,7 @@ func (s *Session) identify(ctx context.Context, rep *TestReport) *Error {
 // testStream reads one page, checks the manifest's expectations, and maps a
 // few records without keeping them.
 func (s *Session) testStream(ctx context.Context, st *stream) error {
-	vars := s.vars()
+	vars := s.streamVars(time.Time{})
 	if ok, err := s.testParent(ctx, st, vars); err != nil || !ok {
 		return err
 	}
@@ -181,7 +182,7 @@ func (s *Session) testParent(ctx context.Context, st *stream, vars map[string]an
 		}
 		vars["p"], vars[st.as] = list[0], list[0]
 	case st.parent != "":
-		parents, err := s.testPage(ctx, s.m.stream(st.parent), s.vars())
+		parents, err := s.testPage(ctx, s.m.stream(st.parent), s.streamVars(time.Time{}))
 		if err != nil {
 			return false, err
 		}
@@ -212,10 +213,14 @@ func (s *Session) testPage(ctx context.Context, st *stream, vars map[string]any)
 		}
 		query[q.name] = v
 	}
-	if st.page.kind == "page" {
-		query[st.page.param] = fmt.Sprint(st.page.start)
+	x := exchange{spec: &st.request, vars: vars, patient: true, stream: st.name}
+	s.newPager(st).place(&x)
+	if x.query == nil {
+		x.query = query
+	} else {
+		maps.Copy(x.query, query)
 	}
-	ans, err := s.do(ctx, exchange{spec: &st.request, vars: vars, query: query, patient: true, stream: st.name})
+	ans, err := s.do(ctx, x)
 	if err != nil {
 		return nil, err
 	}

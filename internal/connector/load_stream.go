@@ -114,7 +114,9 @@ func (l *loader) stream(name string, n node) {
 	})
 	l.streamTest(s, n.get("test"), pageEnv)
 	n.need("emit", "what the records become").items(func(_ int, v node) { l.emit(s, v) })
+	l.incremental(s, n)
 	l.lintStream(s, n)
+	s.digest = n.digest()
 }
 
 // forEach reads the partitions and returns the environment of the stream.
@@ -152,53 +154,17 @@ func (l *loader) withVar(n node, names ...string) *expr.Env {
 	return env
 }
 
-func (l *loader) page(s *stream, n node) {
-	n.object("type", "rel", "param", "next", "start", "last", "size", "stopOnShortPage", "maxPages", "max")
-	p := pageSpec{kind: "none", start: 1, maxPages: defaultMaxPages}
-	if n.exists() {
-		p.kind = n.need("type", "link, cursor, page or none").enum("link", "cursor", "page", "none")
-	}
-	if m := n.get("maxPages"); m.exists() {
-		p.maxPages = m.integer(1, 1_000_000)
-	}
-	switch p.kind {
-	case "link":
-		if p.rel = n.get("rel").text(); p.rel == "" {
-			p.rel = "next"
-		}
-	case "cursor":
-		p.param = n.need("param", "the query parameter of the cursor").text()
-		p.next = n.need("next", "CEL that yields the next cursor, null or empty at the end").program(l.pageEnv, expr.Dyn)
-	case "page":
-		p.param = n.need("param", "the query parameter of the page").text()
-		p.last = n.get("last").program(l.pageEnv, expr.Dyn)
-		p.vendorMax = n.get("max").integer(1, 1_000_000)
-		if st := n.get("start"); st.exists() {
-			p.start = st.integer(0, 1)
-		}
-	}
-	p.size = n.get("size").integer(1, 100_000)
-	if p.stopOnShortPage = n.get("stopOnShortPage").boolean(); p.stopOnShortPage {
-		// A server default smaller than the assumed size would end the list early.
-		sent := slices.ContainsFunc(s.request.query, func(q pair) bool {
-			text, ok := q.value.Literal()
-			return ok && text == fmt.Sprint(p.size)
-		})
-		if p.size == 0 || !sent {
-			n.get("stopOnShortPage").problem("true", "page.size, sent as a query parameter", "vendors shorten pages in mid-list")
-		}
-	}
-	s.page = p
-}
-
 func (l *loader) sync(s *stream, n node) {
-	n.object("mode", "field", "start", "step", "lag", "history")
+	n.object("mode", "field", "start", "step", "lag", "history", "cursor", "overlap", "fullEvery", "removed")
 	if n.exists() {
-		s.mode = n.need("mode", "full or window").enum("full", "window")
+		s.mode = n.need("mode", "full, window or incremental").enum("full", "window", "incremental")
 	}
 	s.timeField = n.get("field").program(l.env, expr.Timestamp)
 	s.start = n.get("start").program(l.env, expr.Timestamp)
 	s.step, s.lag, s.history = n.get("step").duration(), n.get("lag").duration(), n.get("history").duration()
+	s.cursor = n.get("cursor").program(l.env, expr.Timestamp)
+	s.removed = n.get("removed").program(l.env, expr.Bool)
+	s.overlap, s.fullEvery = n.get("overlap").duration(), n.get("fullEvery").duration()
 	if s.mode == "window" {
 		n.need("start", "CEL that yields where the first read begins")
 		if s.step <= 0 {
@@ -208,6 +174,67 @@ func (l *loader) sync(s *stream, n node) {
 			n.get("history").problem(n.get("history").kind(), "how far back the first read goes at most, such as 2160h", "")
 		}
 	}
+	if s.mode != "incremental" {
+		for _, key := range []string{"cursor", "overlap", "fullEvery"} {
+			if v := n.get(key); v.exists() {
+				v.problem(key+" with mode "+s.mode, "mode incremental", "")
+			}
+		}
+		return
+	}
+	if !n.get("overlap").exists() {
+		s.overlap = defaultOverlap
+	}
+	if s.fullEvery == 0 {
+		s.fullEvery = defaultFullEvery
+	}
+}
+
+// incremental checks what an incremental stream needs of its other keys. A
+// delta listing is incremental by itself.
+func (l *loader) incremental(s *stream, n node) {
+	delta := s.page.kind == pageDelta
+	if delta && s.mode == "full" {
+		s.mode, s.overlap, s.fullEvery = "incremental", defaultOverlap, defaultFullEvery
+	}
+	if r := n.get("page").get("removed"); r.exists() {
+		if s.removed != nil {
+			r.problem("both page.removed and sync.removed", "one of them", "")
+		}
+		s.removed = r.program(l.env, expr.Bool)
+	}
+	sync := n.get("sync")
+	partitioned := s.parent != "" || s.items != nil
+	switch {
+	case delta && s.mode != "incremental":
+		sync.get("mode").problem(s.mode, "incremental: that is what a delta listing is", "")
+	case delta && partitioned:
+		n.get("forEach").problem("forEach with a delta listing", "no forEach", "the vendor's place is kept once for the stream")
+	case s.mode == "incremental" && !delta && s.cursor == nil:
+		sync.need("cursor", "CEL that yields when the record changed, or page.type delta")
+	}
+	if s.mode != "incremental" {
+		return
+	}
+	if slices.ContainsFunc(s.emits, func(e *emit) bool { return e.kind == "UsageEvent" }) {
+		sync.get("mode").problem("incremental with UsageEvent", "window or full", "which time was read must be proven")
+	}
+	if !delta && !mentionsCursor(s) {
+		sync.get("mode").problem("incremental, and the request does not use state.cursor", "a request that asks for changes since state.cursor",
+			"every read would be whole and yet prove no absence")
+	}
+}
+
+// mentionsCursor reports whether any part of the request depends on where the
+// last read ended.
+func mentionsCursor(s *stream) bool {
+	uses := func(source string) bool {
+		return strings.Contains(source, "state") && strings.Contains(source, "cursor")
+	}
+	if s.request.path != nil && uses(s.request.path.Source()) || s.request.body != nil && uses(s.request.body.Source()) {
+		return true
+	}
+	return slices.ContainsFunc(slices.Concat(s.request.query, s.request.form, s.request.headers), func(p pair) bool { return uses(p.value.Source()) })
 }
 
 func (l *loader) deletes(s *stream, n node) {

@@ -23,8 +23,8 @@ func TestProblems(t *testing.T) {
 		path, want string
 	}{
 		"unknown key":         {"page: {type: cursor,", "page: {typ: cursor,", "spec.streams.users.page.typ", "did you mean type?"},
-		"missing key":         {"page: {type: cursor,", "page: {", "spec.streams.users.page.type", "got nothing, want link, cursor, page or none"},
-		"bad enum":            {"page: {type: cursor,", "page: {type: curser,", "spec.streams.users.page.type", `got "curser", want one of link, cursor, page, none (did you mean cursor?)`},
+		"missing key":         {"page: {type: cursor,", "page: {", "spec.streams.users.page.type", "got nothing, want link, cursor, page, offset, next_url, delta or none"},
+		"bad enum":            {"page: {type: cursor,", "page: {type: curser,", "spec.streams.users.page.type", `got "curser", want one of link, cursor, page, offset, next_url, delta, none (did you mean cursor?)`},
 		"CEL syntax":          {"key: r.id\n", "key: r.id ==\n", "spec.streams.users.key", "column 8: Syntax error"},
 		"CEL variable":        {"records: resp.users", "records: answer.users", "spec.streams.users.records", "undeclared reference to 'answer'"},
 		"CEL type":            {"{when: size(records) > 0,", "{when: size(records),", "spec.streams.users.test.expect[0].when", "yields int, want bool"},

@@ -6,9 +6,7 @@ package connector
 import (
 	"cmp"
 	"slices"
-	"time"
 
-	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
@@ -34,77 +32,6 @@ type configField struct {
 	maximum *int
 	pattern string
 	example string
-}
-
-// stream is one listing of the vendor's API.
-type stream struct {
-	name                string
-	essential, optional bool
-	enabled             *expr.Program
-	covers              []string
-	activityReported    bool
-
-	parent     string // forEach.stream
-	items      *expr.Program
-	as         string
-	parentWhen *expr.Program
-
-	request  requestSpec
-	page     pageSpec
-	records  *expr.Program
-	filter   *expr.Program
-	stopWhen *expr.Program
-	key      *expr.Program
-	emits    []*emit
-	onError  map[ErrorClass]string
-
-	mode       string // full, window
-	timeField  *expr.Program
-	start      *expr.Program
-	step       time.Duration
-	lag        time.Duration
-	history    time.Duration
-	byAbsence  bool
-	perPart    bool
-	maxDrop    int
-	testQuery  []pair
-	testExpect []expectation
-}
-
-type pageSpec struct {
-	kind            string // none, link, cursor, page
-	rel             string
-	param           string
-	next            *expr.Program
-	start           int
-	last            *expr.Program
-	size            int
-	stopOnShortPage bool
-	maxPages        int
-	vendorMax       int // page.max: the vendor answers no further page
-}
-
-type expectation struct {
-	when      *expr.Program
-	otherwise string
-	outcome   string // B or C
-}
-
-// emit turns one vendor record into canonical records of one type.
-type emit struct {
-	kind   string
-	rt     recordType
-	each   *expr.Program
-	as     string
-	when   *expr.Program
-	fields []mappedField
-	custom *expr.Program
-}
-
-type mappedField struct {
-	name  string
-	field field
-	prg   *expr.Program
 }
 
 // Name returns the connector's name, such as okta.

@@ -6,6 +6,7 @@ package connector
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
@@ -116,6 +117,77 @@ func (m *mapper) emit(ctx context.Context, e *emit) (model.Record, bool, *mapFai
 		}
 	}
 	return rec, true, nil
+}
+
+// keys are the fields by which the store knows a record. owners are those that
+// identify a set of records when the rest of the key is left out.
+var keys = map[string]struct{ all, owners []string }{
+	"Person":            {all: []string{"externalId"}},
+	"Account":           {all: []string{"appExternalId", "externalId"}},
+	"Plan":              {all: []string{"key"}},
+	"LicenseAssignment": {all: []string{"accountExternalId", "personKey", "planKey"}, owners: []string{"accountExternalId", "personKey"}},
+	"Group":             {all: []string{"externalId"}},
+	"Membership":        {all: []string{"groupExternalId", "accountExternalId"}, owners: []string{"groupExternalId", "accountExternalId"}},
+	"DiscoveredApp":     {all: []string{"externalId"}},
+	"Transaction":       {all: []string{"externalId"}},
+	"Contract":          {all: []string{"externalId"}},
+}
+
+// tombstones appends, for each emit, the key of what the vendor's record in r
+// had become. What a removed record does not say is left out: a user that is
+// gone takes all of its seats along.
+func (m *mapper) tombstones(ctx context.Context, out []model.Record) []model.Record {
+	for _, e := range m.emits {
+		if rec, ok := m.tombstone(ctx, e); ok {
+			out = append(out, rec)
+		}
+	}
+	return out
+}
+
+// replaced returns tombstones for what the record in r no longer yields, given
+// what it yields now: the seats of a user beside those that are listed.
+func (m *mapper) replaced(ctx context.Context, now []model.Record) []model.Record {
+	var out []model.Record
+	for _, e := range m.emits {
+		yields := slices.ContainsFunc(now, func(r model.Record) bool { return r.Type() == e.rt.dataType })
+		if e.each == nil && (e.when == nil || yields) {
+			continue
+		}
+		if rec, ok := m.tombstone(ctx, e); ok {
+			out = append(out, rec)
+		}
+	}
+	return out
+}
+
+func (m *mapper) tombstone(ctx context.Context, e *emit) (model.Record, bool) {
+	rec, key := e.rt.fresh(), keys[e.kind]
+	rec.Removed = true
+	if e.as != "" {
+		m.vars[e.as] = nil
+	}
+	set := map[string]bool{}
+	for i := range e.fields {
+		f := &e.fields[i]
+		if !slices.Contains(key.all, f.name) {
+			continue
+		}
+		if v, err := f.prg.Eval(ctx, m.vars); err == nil && v != nil && v != "" && f.field.set(&rec, v) == nil {
+			set[f.name] = true
+		}
+	}
+	for _, name := range key.owners {
+		if set[name] {
+			return rec, true
+		}
+	}
+	for _, name := range key.all {
+		if e.rt.fields[name].required && !set[name] {
+			return rec, false
+		}
+	}
+	return rec, len(key.all) > 0 && len(key.owners) == 0
 }
 
 // failed also finds out which record it was, so that its absence from the

@@ -6,13 +6,10 @@ package connector
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
-	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // Bounds of what a ReadResult lists.
@@ -39,13 +36,24 @@ func (s *Session) Read(ctx context.Context, name string, sink Sink) (ReadResult,
 	if !on {
 		return ReadResult{Stream: name}, &Error{Class: ClassConfig, Stream: name, Message: "the stream is switched off by config, credential or data types"}
 	}
-	rd := &reader{s: s, st: st, sink: sink, res: ReadResult{Stream: name, State: s.o.State[name]}, started: s.clock.Now().UTC()}
+	rd := s.newReader(st, sink)
 	err = rd.run(ctx)
+	if rd.expired(err) {
+		requests := rd.res.Requests
+		rd = s.newReader(st, sink)
+		rd.inFull()
+		rd.res.Requests = requests
+		rd.res.Notes = append(rd.res.Notes, "the vendor has forgotten what the last read began from: read in full")
+		err = rd.run(ctx)
+	}
 	res := rd.res
 	if err == nil && res.Records == 0 && res.Quarantined > 0 {
 		q := res.QuarantineSample[0]
 		err = &Error{Class: ClassMapping, Stream: name, Message: fmt.Sprintf("none of %d records could be mapped; field %s: %s", res.Items, q.Field, q.Message),
 			Fix: "the vendor's answer differs from what the manifest expects"}
+	}
+	if err == nil {
+		rd.keepPlace(&res)
 	}
 	res.Complete = err == nil
 	return res, err
@@ -60,7 +68,21 @@ type reader struct {
 	started time.Time
 	oldest  time.Time // of the events seen
 	stopped bool      // stopWhen ended the listing
+	// delivered: records have reached the sink.
+	delivered bool
+	since     time.Time // state.cursor of an incremental read
+	newest    time.Time // sync.cursor of the records seen
+	delta     string    // where the next incremental read begins
 }
+
+func (s *Session) newReader(st *stream, sink Sink) *reader {
+	rd := &reader{s: s, st: st, sink: sink, res: ReadResult{Stream: st.name, State: s.o.State[st.name]}, started: s.clock.Now().UTC()}
+	rd.begin()
+	return rd
+}
+
+// vars are the variables of the stream's expressions.
+func (rd *reader) vars() map[string]any { return rd.s.streamVars(rd.since) }
 
 func (rd *reader) run(ctx context.Context) error {
 	switch {
@@ -100,7 +122,7 @@ func (rd *reader) provenWindow() {
 func (rd *reader) windows(ctx context.Context) error {
 	st := rd.st
 	end := rd.started.Add(-st.lag)
-	vars := rd.s.vars()
+	vars := rd.vars()
 	v, err := st.start.Eval(ctx, vars)
 	first, ok := v.(time.Time)
 	if err == nil && !ok {
@@ -131,7 +153,7 @@ func (rd *reader) windows(ctx context.Context) error {
 }
 
 func (rd *reader) overItems(ctx context.Context) error {
-	v, err := rd.st.items.Eval(ctx, rd.s.vars())
+	v, err := rd.st.items.Eval(ctx, rd.vars())
 	list, ok := v.([]any)
 	if err == nil && !ok {
 		err = fmt.Errorf("got %s, want a list", expr.TypeName(v))
@@ -159,29 +181,20 @@ func (rd *reader) overItems(ctx context.Context) error {
 // is being listed.
 func (rd *reader) overParent(ctx context.Context) error {
 	parent := rd.s.m.stream(rd.st.parent)
-	vars := rd.s.vars()
+	vars := rd.s.streamVars(time.Time{}) // the parents are listed in full
 	var first error
-	err := rd.pages(ctx, parent, vars, nil, func(records []any, _ *answer) (bool, error) {
+	err := rd.pages(ctx, parent, vars, nil, func(records []any) (bool, error) {
 		for _, p := range records {
 			vars["r"], vars["p"], vars[rd.st.as] = p, p, p
 			key, err := parent.key.EvalString(ctx, vars)
 			if err != nil {
 				return false, evalFailure(parent.name, "key", err)
 			}
-			for _, cond := range []*expr.Program{parent.filter, rd.st.parentWhen} {
-				if cond == nil {
-					continue
-				}
-				on, err := cond.EvalBool(ctx, vars)
-				if err != nil {
-					return false, evalFailure(rd.st.name, "forEach.when", err)
-				}
-				if !on {
-					key = ""
-					break
-				}
+			on, err := rd.wanted(ctx, parent, vars)
+			if err != nil {
+				return false, err
 			}
-			if key == "" {
+			if !on || key == "" {
 				continue
 			}
 			if err := rd.partition(ctx, key, p); err != nil {
@@ -194,6 +207,26 @@ func (rd *reader) overParent(ctx context.Context) error {
 		return true, nil
 	})
 	return cmp.Or(err, first)
+}
+
+// wanted reports whether a record of the parent's listing is a partition.
+func (rd *reader) wanted(ctx context.Context, parent *stream, vars map[string]any) (bool, error) {
+	if parent.removed != nil {
+		if gone, err := parent.removed.EvalBool(ctx, vars); err != nil || gone {
+			return false, err
+		}
+	}
+	for _, cond := range []*expr.Program{parent.filter, rd.st.parentWhen} {
+		if cond == nil {
+			continue
+		}
+		if on, err := cond.EvalBool(ctx, vars); err != nil {
+			return false, evalFailure(rd.st.name, "forEach.when", err)
+		} else if !on {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // ends reports whether a failure of one partition would repeat in the others.
@@ -218,109 +251,25 @@ func (rd *reader) partition(ctx context.Context, part string, p any) error {
 	return err
 }
 
-// part reads and maps every page of one partition.
-func (rd *reader) part(ctx context.Context, part string, p any, win *Window) error {
-	vars := rd.s.vars()
-	vars["p"], vars[rd.st.as] = p, p
-	m := rd.s.newMapper(rd.st, vars)
-	return rd.pages(ctx, rd.st, vars, win, func(records []any, _ *answer) (bool, error) {
-		batch := make([]model.Record, 0, len(records)*len(m.emits))
-		goOn := true
-		for _, r := range records {
-			vars["r"] = r
-			keep, stop, err := rd.conditions(ctx, vars)
-			if err != nil {
-				rd.quarantine(part, "", "filter", err, nil)
-				continue
-			}
-			if stop {
-				rd.stopped, goOn = true, false
-				break
-			}
-			if !keep {
-				continue
-			}
-			rd.res.Items++
-			key, err := rd.st.key.EvalString(ctx, vars)
-			if err == nil && key == "" {
-				err = errors.New("the record has no key")
-			}
-			if err != nil {
-				rd.quarantine(part, "", "key", err, nil)
-				continue
-			}
-			var failures []mapFailure
-			batch, failures = m.record(ctx, r, batch)
-			for i := range failures {
-				f := &failures[i]
-				rd.quarantine(part, key, f.emit.kind+"."+f.field, f.err, f)
-			}
-			if err := ctx.Err(); err != nil {
-				return false, &Error{Class: ClassCanceled, Stream: rd.st.name, Message: "the time for this work ran out", Err: err}
-			}
-		}
-		if len(batch) > 0 {
-			rd.res.Records += len(batch)
-			if err := rd.sink(ctx, part, batch); err != nil {
-				return false, err
-			}
-		}
-		return goOn, nil
-	})
-}
-
-// conditions evaluates stopWhen and filter, and notes the event's time.
-func (rd *reader) conditions(ctx context.Context, vars map[string]any) (keep, stop bool, err error) {
-	if rd.st.stopWhen != nil {
-		if stop, err = rd.st.stopWhen.EvalBool(ctx, vars); err != nil || stop {
-			return false, stop, err
-		}
-	}
-	if rd.st.timeField != nil && rd.st.mode == "full" {
-		v, err := rd.st.timeField.Eval(ctx, vars)
-		if err != nil {
-			return false, false, err
-		}
-		if t, ok := v.(time.Time); ok && (rd.oldest.IsZero() || t.Before(rd.oldest)) {
-			rd.oldest = t
-		}
-	}
-	if rd.st.filter != nil {
-		keep, err = rd.st.filter.EvalBool(ctx, vars)
-		return keep, false, err
-	}
-	return true, false, nil
-}
-
-func (rd *reader) quarantine(part, key, field string, err error, f *mapFailure) {
-	rd.res.Quarantined++
-	if len(rd.res.QuarantineSample) < maxQuarantineSample {
-		rd.res.QuarantineSample = append(rd.res.QuarantineSample,
-			Quarantined{Part: part, Key: mask(key), Field: field, Message: clip(err.Error(), 200)})
-	}
-	if f == nil || f.id == "" || len(rd.res.Held) >= maxHeld {
-		rd.res.HeldUnknown = true
-		return
-	}
-	rd.res.Held = append(rd.res.Held, HeldRecord{DataType: f.emit.rt.dataType, Part: part, ExternalID: f.id})
-}
-
 // pages lists st page by page and calls each with the records of one page;
 // each says whether to go on.
-func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, win *Window, each func([]any, *answer) (bool, error)) error {
+func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, win *Window, each func([]any) (bool, error)) error {
 	if win != nil {
 		vars["window"] = map[string]any{"start": win.Start, "end": win.End}
 	}
-	p := pager{s: rd.s, st: st, seen: map[string]bool{}, hashes: map[uint64]bool{}, page: st.page.start}
+	p := rd.s.newPager(st)
+	if st == rd.st && rd.res.Incremental && st.page.kind == pageDelta {
+		if err := p.goTo(rd.res.State.Delta); err != nil {
+			return err
+		}
+	}
 	x := exchange{spec: &st.request, vars: vars, patient: true, stream: st.name}
 	for n := 1; ; n++ {
 		if n > st.page.maxPages {
 			return &Error{Class: ClassPaginationStuck, Stream: st.name,
 				Message: fmt.Sprintf("the list did not end after %d pages", st.page.maxPages)}
 		}
-		if st.page.kind == "page" {
-			x.query = map[string]string{st.page.param: fmt.Sprint(p.page)}
-		}
+		p.place(&x)
 		rd.res.Requests++
 		ans, err := rd.s.do(ctx, x)
 		if err != nil {
@@ -331,16 +280,15 @@ func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, wi
 			return err
 		}
 		if len(records) > 0 {
-			if p.hashes[ans.hash] && st.page.kind != "none" {
-				return &Error{Class: ClassPaginationStuck, Stream: st.name, Message: "the vendor repeated a page"}
+			if err := p.repeated(ans); err != nil {
+				return err
 			}
-			p.hashes[ans.hash] = true
 		}
-		more, err := p.next(ctx, &x, ans, len(records))
+		more, err := p.next(ctx, vars, ans, len(records))
 		if err != nil {
 			return err
 		}
-		goOn, err := each(records, ans)
+		goOn, err := each(records)
 		if err != nil {
 			return err
 		}
@@ -350,99 +298,10 @@ func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, wi
 				Message: fmt.Sprintf("the vendor answers %d pages only, and the list has more", st.page.vendorMax)}
 		}
 		if !more || !goOn {
+			if st == rd.st {
+				rd.delta = p.delta
+			}
 			return nil
 		}
 	}
-}
-
-func recordsOf(ctx context.Context, st *stream, vars map[string]any) ([]any, error) {
-	v, err := st.records.Eval(ctx, vars)
-	if err != nil {
-		return nil, evalFailure(st.name, "records", err)
-	}
-	list, ok := v.([]any)
-	if !ok {
-		return nil, evalFailure(st.name, "records", fmt.Errorf("got %s, want a list", expr.TypeName(v)))
-	}
-	return list, nil
-}
-
-// pager knows where the next page is, and that the list goes in no circle.
-type pager struct {
-	s      *Session
-	st     *stream
-	seen   map[string]bool
-	hashes map[uint64]bool
-	page   int
-	cut    bool
-}
-
-// next prepares x for the following page; more is false at the end.
-func (p *pager) next(ctx context.Context, x *exchange, ans *answer, count int) (more bool, err error) {
-	pg := p.st.page
-	if pg.stopOnShortPage && count < pg.size {
-		return false, nil
-	}
-	switch pg.kind {
-	case "link":
-		target := parseLink(ans.header.Values("Link"), pg.rel)
-		if target == "" {
-			return false, nil
-		}
-		u, err := ans.url.Parse(target)
-		if err != nil {
-			return false, &Error{Class: ClassMapping, Stream: p.st.name, Message: "the link to the next page is no URL"}
-		}
-		u = vendorURL(u, ans.url, p.s.overrides)
-		x.next = u
-		return true, p.once(normalised(u), ans.url)
-	case "cursor":
-		v, err := pg.next.Eval(ctx, x.vars)
-		if err != nil {
-			return false, evalFailure(p.st.name, "page.next", err)
-		}
-		cursor, err := expr.Format(v)
-		if err != nil {
-			return false, evalFailure(p.st.name, "page.next", err)
-		}
-		if cursor == "" {
-			return false, nil
-		}
-		x.query = map[string]string{pg.param: cursor}
-		return true, p.once(cursor, nil)
-	case "page":
-		more := count > 0
-		if pg.last != nil {
-			v, err := pg.last.Eval(ctx, x.vars)
-			if err != nil {
-				return false, evalFailure(p.st.name, "page.last", err)
-			}
-			// A declared total overrules an empty page in the middle.
-			if last, ok := wholeNumber(v); ok {
-				more = int64(p.page) < last+int64(pg.start)-1
-			}
-		}
-		if more && pg.vendorMax > 0 && p.page-pg.start+1 >= pg.vendorMax {
-			p.cut = true
-			return false, nil
-		}
-		p.page++
-		return more, nil
-	}
-	return false, nil
-}
-
-func normalised(u *url.URL) string {
-	c := *u
-	c.Fragment = ""
-	return c.String()
-}
-
-// once fails when a cursor or URL comes a second time.
-func (p *pager) once(mark string, current *url.URL) error {
-	if p.seen[mark] || (current != nil && mark == normalised(current)) {
-		return &Error{Class: ClassPaginationStuck, Stream: p.st.name, Message: "the vendor's link or cursor to the next page repeats itself"}
-	}
-	p.seen[mark] = true
-	return nil
 }

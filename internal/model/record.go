@@ -206,6 +206,11 @@ type Record struct {
 	Membership *Membership
 	Usage      *UsageEvent
 	App        *DiscoveredApp
+
+	// Removed: the source says that the record is gone. Only its key is filled;
+	// a seat without plan, or a membership with one side only, stands for all
+	// that the source has not listed in the same read.
+	Removed bool
 }
 
 // Type returns the data type of the pointer that is set, or "" for none.

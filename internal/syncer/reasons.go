@@ -57,6 +57,7 @@ var classReasons = map[connector.ErrorClass]string{
 	connector.ClassRateLimit:       "RateLimited",
 	connector.ClassTransient:       ReasonVendorError,
 	connector.ClassInvalid:         ReasonVendorError,
+	connector.ClassReset:           ReasonVendorError,
 	connector.ClassUnreachable:     "HostUnreachable",
 	connector.ClassPaginationStuck: "PaginationStuck",
 	connector.ClassMapping:         ReasonUnexpectedResponse,

@@ -102,7 +102,7 @@ func (s *Sessions) Open(ctx context.Context, key Key, spec handover.Spec, state 
 		ReservePercent: spec.ReservePercent,
 		Endpoints:      s.Endpoints, AllowedNetworks: s.AllowedNetworks,
 		Budget: s.Budget(key), Tokens: s.tokensFor(key, secret.Version), Clock: s.Clock,
-		State: state, UserAgent: s.UserAgent, MaxWait: s.MaxWait,
+		State: state, InFull: true, UserAgent: s.UserAgent, MaxWait: s.MaxWait,
 	}
 	if spec.ConnectorRef != "" {
 		// Operators redirect built-in connectors only.
