@@ -372,6 +372,8 @@ var recordTypes = map[string]recordType{
 			"firstSeenAt": moment(func(r *model.Record) **time.Time { return &r.App.FirstSeenAt }),
 		},
 	},
+	"Transaction": transactionType,
+	"Contract":    contractType,
 }
 
 func checkEmail(s string) error {

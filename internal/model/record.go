@@ -24,6 +24,7 @@ const (
 	DataUsage        DataType = "usage"
 	DataApps         DataType = "apps"
 	DataTransactions DataType = "transactions"
+	DataContracts    DataType = "contracts"
 )
 
 // Lifecycle is where a person stands with the organisation. Only the declared
@@ -196,6 +197,61 @@ type DiscoveredApp struct {
 	FirstSeenAt *time.Time
 }
 
+// TransactionKind says what moved the money.
+type TransactionKind string
+
+// Transaction kinds. A refund has a negative amount.
+const (
+	TransactionCard          TransactionKind = "card"
+	TransactionBill          TransactionKind = "bill"
+	TransactionReimbursement TransactionKind = "reimbursement"
+	TransactionInvoice       TransactionKind = "invoice"
+	TransactionRefund        TransactionKind = "refund"
+)
+
+// Transaction is money spent with a vendor, as an expense system books it.
+type Transaction struct {
+	ExternalID       string // required
+	Date             Date   // required
+	Amount           Money  // required, both parts
+	VendorName       string // required: as booked, whatever the app is called
+	VendorExternalID string
+	MCC              string // merchant category code, ISO 18245
+	Description      string
+	PayerEmail       string
+	Department       string
+	GLAccount        string
+	Kind             TransactionKind // required
+	Status           string          // the source's own word
+	ReceiptURL       string
+}
+
+// Contract is an agreement with a vendor, as a source describes it. The kind
+// Contract is what a user declares; this is what a source reports.
+type Contract struct {
+	ExternalID    string // required
+	Name          string // required
+	AppHint       string // required: name or domain by which the app is found
+	Start         Date
+	End           Date
+	AutoRenew     bool
+	NoticeDays    *int64
+	ValueMinor    *int64 // of the whole term, in minor units of Currency
+	Currency      string
+	BillingPeriod Period
+	OwnerEmail    string
+	Lines         []ContractLine
+	DocumentURL   string
+	Status        string // the source's own word
+}
+
+// ContractLine is what a contract buys of one plan.
+type ContractLine struct {
+	PlanKey       string `json:"planKey"`
+	Quantity      int64  `json:"quantity"`
+	UnitCostMinor *int64 `json:"unitCostMinor,omitempty"`
+}
+
 // Record is one mapped record of a stream: exactly one pointer is set.
 type Record struct {
 	Person     *Person
@@ -206,6 +262,9 @@ type Record struct {
 	Membership *Membership
 	Usage      *UsageEvent
 	App        *DiscoveredApp
+
+	Transaction *Transaction
+	Contract    *Contract
 
 	// Removed: the source says that the record is gone. Only its key is filled;
 	// a seat without plan, or a membership with one side only, stands for all
@@ -232,6 +291,10 @@ func (r Record) Type() DataType {
 		return DataUsage
 	case r.App != nil:
 		return DataApps
+	case r.Transaction != nil:
+		return DataTransactions
+	case r.Contract != nil:
+		return DataContracts
 	}
 	return ""
 }

@@ -316,6 +316,9 @@ var labels = map[model.DataType]string{
 	model.DataGroups:      "f.name",
 	model.DataMemberships: "f.role",
 	model.DataApps:        "f.name",
+
+	model.DataTransactions: "f.booked_on || ' ' || f.vendor_name",
+	model.DataContracts:    "f.name",
 }
 
 // leftCondition holds for a changed person who was not past before and is now.

@@ -4,6 +4,7 @@
 package store
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -19,6 +20,9 @@ var facts = map[model.DataType]*fact{
 	model.DataGroups:      &groupFact,
 	model.DataMemberships: &membershipFact,
 	model.DataApps:        &appFact,
+
+	model.DataTransactions: &transactionFact,
+	model.DataContracts:    &contractFact,
 }
 
 func aux(cols []column) []column {
@@ -137,6 +141,45 @@ var appFact = fact{
 			optMillis(a.FirstSeenAt)}
 	},
 	added: model.EventAppDiscovered, subject: "d.external_id",
+}
+
+var transactionFact = fact{
+	typ: model.DataTransactions, table: "spend_transaction",
+	key: text("external_id"),
+	cols: slices.Concat(text("booked_on"), columns("BIGINT", "amount_minor"), text("currency", "vendor_name", "vendor_external_id", "mcc", "description",
+		"payer_email", "department", "gl_account", "kind", "status", "receipt_url")),
+	values: func(r model.Record) []any {
+		t := r.Transaction
+		return []any{t.ExternalID, string(t.Date), t.Amount.Minor, t.Amount.Currency, t.VendorName, t.VendorExternalID, t.MCC, t.Description,
+			strings.ToLower(t.PayerEmail), t.Department, t.GLAccount, string(t.Kind), t.Status, t.ReceiptURL}
+	},
+}
+
+var contractFact = fact{
+	typ: model.DataContracts, table: "reported_contract",
+	key: text("external_id"),
+	cols: slices.Concat(text("name", "app_hint", "start_date", "end_date"), columns("BOOLEAN", "auto_renew"), columns("BIGINT", "notice_days", "value_minor"),
+		text("currency", "billing_period", "owner_email", "lines", "document_url", "status")),
+	values: func(r model.Record) []any {
+		c := r.Contract
+		return []any{c.ExternalID, c.Name, c.AppHint, string(c.Start), string(c.End), c.AutoRenew, optInt(c.NoticeDays), optInt(c.ValueMinor),
+			c.Currency, string(c.BillingPeriod), strings.ToLower(c.OwnerEmail), linesText(c.Lines), c.DocumentURL, c.Status}
+	},
+}
+
+// linesText is in the order of the plans, so that a source which lists them
+// anew changes nothing.
+func linesText(lines []model.ContractLine) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	lines = slices.Clone(lines)
+	slices.SortStableFunc(lines, func(a, b model.ContractLine) int { return strings.Compare(a.PlanKey, b.PlanKey) })
+	b, err := json.Marshal(lines)
+	if err != nil {
+		return "" // strings and integers always marshal
+	}
+	return cleanText(string(b))
 }
 
 // usageFact is staged like the others and applied by applyUsage.

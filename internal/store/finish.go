@@ -44,7 +44,7 @@ func (y *Sync) finishStream(ctx context.Context, stream string, o StreamOutcome)
 	if err != nil {
 		return res, err
 	}
-	res.Initial = generation == 0
+	res.Initial = generation == 0 || o.Loading
 	deltas := make([]*delta, 0, len(stages))
 	for _, st := range stages {
 		d, err := y.deltaOf(ctx, stream, st, o)
@@ -87,7 +87,7 @@ func (y *Sync) deltaOf(ctx context.Context, stream string, st *stage, o StreamOu
 // order is that of applying: people before the accounts that link to them, and
 // accounts before their seats.
 var order = []model.DataType{model.DataPeople, model.DataAccounts, model.DataPlans, model.DataAssignments, model.DataGroups,
-	model.DataMemberships, model.DataApps, model.DataUsage}
+	model.DataMemberships, model.DataApps, model.DataTransactions, model.DataContracts, model.DataUsage}
 
 // flushStream sends what is buffered and returns the stream's stages, an empty
 // one for each declared type of which no record came.

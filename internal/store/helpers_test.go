@@ -222,3 +222,23 @@ func subjects(events []model.Event) []string {
 	}
 	return out
 }
+
+// spend is a transaction; change adjusts it.
+func spend(id string, change ...func(*model.Transaction)) model.Record {
+	r := model.Transaction{ExternalID: id, Date: "2026-02-28", Amount: model.Money{Minor: 1999, Currency: "EUR"}, VendorName: "Zoom", Kind: model.TransactionCard}
+	for _, fn := range change {
+		fn(&r)
+	}
+	return model.Record{Transaction: &r}
+}
+
+// agreement is a contract as a source reports it; change adjusts it.
+func agreement(id string, change ...func(*model.Contract)) model.Record {
+	cost := int64(1500)
+	r := model.Contract{ExternalID: id, Name: "Zoom 2026", AppHint: "zoom.us", Start: "2026-01-01", End: "2026-12-31", Currency: "EUR",
+		Lines: []model.ContractLine{{PlanKey: "pro", Quantity: 30, UnitCostMinor: &cost}, {PlanKey: "basic", Quantity: 5}}}
+	for _, fn := range change {
+		fn(&r)
+	}
+	return model.Record{Contract: &r}
+}

@@ -28,6 +28,9 @@ type StreamOutcome struct {
 	CompleteParts []string
 	// KeepAbsent: the stream is complete and yet absence proves nothing.
 	KeepAbsent bool
+	// Loading: the source was never known as a whole yet, so that this is still
+	// part of the first load, whose events are initial.
+	Loading bool
 	// Types are the data types that the stream delivers, so that one which
 	// delivered no row is swept too.
 	Types []model.DataType

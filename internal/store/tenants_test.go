@@ -77,10 +77,12 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	records := []model.Record{person("1", "ada@acme.example"), {Plan: &model.Plan{Key: "pro", Name: "Pro", Paid: true}},
 		{Group: &model.Group{ExternalID: "g", Name: "sales"}}, {Membership: &model.Membership{GroupExternalID: "g", AccountExternalID: "u00000"}},
 		{App: &model.DiscoveredApp{ExternalID: "app", Name: "zoom", Source: "idp"}}, {Assignment: &model.Assignment{AccountExternalID: "u00000", PlanKey: "pro", Paid: true, State: model.AssignmentActive}}}
+	records = append(records, spend("t1"), agreement("c1"))
 	records = append(records, account("u00000", func(a *model.Account) { a.PersonKey, a.IsAdmin = "ada@acme.example", true }))
 	records = append(records, accounts(30)[1:]...)
 	w.must(y.Stage(ctx, "users", "", records))
-	types := []model.DataType{model.DataPeople, model.DataAccounts, model.DataAssignments, model.DataPlans, model.DataGroups, model.DataMemberships, model.DataApps}
+	types := []model.DataType{model.DataPeople, model.DataAccounts, model.DataAssignments, model.DataPlans, model.DataGroups, model.DataMemberships, model.DataApps,
+		model.DataTransactions, model.DataContracts}
 	_, err = y.FinishStream(ctx, "users", store.StreamOutcome{Complete: true, Types: types, Guard: model.DefaultShrinkGuard})
 	w.must(err)
 	w.must(y.Stage(ctx, "events", "", []model.Record{use(model.UsageEvent{AccountExternalID: "u00000", At: t0.Add(-9 * day), Kind: "meeting"})}))
@@ -170,6 +172,10 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	put("accounts", accounts, err)
 	apps, _, err := s.ListApps(ctx, w.tenant, store.AppQuery{IncludeRemoved: true})
 	put("apps", apps, err)
+	spent, _, err := s.ListTransactions(ctx, w.tenant, store.SpendQuery{IncludeRemoved: true})
+	put("transactions", spent, err)
+	agreed, _, err := s.ListContracts(ctx, w.tenant, store.SpendQuery{IncludeRemoved: true})
+	put("contracts", agreed, err)
 	people, _, err := s.ListPeople(ctx, w.tenant, store.PeopleQuery{})
 	put("people", people, err)
 	one, err := s.Person(ctx, w.tenant, k.person)
