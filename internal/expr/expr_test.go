@@ -86,6 +86,27 @@ func TestHelpers(t *testing.T) {
 	}
 }
 
+// The program is compiled once and each use yields another password: nothing
+// folds the call into a constant.
+func TestRandomPassword(t *testing.T) {
+	p, err := connector(t).Compile("{'password': randomPassword()}", Map)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for range 20 {
+		v, err := p.Eval(t.Context(), map[string]any{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := v.(map[string]any)["password"].(string)
+		if seen[text] || len(text) < 32 || !strings.ContainsAny(text, "abc") || !strings.ContainsAny(text, "-") || !strings.ContainsAny(text, "0123456789") {
+			t.Fatalf("got %q", text)
+		}
+		seen[text] = true
+	}
+}
+
 func TestCompileErrorsSayWhere(t *testing.T) {
 	env := connector(t)
 	tests := []struct {

@@ -4,6 +4,7 @@
 package expr
 
 import (
+	"crypto/rand"
 	"fmt"
 	"strconv"
 	"strings"
@@ -33,6 +34,7 @@ func helpers() cel.EnvOption {
 		unary("rfc3339", dyn, rfc3339),
 		cel.Function("omit", cel.Overload("omit_dyn_list", []*cel.Type{dyn, cel.ListType(dyn)}, dyn, cel.BinaryBinding(omit))),
 		cel.Function("lookup", cel.Overload("lookup_dyn", []*cel.Type{dyn, dyn, dyn}, dyn, cel.FunctionBinding(lookup))),
+		cel.Function("randomPassword", cel.Overload("random_password", nil, cel.StringType, cel.FunctionBinding(randomPassword))),
 	}
 	return func(e *cel.Env) (*cel.Env, error) {
 		for _, o := range opts {
@@ -286,6 +288,11 @@ func lookup(args ...ref.Val) ref.Val {
 	}
 	return args[2]
 }
+
+// randomPassword is a password that nobody knows, for vendors that create no
+// account without one: 160 random bits, and a character of every class that
+// password rules ask for.
+func randomPassword(...ref.Val) ref.Val { return types.String("aA1-" + rand.Text() + rand.Text()[:6]) }
 
 // Native turns the result of a program into plain Go values.
 func Native(v any) (any, error) {
