@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -175,8 +176,17 @@ func (s *Session) spend(ctx context.Context, w *wire, patient bool) error {
 			return err
 		}
 	}
+	if s.m.http.limits.usage != nil {
+		if err := take(usageKey, Rate{}); err != nil {
+			return err
+		}
+	}
 	return take(s.limitKey(w), Rate{})
 }
+
+// usageKey names the budget that rateLimit.usage blocks: an allowance of the
+// whole account, whatever a request counts against beside it.
+const usageKey = "usage"
 
 // limitKey names the part of the vendor's limit that a request counts against.
 func (s *Session) limitKey(w *wire) string {
@@ -213,6 +223,11 @@ func firstSegments(path string, n int) string {
 func (s *Session) observe(ctx context.Context, w *wire, ans *answer, failure *Error) error {
 	l := s.m.http.limits
 	now := s.clock.Now()
+	if used, limit, ok := l.usage.read(ans); ok && used >= limit*int64(100-s.reserve)/100 {
+		if err := s.budget.Block(ctx, usageKey, now.Add(l.usage.pause)); err != nil {
+			return err
+		}
+	}
 	pause, stated := time.Duration(0), false
 	if l.retryAfter != "" {
 		pause, stated = parseRetryAfter(ans.header.Get(l.retryAfter), now)
@@ -243,6 +258,24 @@ func (s *Session) observe(ctx context.Context, w *wire, ans *answer, failure *Er
 		return s.budget.Block(ctx, s.limitKey(w), now.Add(pause))
 	}
 	return nil
+}
+
+// read finds how much of the allowance is used; ok is false where the answer
+// does not say.
+func (u *usageSpec) read(ans *answer) (used, limit int64, ok bool) {
+	if u == nil {
+		return 0, 0, false
+	}
+	m := u.regex.FindStringSubmatch(ans.header.Get(u.header))
+	if m == nil {
+		return 0, 0, false
+	}
+	used, err := strconv.ParseInt(m[u.regex.SubexpIndex("used")], 10, 64)
+	if err != nil {
+		return 0, 0, false
+	}
+	limit, err = strconv.ParseInt(m[u.regex.SubexpIndex("limit")], 10, 64)
+	return used, limit, err == nil && limit > 0 && limit < 1<<50
 }
 
 func headerNumber(ans *answer, name string) (int64, bool) {
