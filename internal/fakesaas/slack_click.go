@@ -29,6 +29,7 @@ type ClickOptions struct {
 	Replay bool          `json:"replay,omitempty"` // send the bytes of the last click again; the other arguments are ignored
 	Times  int           `json:"times,omitempty"`  // click so often, at once; each click has its own time
 	URL    string        `json:"url,omitempty"`    // instead of Options.SlackInteractivityURL
+	Team   string        `json:"team,omitempty"`   // click in another workspace, whose signing secret is the app's too
 }
 
 // ClickResult is how the product answered. With several clicks it is the
@@ -107,6 +108,9 @@ func (s *Server) sign(messageTS, actionID, byUser string, opts ClickOptions, nth
 	payload, err := s.blockActions(messageTS, actionID, byUser, nth)
 	if err != nil {
 		return nil, err
+	}
+	if opts.Team != "" {
+		payload["team"] = map[string]any{"id": opts.Team, "domain": "elsewhere"}
 	}
 	encoded, err := json.Marshal(payload)
 	if err != nil {

@@ -124,6 +124,10 @@ func (t *turn) askFind(n *node, s *AskStep) {
 			t.cur.Deliveries = append(t.cur.Deliveries, first)
 		}
 	}
+	if len(t.cur.Deliveries) == 0 && t.cur.Stage+1 < len(s.Stages) {
+		t.cur.Stage, t.cur.Unreached = t.cur.Stage+1, true
+		return
+	}
 	t.openPrompt(n, s, p.assignees)
 	if len(t.cur.Deliveries) == 0 {
 		t.unreachable("no channel of the policy reaches the person who is asked")
@@ -140,6 +144,8 @@ func (t *turn) askNobody(n *node, s *AskStep) {
 	asked := before.Source == sourceAnswer || slices.ContainsFunc(t.prompts, func(p store.Prompt) bool { return p.StepPath == n.path })
 	const nobody = "the person who would be asked has left or is not known"
 	switch {
+	case t.cur.Unreached: // somebody may decide, and was not asked (decision 31)
+		t.unreachable("no channel of the policy reaches a person who may decide")
 	case asked:
 		t.auditPolicy("prompt.default", "nobody may decide, so the declared default applied", s.OnTimeout)
 		t.settle(n, decision{Answer: s.OnTimeout, Source: sourceNoApprover}, "nobody may decide")
@@ -165,6 +171,12 @@ func (t *turn) askHeld(n *node) {
 		t.sleep(t.now.Add(unreachableFor), v.Reason, v.Message)
 	default:
 		t.cur.Phase = askFind
+		if t.cur.Unreached { // those before may be reached now
+			if p, ok := t.prompt(n.path); ok {
+				t.closePrompt(p, store.PromptExpired, "it is asked again from the first who may decide")
+			}
+			t.cur.Stage, t.cur.Unreached = 0, false
+		}
 	}
 }
 
@@ -187,7 +199,7 @@ func (t *turn) openPrompt(n *node, s *AskStep, assignees []store.Assignee) {
 			TokenHash: store.HashPromptToken(t.env.token(t.run.Tenant, id)), State: store.PromptOpen, Options: s.Options, Subject: subject, CreatedAt: t.now,
 		}
 	}
-	p.Assignees = assignees
+	p.Assignees, p.State, p.ClosedReason = assignees, store.PromptOpen, ""
 	if len(t.cur.Deliveries) > 0 {
 		p.ExpiresAt = s.Timeout.After(t.now, zoneOf(assignees[0].TimeZone))
 	} else {
@@ -280,6 +292,10 @@ func (t *turn) sent(n *node, s *AskStep) {
 	}
 	switch {
 	case p.State != store.PromptOpen: // answered meanwhile: the next move sees it
+	case first && t.cur.Delivered == 0 && t.cur.Stage+1 < len(s.Stages):
+		t.closePrompt(p, store.PromptExpired, "no channel took the question, so others are asked now")
+		t.nextStage()
+		t.cur.Unreached = true
 	case first && t.cur.Delivered == 0:
 		p.ExpiresAt = t.now.Add(farAway)
 		t.putPrompt(p)
@@ -345,14 +361,18 @@ func (t *turn) expire(n *node, s *AskStep, p store.Prompt) {
 	why := "nobody answered by " + notify.Instant(p.ExpiresAt, zoneOf(p.Assignees[0].TimeZone)) + ", so "
 	if t.cur.Stage+1 < len(s.Stages) {
 		t.closePrompt(p, store.PromptExpired, why+"others are asked now")
-		stage := t.cur.Stage + 1
-		t.cur = cursor{Since: t.cur.Since, Stage: stage, Failing: t.cur.Failing}
-		t.event = event{kind: eventDue}
+		t.nextStage()
 		return
 	}
 	t.closePrompt(p, store.PromptExpired, why+"the declared default applied: "+s.OnTimeout)
 	t.auditPolicy("prompt.default", why+"the declared default applied", s.OnTimeout)
 	t.settle(n, decision{Answer: s.OnTimeout, Source: sourceTimeout}, why+"the declared default applied")
+}
+
+// nextStage turns to those who are asked next.
+func (t *turn) nextStage() {
+	t.cur = cursor{Since: t.cur.Since, Stage: t.cur.Stage + 1, Failing: t.cur.Failing}
+	t.event = event{kind: eventDue}
 }
 
 // auditPolicy records a decision that no person took.

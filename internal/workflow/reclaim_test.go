@@ -124,6 +124,51 @@ func TestEscalationAsksManagerThenFallback(t *testing.T) {
 	})
 }
 
+// A manager whom no channel reaches keeps nobody waiting: the fallback is asked.
+// Where the fallback is out of reach too, or is nobody, silence means nothing.
+func TestEscalationPassesThoseWhoCannotBeReached(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		r := k.begin(k.spec())
+		k.world.set(func() { delete(k.world.slack, "p-mia") })
+		k.answer(r.Prompts[0], "U-ada", "Escalate")
+		k.settle()
+		r = k.expect(store.RunWaiting, "", "WaitingForAnswer")
+		if p := r.Prompts[len(r.Prompts)-1]; p.Assignees[0].PersonID != "p-oz" {
+			t.Fatalf("escalation asks %+v", p.Assignees)
+		}
+		k.answer(r.Prompts[len(r.Prompts)-1], "U-oz", "Keep")
+		k.settle()
+		k.expect(store.RunSucceeded, "kept", "")
+	})
+	for name, cut := range map[string]func(*world){
+		"out of reach": func(w *world) { delete(w.slack, "p-oz") },
+		"nobody":       func(w *world) { w.holders[RoleAppOwner] = nil },
+	} {
+		t.Run("fallback "+name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, k *kit) {
+				s := k.spec()
+				s.Ask.OnTimeout = "Reclaim"
+				r := k.begin(s)
+				k.world.set(func() { delete(k.world.slack, "p-mia"); cut(k.world) })
+				k.answer(r.Prompts[0], "U-ada", "Escalate")
+				k.settle()
+				k.pass(200 * time.Hour)
+				k.expect(store.RunWaiting, "", "NoReachableChannel")
+				if n, _ := k.vendor.count("license.remove"); n != 0 {
+					t.Fatalf("%d removals that nobody decided", n)
+				}
+				k.world.set(func() { k.world.slack["p-mia"] = "U-mia" })
+				k.pass(time.Hour)
+				r = k.expect(store.RunWaiting, "", "WaitingForAnswer")
+				open := slices.DeleteFunc(r.Prompts, func(p store.Prompt) bool { return p.State != store.PromptOpen })
+				if len(open) != 1 || open[0].Assignees[0].PersonID != "p-mia" {
+					t.Fatalf("open questions: %+v", open)
+				}
+			})
+		})
+	}
+}
+
 // Nobody approves their own case: not as their own manager, not as the owner.
 func TestNoSelfApproval(t *testing.T) {
 	eachStore(t, func(t *testing.T, k *kit) {

@@ -38,6 +38,7 @@ type cursor struct {
 	// Of ask and tell: the stage, the position in the list at work, how many
 	// were delivered, and the reminders sent.
 	Stage      int        `json:"stage,omitempty"`
+	Unreached  bool       `json:"unreached,omitempty"` // a stage before had no channel
 	At         int        `json:"at,omitempty"`
 	Delivered  int        `json:"delivered,omitempty"`
 	Reminders  int        `json:"reminders,omitempty"`

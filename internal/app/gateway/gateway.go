@@ -8,6 +8,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -127,11 +128,31 @@ type answers struct{ *store.Store }
 // AnswerFromSlack implements slack.Answers. An accepted answer needs no reply:
 // the message itself is updated.
 func (a answers) AnswerFromSlack(ctx context.Context, tenant model.TenantID, in slack.Answer) (string, error) {
+	user, err := a.slackUser(ctx, tenant, in)
+	if err != nil {
+		return "", err
+	}
 	out, err := a.AnswerPrompt(ctx, tenant, store.AnswerRequest{
-		Token: in.Token, Choice: in.Choice, Actor: store.Identity{SlackIntegration: in.Integration, SlackUserID: in.UserID},
+		Token: in.Token, Choice: in.Choice, Actor: store.Identity{SlackIntegration: in.Integration, SlackUserID: user},
 	})
 	if err != nil || out.Status == store.AnswerAccepted {
 		return "", err
 	}
 	return out.Message, nil
+}
+
+// slackUser is who pressed the button. A Slack user id means somebody only
+// within its workspace, and an app that is installed in several signs for all
+// of them with one secret: whoever is elsewhere is nobody here.
+func (a answers) slackUser(ctx context.Context, tenant model.TenantID, in slack.Answer) (string, error) {
+	state, err := a.IntegrationState(ctx, tenant, in.Integration)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return in.UserID, nil // disconnected: the open question says what happened
+	case err != nil:
+		return "", err
+	case in.TeamID != "" && state.RemoteID != "" && in.TeamID != state.RemoteID:
+		return in.TeamID + "/" + in.UserID, nil
+	}
+	return in.UserID, nil
 }

@@ -86,6 +86,9 @@ func TestAskedInSlackAndReclaimed(t *testing.T) {
 	forged, err := w.vendors.Click(t.Context(), question.TS, "Reclaim", "", fakesaas.ClickOptions{Forge: true})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(forged.Status).To(Equal(http.StatusUnauthorized))
+	elsewhere, err := w.vendors.Click(t.Context(), question.TS, "Keep", "", fakesaas.ClickOptions{Team: "T0ELSEWHERE"})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(elsewhere.Status).To(Equal(http.StatusOK)) // and it counts for nothing
 	click, err := w.vendors.Click(t.Context(), question.TS, "Reclaim", "", fakesaas.ClickOptions{Times: 2})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(click.Statuses).To(HaveEach(http.StatusOK))
