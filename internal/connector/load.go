@@ -79,7 +79,8 @@ var (
 // natives are the connectors whose reading is Go. One explicit map, so that no
 // manifest can name code that is not meant for it.
 var natives = map[string]func(*Session) (source, error){
-	"csv": openCSV,
+	"csv":      openCSV,
+	NativePush: openPush,
 }
 
 func loadSpec(n node, name string, builtin bool) *Manifest {

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
-	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 )
 
@@ -73,7 +72,7 @@ func (l *loader) account(n node) {
 }
 
 func (l *loader) stream(name string, n node) {
-	n.object("essential", "optional", "enabled", "covers", "lastActivity", "dataTypes", "forEach", "request", "token", "page", "records",
+	n.object("essential", "optional", "enabled", "covers", "lastActivity", "dataTypes", "forEach", "request", "token", "page", "decode", "records",
 		"filter", "stopWhen", "key", "sync", "deletes", "onError", "test", "emit", "description")
 	if !idPattern.MatchString(name) {
 		n.problem(fmt.Sprintf("the name %q", name), "letters, digits and underscores", "")
@@ -101,7 +100,10 @@ func (l *loader) stream(name string, n node) {
 		s.request.token = tok.template(l.secretEnv)
 	}
 	l.page(s, n.get("page"))
-	s.records = n.need("records", "CEL that yields the list of records").program(pageEnv, expr.List)
+	l.decode(s, n.get("decode"))
+	if rec := n.get("records"); rec.exists() || !s.decode.streams() {
+		s.records = n.need("records", "CEL that yields the list of records").program(pageEnv, expr.List)
+	}
 	s.filter = n.get("filter").program(env, expr.Bool)
 	s.stopWhen = n.get("stopWhen").program(env, expr.Bool)
 	s.key = n.need("key", "CEL that yields the record's key").program(env, expr.Dyn)
@@ -352,8 +354,12 @@ func (l *loader) lintStream(s *stream, n node) {
 
 // nativeStream reads the little that a manifest says of a stream that Go reads.
 func (l *loader) nativeStream(s *stream, n node) {
-	known := []string{string(model.DataPeople), string(model.DataAccounts), string(model.DataAssignments)}
-	n.need("dataTypes", "what the file yields").items(func(_ int, v node) {
+	known := make([]string, 0, len(recordTypes))
+	for _, rt := range recordTypes {
+		known = append(known, string(rt.dataType))
+	}
+	slices.Sort(known)
+	n.need("dataTypes", "what the stream yields").items(func(_ int, v node) {
 		t := v.enum(known...)
 		for _, rt := range recordTypes {
 			if string(rt.dataType) == t {
