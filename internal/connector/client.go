@@ -313,12 +313,18 @@ func (s *Session) send(ctx context.Context, w *wire) (*answer, *Error) {
 		WroteHeaders: func() { sent.Store(true) },
 		WroteRequest: func(httptrace.WroteRequestInfo) { sent.Store(true) },
 	})
+	client := s.client
+	var arriving *patience
+	if w.consume != nil {
+		client, ctx2, arriving = s.streaming(ctx2)
+		defer arriving.end()
+	}
 	req, err := http.NewRequestWithContext(ctx2, w.method, w.sentURL(), bodyReader(w.body))
 	if err != nil {
 		return nil, &Error{Class: ClassMapping, Message: "the request cannot be built"}
 	}
 	req.Header = w.header.Clone()
-	res, err := s.client.Do(req)
+	res, err := client.Do(req)
 	ans.sent = sent.Load()
 	if err != nil {
 		return ans, classifyNetwork(ctx, w.url.Host, err)
@@ -327,6 +333,9 @@ func (s *Session) send(ctx context.Context, w *wire) (*answer, *Error) {
 	ans.status, ans.header = res.StatusCode, res.Header
 	if res.Request != nil && res.Request.URL != nil {
 		ans.url = s.withoutCredential(res.Request.URL)
+	}
+	if w.consume != nil && classOfStatus(ans.status) == "" {
+		return ans, arriving.consume(ctx, w, ans, res.Body)
 	}
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswerBytes+1))
 	if err != nil {

@@ -220,11 +220,25 @@ func (s *Session) testPage(ctx context.Context, st *stream, vars map[string]any)
 	} else {
 		maps.Copy(x.query, query)
 	}
+	if st.decode.streams() {
+		return s.testStreamed(ctx, st, x)
+	}
 	ans, err := s.do(ctx, x)
 	if err != nil {
 		return nil, err
 	}
 	return recordsOf(ctx, st, answerVars(vars, ans))
+}
+
+// testStreamed reads the first batch of an answer that may have no end.
+func (s *Session) testStreamed(ctx context.Context, st *stream, x exchange) ([]any, error) {
+	var first []any
+	rd := s.newReader(st, nil)
+	_, err := rd.fetch(ctx, st, x, func(records []any) (bool, error) {
+		first = records
+		return false, nil
+	})
+	return first, err
 }
 
 // conclude derives the outcome and the verdict per data type from the streams.

@@ -103,6 +103,32 @@ func (l *loader) pageParam(s *stream, n node, p *pageSpec) {
 	}
 }
 
+var delimiters = []string{",", ";", "|", "\t"}
+
+// decode reads how an answer is read as it arrives.
+func (l *loader) decode(s *stream, n node) {
+	n.object("type", "stream", "delimiter", "record")
+	if !n.exists() {
+		return
+	}
+	d := decodeSpec{kind: n.need("type", "json, ndjson, csv or xml").enum("json", "ndjson", "csv", "xml")}
+	for key, kind := range map[string]string{"stream": "json", "delimiter": "csv", "record": "xml"} {
+		if v := n.get(key); v.exists() && kind != d.kind {
+			v.problem(key+" with type "+d.kind, "nothing: only "+kind+" has it", "")
+		}
+	}
+	if path := n.get("stream").text(); path != "" && d.kind == "json" {
+		d.path = strings.Split(path, ".")
+	}
+	if v := n.get("delimiter"); v.exists() {
+		d.delimiter = []rune(v.enum(delimiters...) + ",")[0]
+	}
+	if d.kind == "xml" {
+		d.record = n.need("record", "the name of the element of one record, with its prefix").text()
+	}
+	s.decode = d
+}
+
 // digest identifies what stands here, whatever its comments.
 func (n node) digest() string {
 	raw, err := yaml.Marshal(n.yaml)

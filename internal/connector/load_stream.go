@@ -72,7 +72,7 @@ func (l *loader) account(n node) {
 }
 
 func (l *loader) stream(name string, n node) {
-	n.object("essential", "optional", "enabled", "covers", "lastActivity", "dataTypes", "forEach", "request", "token", "page", "records",
+	n.object("essential", "optional", "enabled", "covers", "lastActivity", "dataTypes", "forEach", "request", "token", "page", "decode", "records",
 		"filter", "stopWhen", "key", "sync", "deletes", "onError", "test", "emit", "description")
 	if !idPattern.MatchString(name) {
 		n.problem(fmt.Sprintf("the name %q", name), "letters, digits and underscores", "")
@@ -100,7 +100,10 @@ func (l *loader) stream(name string, n node) {
 		s.request.token = tok.template(l.secretEnv)
 	}
 	l.page(s, n.get("page"))
-	s.records = n.need("records", "CEL that yields the list of records").program(pageEnv, expr.List)
+	l.decode(s, n.get("decode"))
+	if rec := n.get("records"); rec.exists() || !s.decode.streams() {
+		s.records = n.need("records", "CEL that yields the list of records").program(pageEnv, expr.List)
+	}
 	s.filter = n.get("filter").program(env, expr.Bool)
 	s.stopWhen = n.get("stopWhen").program(env, expr.Bool)
 	s.key = n.need("key", "CEL that yields the record's key").program(env, expr.Dyn)

@@ -24,6 +24,7 @@ type stream struct {
 
 	request  requestSpec
 	page     pageSpec
+	decode   decodeSpec
 	records  *expr.Program
 	filter   *expr.Program
 	stopWhen *expr.Program

@@ -271,26 +271,24 @@ func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, wi
 		}
 		p.place(&x)
 		rd.res.Requests++
-		ans, err := rd.s.do(ctx, x)
-		if err != nil {
+		pg, err := rd.fetch(ctx, st, x, each)
+		if err != nil || pg.stop {
 			return err
 		}
-		records, err := recordsOf(ctx, st, answerVars(vars, ans))
-		if err != nil {
-			return err
-		}
-		if len(records) > 0 {
-			if err := p.repeated(ans); err != nil {
+		if pg.count > 0 {
+			if err := p.repeated(pg.ans); err != nil {
 				return err
 			}
 		}
-		more, err := p.next(ctx, vars, ans, len(records))
+		more, err := p.next(ctx, vars, pg.ans, pg.count)
 		if err != nil {
 			return err
 		}
-		goOn, err := each(records)
-		if err != nil {
-			return err
+		goOn := true
+		if pg.records != nil {
+			if goOn, err = each(pg.records); err != nil {
+				return err
+			}
 		}
 		// Events with a time say themselves how far back they reach.
 		if p.cut && st.timeField == nil {
