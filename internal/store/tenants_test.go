@@ -104,6 +104,9 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	u, err := w.s.PutUpload(ctx, w.tenant, "zoom", "members.csv", strings.NewReader(members))
 	w.must(err)
 	k.upload = u.ID
+	w.must(w.s.PutPushAnswer(ctx, w.tenant, store.PushAnswer{Integration: "zoom", Key: "once", Digest: "d", Answer: json.RawMessage(`{"a":1}`)}))
+	_, err = w.s.PutAPIFile(ctx, w.tenant, store.APIFile{Type: "customIntegrationData", Name: "f", Bytes: []byte("{}"), CreatedBy: "ada"})
+	w.must(err)
 	// What is due is claimed by any replica, whoever's it is: nothing is here.
 	w.must(w.s.FinishIntegration(ctx, w.claim("zoom", "zoom"), store.IntegrationResult{}))
 	w.must(w.s.PutSigningSecret(ctx, ring, w.tenant, "zoom", []byte("signs")))
@@ -255,6 +258,13 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	} else {
 		put("file", nil, err)
 	}
+	pushed, err := s.PushAnswer(ctx, w.tenant, "zoom", "once")
+	put("push answer", pushed, err)
+	apiFile, err := s.APIFile(ctx, w.tenant, 1)
+	put("api file", apiFile, err)
+	numbered, err := s.IntegrationByNumber(ctx, w.tenant, 1)
+	numbered.Tenant = 0
+	put("integration by number", numbered, err)
 	events, err := s.NewEvents(ctx, w.tenant, 1000)
 	put("events", events, err)
 	if ring != nil {
@@ -317,6 +327,16 @@ func (w *world) ruin(k ids) {
 	for range 3 {
 		_, err = s.PutUpload(ctx, w.tenant, "zoom", "x.csv", strings.NewReader("x"))
 		try(err)
+	}
+	try(s.PutPushAnswer(ctx, w.tenant, store.PushAnswer{Integration: "zoom", Key: "once", Digest: "ruined", Answer: json.RawMessage(`{}`)}))
+	for range 51 {
+		_, err = s.PutAPIFile(ctx, w.tenant, store.APIFile{Type: "ruined", Bytes: []byte("x")})
+		try(err)
+	}
+	if mine, err := s.ClaimIntegration(ctx, w.tenant, "zoom", "push/eve", time.Minute); err != nil {
+		w.Fatal(err)
+	} else {
+		try(s.FinishIntegration(ctx, mine, store.IntegrationResult{Status: json.RawMessage(`{"ruined":true}`), NextDue: mine.DueAt}))
 	}
 	try(s.DeleteSealed(ctx, w.tenant, "signing/zoom"))
 	try(s.Lane(w.tenant, "zoom").Block(ctx, "k", t0.Add(99*time.Hour)))

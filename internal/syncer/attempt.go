@@ -78,6 +78,7 @@ func (a *attempt) run(ctx context.Context) {
 		a.fail(ReasonTransientError, "what the store holds of this Integration cannot be read by this release: "+a.decoded.Error(), true)
 		return
 	}
+	held := a.status.Held
 	a.status.Problem, a.status.Held = nil, nil
 	session, err := a.open(ctx)
 	if err != nil {
@@ -86,6 +87,10 @@ func (a *attempt) run(ctx context.Context) {
 	}
 	defer session.Close()
 	if !a.test(ctx, session) {
+		return
+	}
+	if a.spec.Connector == connector.NativePush {
+		a.awaitPushes(ctx, session, held)
 		return
 	}
 	a.readAll(ctx, session)
@@ -157,8 +162,8 @@ func (a *attempt) test(ctx context.Context, session Session) bool {
 		a.interrupted(ctx)
 		return false
 	}
-	if report.Account.ID == uploadedFile {
-		// Uploads have no account of their own: each Integration is one.
+	if report.Account.ID == uploadedFile || report.Account.ID == connector.PushedAccount {
+		// Uploads and pushes have no account of their own: each Integration is one.
 		report.Account.ID += "/" + a.key.Name
 	}
 	verdict, problem := judgeTest(a.spec, report, today)

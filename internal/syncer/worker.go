@@ -190,11 +190,20 @@ var errSyncTimeout = errors.New("the sync took longer than spec.timeout")
 // renew extends the claim until the function returned is called, and cancels
 // the sync if the claim is lost.
 func (w *Worker) renew(ctx context.Context, cancel context.CancelFunc, c store.Claim) (stop func()) {
+	return renewClaim(ctx, cancel, w.o.Store, c, w.o.Lease, w.o.Clock, w.o.Log)
+}
+
+// claimRenewer extends claims.
+type claimRenewer interface {
+	RenewClaim(ctx context.Context, c store.Claim, lease time.Duration) error
+}
+
+func renewClaim(ctx context.Context, cancel context.CancelFunc, r claimRenewer, c store.Claim, lease time.Duration, ck clock.WithTicker, log *slog.Logger) (stop func()) {
 	ctx, end := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ticker := w.o.Clock.NewTicker(w.o.Lease / 3)
+		ticker := ck.NewTicker(lease / 3)
 		defer ticker.Stop()
 		for {
 			select {
@@ -202,13 +211,13 @@ func (w *Worker) renew(ctx context.Context, cancel context.CancelFunc, c store.C
 				return
 			case <-ticker.C():
 			}
-			err := w.o.Store.RenewClaim(ctx, c, w.o.Lease)
+			err := r.RenewClaim(ctx, c, lease)
 			if errors.Is(err, store.ErrFenced) {
 				cancel()
 				return
 			}
 			if err != nil && ctx.Err() == nil {
-				w.o.Log.Warn("Could not renew the claim of a sync", "integration", c.Name, "error", err)
+				log.Warn("Could not renew the claim of a sync", "integration", c.Name, "error", err)
 			}
 		}
 	}()
