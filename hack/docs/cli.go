@@ -24,7 +24,8 @@ const cliHead = "# Command line\n\n" +
 	"| 0 | done |\n" +
 	"| 1 | it was tried and did not work; the message says what, where and how to mend it |\n" +
 	"| 2 | the command line is wrong; nothing was tried |\n" +
-	"| 3 | not authenticated, or not allowed by RBAC |\n\n"
+	"| 3 | not authenticated, or not allowed by RBAC |\n" +
+	"| 4 | a connect test passed in part (outcome B) |\n\n"
 
 func writeCLI(b *bytes.Buffer) error {
 	// Defaults that come from the environment must not depend on who generates.

@@ -26,7 +26,8 @@ const errorsHead = "# Error codes\n\n" +
 // commandLineHead says how the command line reports.
 const commandLineHead = "## Command line\n\n" +
 	"`seatkeeper` prints `error CODE: ` and a message to standard error and nothing to\n" +
-	"standard output. The [exit code](cli.md) tells scripts what kind it is.\n\n"
+	"standard output, except for the report of a live connect test. The\n" +
+	"[exit code](cli.md) tells scripts what kind it is.\n\n"
 
 func writeErrors(b *bytes.Buffer) error {
 	b.WriteString(errorsHead)

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command docs writes the reference pages: the command line from its commands,
-// the error codes from the list of reasons, and the kinds from their CRDs.
+// the connectors from their manifests, the error codes from the list of reasons,
+// and the kinds from their CRDs.
 package main
 
 import (
@@ -33,6 +34,7 @@ func run(dir string) error {
 		write func(*bytes.Buffer) error
 	}{
 		{"cli.md", writeCLI},
+		{"connectors.md", writeConnectors},
 		{"errors.md", writeErrors},
 		{"api.md", func(b *bytes.Buffer) error { return writeAPI(b, filepath.Join("config", "crd", "bases")) }},
 	} {

@@ -19,8 +19,8 @@ func TestPagesAreAsGenerated(t *testing.T) {
 		t.Fatal(err)
 	}
 	made, err := os.ReadDir(dir)
-	if err != nil || len(made) != 3 {
-		t.Fatalf("made %d pages, %v; want 3", len(made), err)
+	if err != nil || len(made) != 4 {
+		t.Fatalf("made %d pages, %v; want 4", len(made), err)
 	}
 	for _, f := range made {
 		want, err := os.ReadFile(filepath.Join(dir, f.Name()))

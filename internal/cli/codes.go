@@ -36,6 +36,10 @@ var ErrorCodes = []ErrorCode{
 	{"SK9010", exitFailure, "The manager refused the file, and nothing was changed.", "Correct what the message names, and import again.", is(errRefused)},
 	{"SK9011", exitFailure, "A step of `seatkeeper up` failed.", "Run the command that the message names as next; the log is named as well.", as[*up.StepError]},
 	{"SK9012", exitFailure, "The gateway cannot be found or reached.", "Check the kubeconfig's context, or name the gateway with `--server https://HOST:PORT`.", as[*queryclient.UnreachableError]},
+	{"SK9013", exitFailure, "A manifest, its README or its fixtures are not as a connector must be.", "Correct each line that is listed; [Writing a connector](writing-a-connector.md) walks through one.", is(errManifest)},
+	{"SK9014", exitFailure, "A manifest makes something else of its fixtures than they say.", "Correct the manifest or the fixtures; write the golden file anew with `--update` if the new records are right.", is(errDisagree)},
+	{"SK9015", exitPartial, "The connect test passed in part (outcome B).", "Do what the column FIX says, or connect with `acceptPartial` and without those data types.", is(errOutcomeB)},
+	{"SK9016", exitFailure, "The connect test failed (outcome C), or could not come to a verdict.", "Do what the message says; the connector's README says what each outcome means.", is(errOutcomeC)},
 	{"SK9099", exitFailure, "Something else; the message says what.", "Do what the message says. If it says nothing useful, that is a defect: report it.", func(error) bool { return true }},
 }
 

@@ -25,6 +25,7 @@ func TestErrorsHaveTheirCode(t *testing.T) {
 		"SK9002": gateway(401), "SK9003": gateway(403), "SK9004": gateway(404), "SK9005": gateway(409), "SK9006": gateway(400), "SK9007": gateway(503),
 		"SK9008": &csvfile.RefusedError{Row: 2, Reason: "no key"}, "SK9009": errHeld, "SK9010": errRefused,
 		"SK9011": &up.StepError{Step: "x", Err: errors.New("y")}, "SK9012": &queryclient.UnreachableError{Err: errors.New("refused")},
+		"SK9013": errManifest, "SK9014": errDisagree, "SK9015": errOutcomeB, "SK9016": errOutcomeC,
 		"SK9099": errors.New("anything"),
 	} {
 		if got := codeOf(fmt.Errorf("wrapped: %w", err)).Code; got != want {

@@ -30,6 +30,7 @@ const (
 	exitFailure = 1 // it was tried and did not work
 	exitUsage   = 2 // the command line is wrong; nothing was tried
 	exitRefused = 3 // not authenticated, or not allowed
+	exitPartial = 4 // a connect test passed in part
 )
 
 // env is what every command shares.
@@ -106,11 +107,11 @@ inventory through the gateway, as the user of your kubeconfig.`,
 	e.kube.AddFlags(flags)
 	flags.StringVar(&e.server, "server", os.Getenv("SEATKEEPER_SERVER"), "address of the gateway, https://HOST:PORT (default: as the cluster says, else by port-forward)")
 	flags.StringVar(&e.serverCA, "server-ca", "", "PEM file with the authority of the gateway's certificate")
-	root.AddGroup(&cobra.Group{ID: "look", Title: "Look at everything:"}, &cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "run", Title: "Run on this machine:"})
+	root.AddGroup(&cobra.Group{ID: "look", Title: "Look at everything:"}, &cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "build", Title: "Write connectors:"}, &cobra.Group{ID: "run", Title: "Run on this machine:"})
 	for _, r := range resources {
 		root.AddCommand(newListCommand(e, r))
 	}
-	root.AddCommand(newSummaryCommand(e), newReleaseCommand(e), newImportCommand(e), newUpCommand(e), newDownCommand(e))
+	root.AddCommand(newSummaryCommand(e), newConnectorsCommand(e), newConnectorCommand(e), newReleaseCommand(e), newImportCommand(e), newUpCommand(e), newDownCommand(e))
 	return root
 }
 
