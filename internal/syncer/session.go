@@ -47,6 +47,10 @@ type Sessions struct {
 	// gateway, which reads no Secrets; nil keeps nothing.
 	KeepSigning func(ctx context.Context, key Key, signingSecret string) error
 
+	// Vault keeps, sealed, the refresh tokens that a vendor replaces, for every
+	// replica together; nil keeps them in this process.
+	Vault func(Key) connector.Vault
+
 	// Endpoints and AllowedNetworks are the operator's (decision 27).
 	Endpoints       map[string]string
 	AllowedNetworks []netip.Prefix
@@ -103,6 +107,15 @@ func (s *Sessions) Open(ctx context.Context, key Key, spec handover.Spec, state 
 		Endpoints:      s.Endpoints, AllowedNetworks: s.AllowedNetworks,
 		Budget: s.Budget(key), Tokens: s.tokensFor(key, secret.Version), Clock: s.Clock,
 		State: state, InFull: true, UserAgent: s.UserAgent, MaxWait: s.MaxWait,
+	}
+	if s.Vault != nil && key.Tenant != 0 {
+		o.Vault = s.Vault(key)
+	}
+	if spec.SecretName != "" {
+		o.Reload = func(ctx context.Context) (map[string]string, error) {
+			again, err := s.Secrets.ReadSecret(ctx, key.Namespace, spec.SecretName)
+			return again.Data, err
+		}
 	}
 	if spec.ConnectorRef != "" {
 		// Operators redirect built-in connectors only.

@@ -5,6 +5,8 @@ package manager
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -42,6 +44,36 @@ func budgets(st *store.Store) func(syncer.Key) connector.Budget {
 		}
 		return lane
 	}
+}
+
+// vaults keeps the rotating tokens of every Integration in the store.
+func vaults(st *store.Store, keys *store.Keyring) func(syncer.Key) connector.Vault {
+	return func(key syncer.Key) connector.Vault { return vault{st, keys, key} }
+}
+
+// vault adapts the store's rotating secrets to the connector's.
+type vault struct {
+	store *store.Store
+	keys  *store.Keyring
+	key   syncer.Key
+}
+
+// Hold implements connector.Vault.
+func (v vault) Hold(ctx context.Context, name string, f func(context.Context, connector.Held) error) error {
+	return v.store.HoldRotating(ctx, v.keys, v.key.Tenant, v.key.Name, name, func(ctx context.Context, r *store.RotatingSecret) error {
+		return f(ctx, held{r})
+	})
+}
+
+type held struct{ *store.RotatingSecret }
+
+// Keep implements connector.Held.
+func (h held) Keep(ctx context.Context, value []byte) error {
+	err := h.RotatingSecret.Keep(ctx, value)
+	if errors.Is(err, store.ErrFenced) {
+		return fmt.Errorf("%w: %w", connector.ErrVaultChanged, err)
+	}
+	return err
 }
 
 // uploads finds the newest file that was uploaded for an Integration.

@@ -167,6 +167,7 @@ func (w *wiring) newSessions() *syncer.Sessions {
 		KeepSigning: func(ctx context.Context, key syncer.Key, secret string) error {
 			return w.store.PutSigningSecret(ctx, w.keys, key.Tenant, key.Name, []byte(secret))
 		},
+		Vault:     vaults(w.store, w.keys),
 		Endpoints: o.ConnectorEndpoints, AllowedNetworks: o.AllowedNetworks,
 		MaxWait: syncer.SyncWait, Clock: o.Clock, UserAgent: "seatkeeper/" + version.Version,
 	}

@@ -1,0 +1,174 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// hold runs f with the rotating secret "oauth" of an Integration.
+func (w *world) hold(k *store.Keyring, integration string, f func(context.Context, *store.RotatingSecret) error) error {
+	return w.s.HoldRotating(w.Context(), k, w.tenant, integration, "oauth", f)
+}
+
+func (w *world) rotating(k *store.Keyring, integration string) (value string) {
+	w.Helper()
+	w.must(w.hold(k, integration, func(ctx context.Context, r *store.RotatingSecret) error {
+		got, err := r.Load(ctx)
+		value = string(got)
+		return err
+	}))
+	return value
+}
+
+func TestRotatingSecretHasOneHolder(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		k := keyring(w.T, key(w.T, "k1"))
+		var inside, most atomic.Int32
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				err := w.hold(k, "xero", func(ctx context.Context, r *store.RotatingSecret) error {
+					if n := inside.Add(1); n > most.Load() {
+						most.Store(n)
+					}
+					defer inside.Add(-1)
+					got, err := r.Load(ctx)
+					if err != nil {
+						return err
+					}
+					return r.Keep(ctx, fmt.Appendf(nil, "%s+", got))
+				})
+				if err != nil {
+					w.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if got := w.rotating(k, "xero"); got != "++++++++" || most.Load() != 1 {
+			w.Fatalf("%q, %d at once", got, most.Load())
+		}
+		if got := w.rotating(k, "other"); got != "" {
+			w.Fatalf("another Integration reads %q", got)
+		}
+		if got := w.otherTenant("beta").rotating(k, "xero"); got != "" {
+			w.Fatalf("another tenant reads %q", got)
+		}
+	})
+}
+
+// A holder that died is waited for, and no longer than its time.
+func TestRotatingSecretOutlivesItsHolder(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		k := keyring(w.T, key(w.T, "k1"))
+		stuck, leave := make(chan *store.RotatingSecret), make(chan struct{})
+		done := make(chan error)
+		go func() {
+			done <- w.hold(k, "xero", func(ctx context.Context, r *store.RotatingSecret) error {
+				if _, err := r.Load(ctx); err != nil {
+					return err
+				}
+				stuck <- r
+				<-leave
+				return nil
+			})
+		}()
+		late := <-stuck
+		ctx, cancel := context.WithTimeout(w.Context(), 500*time.Millisecond)
+		defer cancel()
+		if err := w.s.HoldRotating(ctx, k, w.tenant, "xero", "oauth", func(context.Context, *store.RotatingSecret) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+			w.Fatalf("a second holder: %v", err)
+		}
+		w.step(store.HoldFor)
+		w.must(w.hold(k, "xero", func(ctx context.Context, r *store.RotatingSecret) error {
+			if _, err := r.Load(ctx); err != nil {
+				return err
+			}
+			return r.Keep(ctx, []byte("newer"))
+		}))
+		if err := late.Keep(w.Context(), []byte("older")); !errors.Is(err, store.ErrFenced) {
+			w.Fatalf("who overstayed overwrote something newer: %v", err)
+		}
+		w.must(w.hold(k, "xero", func(ctx context.Context, r *store.RotatingSecret) error {
+			close(leave) // the end of the first hold does not end this one
+			if err := <-done; err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+			defer cancel()
+			if err := w.s.HoldRotating(ctx, k, w.tenant, "xero", "oauth", func(context.Context, *store.RotatingSecret) error { return nil }); err == nil {
+				return errors.New("two hold it")
+			}
+			return nil
+		}))
+		if got := w.rotating(k, "xero"); got != "newer" {
+			w.Fatalf("%q", got)
+		}
+	})
+}
+
+// Sealing again with another key is no change of the value.
+func TestRotatingSecretSurvivesResealing(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		one, two := key(w.T, "k1"), key(w.T, "k2")
+		both := keyring(w.T, two+one)
+		w.must(w.hold(keyring(w.T, one), "xero", func(ctx context.Context, r *store.RotatingSecret) error { return r.Keep(ctx, []byte("a")) }))
+		w.must(w.hold(both, "xero", func(ctx context.Context, r *store.RotatingSecret) error {
+			if _, err := r.Load(ctx); err != nil {
+				return err
+			}
+			if n, err := w.s.Reseal(ctx, both); err != nil || n != 1 {
+				return fmt.Errorf("resealed %d: %w", n, err)
+			}
+			return r.Keep(ctx, []byte("b"))
+		}))
+		if got := w.rotating(keyring(w.T, two), "xero"); got != "b" {
+			w.Fatalf("%q", got)
+		}
+		// Without the key nothing is overwritten.
+		err := w.hold(keyring(w.T, one), "xero", func(ctx context.Context, r *store.RotatingSecret) error {
+			_, err := r.Load(ctx)
+			return err
+		})
+		var unknown *store.UnknownKeyError
+		if !errors.As(err, &unknown) {
+			w.Fatalf("%v", err)
+		}
+	})
+}
+
+// What a vendor gave goes with the rest of a disconnected Integration, unless
+// another of the same name uses it by now.
+func TestPurgeErasesCredentials(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		k := keyring(w.T, key(w.T, "k1"))
+		for _, name := range []string{"zoom", "zoom-2", "slack"} {
+			w.connect(name, name, "acme-1")
+			w.must(w.s.PutSigningSecret(w.Context(), k, w.tenant, name, []byte("sign "+name)))
+			w.must(w.hold(k, name, func(ctx context.Context, r *store.RotatingSecret) error { return r.Keep(ctx, []byte("token "+name)) }))
+		}
+		for _, name := range []string{"zoom", "slack"} {
+			w.must(w.s.HideIntegration(w.Context(), w.tenant, name, time.Hour))
+		}
+		w.step(time.Hour)
+		w.connect("slack", "slack", "acme-9") // the same name, another account
+		if n, err := w.s.PurgeHidden(w.Context()); err != nil || n != 2 {
+			w.Fatalf("purged %d, %v", n, err)
+		}
+		for name, there := range map[string]bool{"zoom": false, "zoom-2": true, "slack": true} {
+			_, err := w.s.SigningSecret(w.Context(), k, w.tenant, name)
+			if got := w.rotating(k, name); (got != "") != there || (err == nil) != there {
+				w.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+	})
+}
