@@ -41,7 +41,7 @@ install_postgres() {
 	mkdir -p /etc/postgresql-common
 	# No server of its own: only the binaries are wanted.
 	[ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
-	if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q postgresql; } >&2; then
+	if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql; } >&2; then
 		say "apt-get failed; the lines above say why. Install the package postgresql by hand."
 		exit 1
 	fi

@@ -192,7 +192,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return e.shutDown(work)
 		case <-renew.C():
-			e.hold(work)
+			if !e.hold(work) {
+				continue // the poll keeps its time, else renewals as often as polls would put it off for ever
+			}
+			worked = e.tick(work)
 		case a := <-e.results:
 			e.commit(work, e.collect(a))
 			worked = true
@@ -226,8 +229,8 @@ func (e *Engine) start(ctx context.Context) error {
 }
 
 // hold renews the leases, and gives surplus shards up to a replica that has
-// fewer.
-func (e *Engine) hold(ctx context.Context) {
+// fewer. It reports whether there are new ones.
+func (e *Engine) hold(ctx context.Context) (gained bool) {
 	var release []int
 	for id := range e.leases {
 		if len(e.leases)-len(release) > e.fairShare && e.perShard[id] == 0 {
@@ -237,7 +240,7 @@ func (e *Engine) hold(ctx context.Context) {
 	held, err := e.o.Store.HoldShards(ctx, store.HoldRequest{Owner: e.owner, Lease: e.o.Lease, Release: release})
 	if err != nil {
 		e.o.Log.Warn("The workflow engine could not renew its shards; calls stop when the lease ends", "error", err)
-		return
+		return false
 	}
 	if e.sending.Err() != nil { // the lease had ended: calls may start again
 		e.sending, e.stopSend = context.WithCancel(context.WithoutCancel(ctx))
@@ -245,7 +248,13 @@ func (e *Engine) hold(ctx context.Context) {
 	} else {
 		e.leaseEnd.Reset(e.o.Lease)
 	}
+	for id := range held.Leases {
+		if _, had := e.leases[id]; !had {
+			gained = true
+		}
+	}
 	e.leases, e.fairShare = held.Leases, held.FairShare
+	return gained
 }
 
 // Settle runs everything that is due, and what follows from it, until nothing

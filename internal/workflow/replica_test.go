@@ -6,6 +6,7 @@ package workflow
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -112,4 +113,44 @@ func until(t *testing.T, what string, ok func() bool) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// A replica that nobody wakes finds what others made due, also while it renews
+// its leases more often than it looks.
+func TestIdleReplicaLooksForDueRuns(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	s, other := storetest.Open(t, dsn), storetest.Open(t, dsn)
+	tenant, err := s.EnsureTenant(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := Definition{Steps: []Step{{Name: "end", End: &EndStep{Outcome: "done"}}}}.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(Options{Store: s, Actions: newVendor(), Facts: newWorld(), People: newWorld(), PromptKey: promptKey,
+		Lease: 600 * time.Millisecond, IdlePoll: 300 * time.Millisecond, BusyPoll: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := e.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	defer running.Wait()
+	defer cancel()
+	until(t, "the replica holds all shards", func() bool {
+		rows, err := other.ShardRows(t.Context())
+		return err == nil && !slices.ContainsFunc(rows, func(r store.ShardRow) bool { return r.Owner == "" })
+	})
+	if _, err := other.CreateRuns(t.Context(), tenant, []store.NewRun{{Kind: "Workflow", Name: "w", TriggerKind: "manual", TriggerKey: "1", Definition: raw}}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the run ended", func() bool {
+		counts, err := other.CountRuns(t.Context(), tenant, "Workflow", "w")
+		return err == nil && counts.Outcomes["done"] == 1
+	})
 }
