@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -34,6 +35,14 @@ func moneys(v any) string {
 		parts[i] = money(m)
 	}
 	return strings.Join(parts, " + ")
+}
+
+// coverageText says how much of what is in use is connected.
+func coverageText(c model.Coverage) string {
+	if c.Connectable == 0 {
+		return "Coverage: nothing is known yet that a built-in connector could read."
+	}
+	return fmt.Sprintf("Coverage: %d of %d systems in use that have a connector are connected (%d%%); %d apps are known.", c.Connected, c.Connectable, c.Percent, c.Apps)
 }
 
 // minute shortens an RFC 3339 time to the minute, with its zone.

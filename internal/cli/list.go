@@ -25,6 +25,8 @@ type resource struct {
 	Example string
 	Columns []column
 	Filters []filter
+	// Views are the columns of other views, by the value of --view.
+	Views map[string][]column
 	// One says that NAME/ID can be read alone and shows it as a document.
 	One bool
 }
@@ -76,6 +78,9 @@ func newListCommand(e *env, r resource) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if c := l.Metadata.Coverage; c != nil && (format == formatTable || format == formatWide) {
+				e.say("%s", coverageText(*c))
+			}
 			if len(l.Items) == 0 && (format == formatTable || format == formatWide) {
 				e.say("No %s found in namespace %s.", r.Name, namespace)
 				return nil
@@ -83,7 +88,11 @@ func newListCommand(e *env, r resource) *cobra.Command {
 			if l.Metadata.Continue != "" {
 				e.say("Showing the first %d; more follow (--limit 0 shows all).", len(l.Items))
 			}
-			return printList(e.out, format, l, r.Columns)
+			columns := r.Columns
+			if of, ok := r.Views[query.Get("view")]; ok {
+				columns = of
+			}
+			return printList(e.out, format, l, columns)
 		},
 	}
 	flags := cmd.Flags()

@@ -8,13 +8,33 @@ package cli
 var resources = []resource{
 	{
 		Name: "integrations", Aliases: []string{"integration", "int"}, One: true,
-		Short:   "Connected accounts, with how their last sync went; connected first",
-		Example: "  seatkeeper integrations -n acme",
+		Short: "Connected accounts, with how their last sync went; connected first",
+		Long: "Connected accounts, with how their last sync went; connected first.\n\n" +
+			"--view all adds the built-in connectors that are not connected; recommended shows\n" +
+			"those of them whose app was discovered in use; attention shows what has an issue.\n" +
+			"A view also says how much of what is in use is connected.",
+		Example: "  seatkeeper integrations -n acme\n  seatkeeper integrations -n acme --view recommended\n  seatkeeper integrations -n acme --view attention -o wide",
 		Columns: []column{
 			{Header: "NAME", Path: "name", Whole: true}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector"},
 			{Header: "RECORDS", Path: "records"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute},
 			{Header: "ACCOUNT", Path: "accountName", Wide: true}, {Header: "NEXT SYNC", Path: "nextSync", Format: minute, Wide: true},
 			{Header: "MESSAGE", Path: "message", Wide: true},
+		},
+		Filters: []filter{{"view", "view", "all, recommended or attention (default: the Integrations of the namespace)"}},
+		Views: map[string][]column{
+			"all": {
+				{Header: "NAME", Path: "name", Whole: true}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector", Whole: true},
+				{Header: "RECORDS", Path: "records"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute},
+				{Header: "ACCOUNT", Path: "accountName", Wide: true}, {Header: "APP", Path: "app", Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
+			},
+			"recommended": {
+				{Header: "CONNECTOR", Path: "connector", Whole: true}, {Header: "APP", Path: "app"}, {Header: "USERS", Path: "users"}, {Header: "FOUND BY", Path: "sources"},
+				{Header: "MESSAGE", Path: "message", Wide: true},
+			},
+			"attention": {
+				{Header: "NAME", Path: "name", Whole: true}, {Header: "STATE", Path: "state"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute}, {Header: "MESSAGE", Path: "message"},
+				{Header: "CONNECTOR", Path: "connector", Wide: true}, {Header: "ACCOUNT", Path: "accountName", Wide: true},
+			},
 		},
 	},
 	{

@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // item is one row of an answer, as the gateway sent it.
@@ -52,6 +54,8 @@ type list struct {
 	Metadata struct {
 		Continue string `json:"continue,omitempty"`
 		AsOf     string `json:"asOf,omitempty"`
+		// Coverage comes with a view of the integrations.
+		Coverage *model.Coverage `json:"coverage,omitempty"`
 	} `json:"metadata"`
 	Items []item `json:"items"`
 }

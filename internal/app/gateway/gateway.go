@@ -69,7 +69,7 @@ func New(o Options) (*App, error) {
 	a := &App{options: o, slack: NewSlack(o)}
 	mux := http.NewServeMux()
 	a.slack.Register(mux)
-	(&query.API{Store: o.Store, Guard: guard, Log: o.Log}).Register(mux)
+	(&query.API{Store: o.Store, Guard: guard, Log: o.Log, Connectors: connectables()}).Register(mux)
 	health := gateway.Health(o.Store)
 	mux.Handle("GET /healthz", health)
 	mux.Handle("GET /readyz", health)

@@ -42,6 +42,8 @@ type ListMeta struct {
 	// Continue is passed back as the parameter of the same name for the next
 	// page; empty on the last.
 	Continue string `json:"continue,omitempty"`
+	// Coverage comes with a view of the integrations.
+	Coverage *model.Coverage `json:"coverage,omitempty"`
 }
 
 const apiVersion = "query.seatkeeper.dev/v1"
@@ -51,6 +53,8 @@ type API struct {
 	Store Store
 	Guard Guard
 	Log   *slog.Logger
+	// Connectors are the built-in ones, for views of what could be connected.
+	Connectors []Connectable
 }
 
 // call is one authorised request of a tenant.

@@ -32,6 +32,12 @@ type Integration struct {
 	Failures  int                 `json:"failures,omitempty"` // in a row
 	DataTypes []handover.DataType `json:"dataTypes,omitempty"`
 	Held      []handover.HeldSet  `json:"held,omitempty"`
+
+	// Of a connector that is not connected: the app in use that it would read,
+	// its users, and the Integrations that discovered it.
+	App     string   `json:"app,omitempty"`
+	Users   int64    `json:"users,omitempty"`
+	Sources []string `json:"sources,omitempty"`
 }
 
 func integrationView(st store.IntegrationState) (Integration, error) {
@@ -79,6 +85,9 @@ func (a *API) integrations(c *call) (any, error) {
 	slices.SortFunc(views, func(a, b Integration) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name, b.Name))
 	})
+	if view := c.query.Get("view"); view != "" {
+		return a.view(c, view, views)
+	}
 	return page("IntegrationList", views, ""), nil
 }
 

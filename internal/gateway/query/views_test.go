@@ -1,0 +1,140 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// found is a store that has what the views look at, and panics at the rest.
+type found struct {
+	Store
+	states []store.IntegrationState
+	apps   []store.AppView
+}
+
+func (f found) TenantByNamespace(context.Context, string) (model.TenantID, error) { return 1, nil }
+
+func (f found) ListIntegrations(context.Context, model.TenantID) ([]store.IntegrationState, error) {
+	return f.states, nil
+}
+
+// ListApps gives one app a page.
+func (f found) ListApps(_ context.Context, _ model.TenantID, q store.AppQuery) ([]store.AppView, string, error) {
+	at := 0
+	if q.Cursor != "" {
+		if _, err := fmt.Sscan(q.Cursor, &at); err != nil {
+			return nil, "", err
+		}
+	}
+	if at >= len(f.apps) {
+		return nil, "", nil
+	}
+	return f.apps[at : at+1], fmt.Sprint(at + 1), nil
+}
+
+type everybody struct{}
+
+func (everybody) Check(*http.Request, access.Request) (string, access.Decision, string, error) {
+	return "ann", access.Allowed, "", nil
+}
+
+func integrationState(name, connector string, synced bool, status string) store.IntegrationState {
+	st := store.IntegrationState{}
+	st.Name, st.Connector, st.Status = name, connector, json.RawMessage(status)
+	if synced {
+		at := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+		st.LastSyncedAt = &at
+	}
+	return st
+}
+
+func app(source, name, hint, url, state string, users int64) store.AppView {
+	return store.AppView{Integration: source, Accounts: users, DiscoveredApp: model.DiscoveredApp{Name: name, CatalogHint: hint, URL: url, State: state, Source: "idp"}}
+}
+
+func ask(t *testing.T, s Store, view string) (int, List[Integration]) {
+	t.Helper()
+	mux := http.NewServeMux()
+	(&API{Store: s, Guard: everybody{}, Log: slog.New(slog.DiscardHandler), Connectors: []Connectable{
+		{"okta", "Okta", []string{"okta.com"}}, {"slack", "Slack", []string{"slack.com"}}, {"zoom", "Zoom", []string{"zoom.us"}},
+		{"google-workspace", "Google Workspace", []string{"google.com"}}, {"notion", "Notion", []string{"notion.so"}},
+	}}).Register(mux)
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/apis/v1/namespaces/acme/integrations?view="+view, nil))
+	var l List[Integration]
+	if err := json.Unmarshal(w.Body.Bytes(), &l); err != nil {
+		t.Fatal(err)
+	}
+	return w.Code, l
+}
+
+func TestViewsOfTheIntegrations(t *testing.T) {
+	s := found{
+		states: []store.IntegrationState{
+			integrationState("okta", "okta", true, `{"dataTypes":[{"name":"people","state":"Fresh","records":4},{"name":"usage","state":"Disabled","message":"needs a right"}]}`),
+			integrationState("zoom-eu", "zoom", false, `{"problem":{"reason":"CredentialsInvalid","message":"the token was revoked"}}`),
+			integrationState("zoom-us", "zoom", true, `{}`),
+			integrationState("new", "csv", false, `{}`),
+		},
+		apps: []store.AppView{
+			app("okta", "Zoom", "zoomus", "https://acme.okta.com/home/zoomus/1", "active", 40),
+			app("okta", "Chat of Engineering", "saml", "https://acme.slack.com", "active", 7),
+			app("okta", "Slack", "slack", "", "active", 31),
+			app("okta", "Google Workspace", "google", "https://acme.okta.com/home/google/2", "active", 90),
+			app("okta", "Notion", "notion", "", "inactive", 3),
+			app("okta", "Intranet", "bookmark", "https://acme.okta.com/home/bookmark/3", "active", 90),
+		},
+	}
+	short := func(l List[Integration]) []string {
+		var out []string
+		for _, i := range l.Items {
+			out = append(out, fmt.Sprintf("%s %s %s %s %d %s", i.Name, i.Connector, i.State, i.App, i.Users, strings.Join(i.Sources, ",")))
+		}
+		return out
+	}
+	for view, want := range map[string][]string{
+		"all": {
+			"okta okta Synced  0 ", "zoom-us zoom Synced  0 ", "new csv Pending  0 ", "zoom-eu zoom CredentialsInvalid  0 ",
+			" google-workspace Recommended Google Workspace 90 okta", " slack Recommended Slack 31 okta", " notion NotConnected  0 ",
+		},
+		"recommended": {" google-workspace Recommended Google Workspace 90 okta", " slack Recommended Slack 31 okta"},
+		"attention":   {"okta okta Synced  0 ", "zoom-eu zoom CredentialsInvalid  0 "},
+	} {
+		code, l := ask(t, s, view)
+		if d := cmp.Diff(want, short(l)); d != "" || code != http.StatusOK {
+			t.Errorf("%s: %d (-want +got)\n%s", view, code, d)
+		}
+		// Okta and Zoom are read; Slack and Google Workspace are in use.
+		if d := cmp.Diff(&model.Coverage{Connectable: 4, Connected: 2, Percent: 50, Apps: 5}, l.Metadata.Coverage); d != "" {
+			t.Errorf("%s: coverage (-want +got)\n%s", view, d)
+		}
+		if view == "attention" && (l.Items[0].Message != "usage: Disabled (needs a right)" || l.Items[1].Message != "the token was revoked") {
+			t.Errorf("messages: %q, %q", l.Items[0].Message, l.Items[1].Message)
+		}
+	}
+	if code, l := ask(t, s, ""); code != http.StatusOK || len(l.Items) != 4 || l.Metadata.Coverage != nil {
+		t.Errorf("without a view: %d, %+v", code, l)
+	}
+	if code, _ := ask(t, s, "some"); code != http.StatusBadRequest {
+		t.Errorf("an unknown view: %d", code)
+	}
+	if code, l := ask(t, found{}, "recommended"); code != http.StatusOK || len(l.Items) != 0 || l.Metadata.Coverage.Percent != 0 {
+		t.Errorf("nothing connected: %d, %+v", code, l)
+	}
+}
