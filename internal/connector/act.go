@@ -4,12 +4,14 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // Action describes an action as it stands for this Integration.
@@ -138,11 +140,98 @@ func (s *Session) Execute(ctx context.Context, call ActionCall) (ActionResult, e
 	if res.StatusCode == 202 {
 		res.Class = ResultAccepted
 	}
+	if a.wait != nil {
+		// The vendor goes on by itself. What was saved finds the work again.
+		res.Class, res.Output = ResultAccepted, portable(vars["vars"]).(map[string]any)
+		return res, nil
+	}
 	if res.Output, err = evalNamed(ctx, a.output, vars); err != nil {
 		// The effect is there; only its description is not.
 		res.Message = "output: " + err.Error()
 	}
 	return res, nil
+}
+
+// Poll asks how far the vendor is with what Execute started: ResultDone,
+// ResultAccepted while it goes on, or ResultFailed without an error if it ended
+// in vain. accepted is the output of Execute. With an error nothing is known,
+// and asking again later is all there is to do.
+func (s *Session) Poll(ctx context.Context, call ActionCall, accepted map[string]any) (ActionResult, error) {
+	a, input, err := s.allow(call)
+	if err != nil {
+		return refusal(err), err
+	}
+	if a.wait == nil {
+		err := &Error{Class: ClassConfig, Message: fmt.Sprintf("action %s has nothing to wait for", a.Name)}
+		return refusal(err), err
+	}
+	vars := s.actionVars(call, input)
+	if saved, ok := plainCopy(accepted).(map[string]any); ok && saved != nil {
+		vars["vars"] = saved
+	}
+	res := ActionResult{Class: ResultAccepted}
+	if err := s.steps(ctx, []stepSpec{a.wait.step}, vars, &res, ""); err != nil {
+		return s.ended(res, err, false)
+	}
+	if a.wait.failed != nil {
+		failed, err := a.wait.failed.EvalBool(ctx, vars)
+		if err != nil {
+			return s.ended(res, evalFailure("", "wait.failed", err), false)
+		}
+		if failed {
+			res.Class, res.Message = ResultFailed, "the vendor began the work, and it failed"
+			if words := vendorWords(vars["resp"]); words != "" {
+				res.Message += ": " + clip(s.redact(words, nil), maxWords)
+			}
+			return res, nil
+		}
+	}
+	done, err := a.wait.done.EvalBool(ctx, vars)
+	if err != nil {
+		return s.ended(res, evalFailure("", "wait.done", err), false)
+	}
+	if !done {
+		res.Message = "the vendor is still at it"
+		return res, nil
+	}
+	output, err := evalNamed(ctx, a.output, vars)
+	if err != nil {
+		return s.ended(res, evalFailure("", "output", err), false)
+	}
+	if a.verify != nil {
+		seen, err := s.check(ctx, a.verify, vars, ResultDone)
+		if err != nil || seen.Class != ResultDone {
+			seen.Message = cmp.Or(seen.Message, "the vendor says that it is done; its effect is not visible yet")
+			seen.Class = ResultAccepted
+			return seen, err
+		}
+	}
+	res.Class, res.Output = ResultDone, output
+	return res, nil
+}
+
+// portable writes integers that JSON readers may round as text: what was
+// accepted is stored before it is asked for.
+func portable(v any) any {
+	switch t := v.(type) {
+	case int64:
+		if t > 1<<53 || t < -1<<53 {
+			return strconv.FormatInt(t, 10)
+		}
+	case []any:
+		out := make([]any, len(t))
+		for i, e := range t {
+			out[i] = portable(e)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(t))
+		for k, e := range t {
+			out[k] = portable(e)
+		}
+		return out
+	}
+	return v
 }
 
 // steps runs requests in order. Sent, digest and status are of the last step

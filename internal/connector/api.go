@@ -265,7 +265,11 @@ type ActionInfo struct {
 	HasVerify   bool
 	// VerifyWithin is how long the vendor may take to show the effect.
 	VerifyWithin time.Duration
-	Undo         string
+	// WaitTimeout is how long the vendor may take over what it has accepted, and
+	// WaitEvery how often to ask (Poll); zero: the action has no wait.
+	WaitTimeout time.Duration
+	WaitEvery   time.Duration
+	Undo        string
 	// Effect says whether the action grants or removes access.
 	Effect      Effect
 	Description string

@@ -4,8 +4,10 @@
 package connector
 
 import (
+	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
 )
@@ -13,7 +15,7 @@ import (
 var inputTypes = []string{"string", "account", "group", "app", "plan", "boolean", "integer", "array", "object"}
 
 func (l *loader) action(name string, n node) {
-	n.object("class", "mode", "destructive", "endsAccount", "enabled", "input", "precheck", "steps", "verify", "output", "undo",
+	n.object("class", "mode", "destructive", "endsAccount", "enabled", "input", "precheck", "steps", "wait", "verify", "output", "undo",
 		"description")
 	known, ok := actionName(name)
 	if !ok {
@@ -47,6 +49,10 @@ func (l *loader) action(name string, n node) {
 		a.verify = l.check(v, "expect")
 		a.HasVerify = true
 		a.VerifyWithin = v.get("within").duration()
+	}
+	if w := n.get("wait"); w.exists() {
+		a.wait = l.wait(w)
+		a.WaitEvery, a.WaitTimeout = a.wait.every, a.wait.timeout
 	}
 	a.output = l.namedPrograms(n.get("output"))
 	l.lintAction(a, n)
@@ -108,6 +114,35 @@ func (l *loader) check(n node, condition string) *check {
 		}
 	}
 	return c
+}
+
+// Bounds of a wait.
+const (
+	defaultWaitEvery   = 30 * time.Second
+	leastWaitEvery     = 5 * time.Second
+	defaultWaitTimeout = 6 * time.Hour
+	maxWaitTimeout     = 7 * 24 * time.Hour
+)
+
+// wait reads how the end of accepted work is found out.
+func (l *loader) wait(n node) *waitSpec {
+	n.object(append(slices.Clone(requestKeys), "safe", "every", "timeout", "done", "failed")...)
+	w := &waitSpec{
+		step:  stepSpec{request: l.request(n, l.env), safe: true},
+		every: cmp.Or(n.get("every").duration(), defaultWaitEvery), timeout: cmp.Or(n.get("timeout").duration(), defaultWaitTimeout),
+		done:   n.need("done", "a CEL condition over resp and status").program(l.pageEnv, expr.Bool),
+		failed: n.get("failed").program(l.pageEnv, expr.Bool),
+	}
+	if r := w.step.request; r.method != "GET" && !r.reads && !n.get("safe").boolean() {
+		n.problem("a "+r.method+" request", "a request that is safe: GET, or marked safe: true", "it is repeated until the work is done")
+	}
+	if w.every < leastWaitEvery {
+		n.get("every").problem(n.get("every").kind(), "at least 5s", "")
+	}
+	if w.timeout > maxWaitTimeout || w.timeout < w.every {
+		n.get("timeout").problem(n.get("timeout").kind(), "at most 168h, and no less than every", "")
+	}
+	return w
 }
 
 func (l *loader) namedPrograms(n node) []named {

@@ -274,7 +274,7 @@ func (p *pager) resolve(ans *answer, target string) (*url.URL, error) {
 	if err != nil {
 		return nil, &Error{Class: ClassMapping, Stream: p.st.name, Message: "the link to the next page is no URL"}
 	}
-	return vendorURL(u, ans.url, p.s.overrides), nil
+	return p.s.withoutCredential(vendorURL(u, ans.url, p.s.overrides)), nil
 }
 
 func (p *pager) leaveDelta(ctx context.Context, vars map[string]any, ans *answer) error {

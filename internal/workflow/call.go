@@ -190,7 +190,8 @@ func (t *turn) succeeded(c callSpec, a store.Attempt, res Result) callOutcome {
 	}
 	t.cur.Output = res.Output
 	// A verifiable action's verification is for lost answers; this one came.
-	if t.cur.Info.HasVerify && res.Class != ResultAlready && (t.cur.Info.Class != ClassVerifiable || res.Class == ResultAccepted) {
+	waits := t.cur.Info.WaitTimeout > 0 && res.Class == ResultAccepted
+	if waits || t.cur.Info.HasVerify && res.Class != ResultAlready && (t.cur.Info.Class != ClassVerifiable || res.Class == ResultAccepted) {
 		t.cur.Asking, t.cur.Polls = callVerify, 0
 		return t.askEffect(c)
 	}
@@ -232,6 +233,12 @@ func (t *turn) ambiguous(c callSpec, message string, leftover bool) callOutcome 
 func (t *turn) askEffect(c callSpec) callOutcome {
 	if t.event.kind != eventVerified {
 		c.call.IdemKey = idemKey(t.run.ID, c.path, c.loop, t.cur.Gen)
+		if t.waiting() {
+			c.call.Accepted = t.cur.Output
+			if c.call.Accepted == nil {
+				c.call.Accepted = map[string]any{}
+			}
+		}
 		t.run.State, t.run.DueAt = store.RunReady, t.now
 		t.holdState()
 		t.effect = &effect{verify: &c.call}
@@ -242,8 +249,16 @@ func (t *turn) askEffect(c callSpec) callOutcome {
 	t.event = event{kind: eventDue}
 	t.cur.Polls++
 	there := res.Class == ResultDone || res.Class == ResultAlready
-	settled := !t.now.Before(t.cur.SentAt.Add(t.cur.Info.VerifyWithin))
+	within := t.cur.Info.VerifyWithin
+	if t.waiting() {
+		within += t.cur.Info.WaitTimeout
+	}
+	settled := !t.now.Before(t.cur.SentAt.Add(within))
 	switch {
+	case res.Final && t.waiting():
+		return t.endedInVain(c, res)
+	case there && t.waiting():
+		return callOutcome{ok: true, wrote: true, output: res.Output}
 	case there && t.cur.Asking == callVerify:
 		return callOutcome{ok: true, wrote: true, output: t.cur.Output}
 	case there:
@@ -256,14 +271,14 @@ func (t *turn) askEffect(c callSpec) callOutcome {
 		t.poll("the effect is not visible yet")
 		return pending
 	case res.Class == ResultAbsent && t.cur.Asking == callVerify:
-		return callOutcome{reason: "NotVerified", message: fmt.Sprintf("%s accepted %s, but its effect is not there after %s", c.call.Integration, c.call.Action, t.cur.Info.VerifyWithin)}
+		return callOutcome{reason: "NotVerified", message: fmt.Sprintf("%s accepted %s, but its effect is not there after %s", c.call.Integration, c.call.Action, within)}
 	case res.Class == ResultAbsent:
 		a := *t.intent
 		a.Result, a.EndedAt = string(ResultAbsent), &t.now
 		t.closeIntent(a, store.AttemptNotSent)
 		t.cur.Asking = ""
 		return t.again(c, "OutcomeUnknown", "the effect is provably not there")
-	case t.now.After(t.cur.SentAt.Add(t.cur.Info.VerifyWithin + verifyPatience)):
+	case t.now.After(t.cur.SentAt.Add(within + verifyPatience)):
 		t.park("OutcomeUnknown", fmt.Sprintf("whether %s in %s happened could not be found out: %s; look, then say retry, skip or fail", c.call.Action, c.call.Integration, res.Message))
 		return pending
 	}
@@ -274,9 +289,26 @@ func (t *turn) askEffect(c callSpec) callOutcome {
 	return pending
 }
 
-// poll waits before the next verification: 1, 2, 4 … 60 seconds.
+// waiting reports that the end of work is asked for which the vendor accepted.
+func (t *turn) waiting() bool { return t.cur.Asking == callVerify && t.cur.Info.WaitTimeout > 0 }
+
+// endedInVain goes on after accepted work failed at the vendor: as after any
+// definite failure, the next try is a new effect.
+func (t *turn) endedInVain(c callSpec, res Result) callOutcome {
+	out := t.again(c, reasonOf(ResultFailed), res.Message)
+	if out.pending {
+		t.cur.Gen, t.cur.N, t.cur.Lost, t.cur.Asking, t.cur.Output = t.cur.Gen+1, 0, false, "", nil
+	}
+	return out
+}
+
+// poll waits before the next verification: 1, 2, 4 … 60 seconds, or as long as
+// the action says.
 func (t *turn) poll(message string) {
 	wait := min(time.Second<<min(t.cur.Polls-1, 10), maxPoll)
+	if t.waiting() {
+		wait = t.cur.Info.WaitEvery
+	}
 	t.sleep(t.now.Add(wait), "Verifying", message)
 	t.holdState()
 }

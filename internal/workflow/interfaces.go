@@ -32,7 +32,11 @@ type ActionInfo struct {
 	HasVerify   bool
 	// VerifyWithin is how long the vendor may take to show the effect.
 	VerifyWithin time.Duration
-	EndsAccount  bool
+	// WaitTimeout is how long the vendor may work at what it accepted, and
+	// WaitEvery how often to ask; zero: accepted is all there is to know.
+	WaitTimeout time.Duration `json:",omitempty"`
+	WaitEvery   time.Duration `json:",omitempty"`
+	EndsAccount bool
 	// Refused says why the action may not be sent: permission Read, a
 	// destructive action that the Integration does not name. Empty: it may.
 	Refused string
@@ -46,6 +50,9 @@ type Call struct {
 	Action      string         `json:"action"`
 	Input       map[string]any `json:"input,omitempty"`
 	IdemKey     string         `json:"-"`
+	// Accepted is what Execute gave for work that the vendor goes on with;
+	// Verify asks for that work's end.
+	Accepted map[string]any `json:"-"`
 }
 
 // ResultClass is how a call ended.
@@ -77,6 +84,9 @@ type Result struct {
 	StatusCode    int
 	RetryAfter    time.Duration
 	Message       string // fit for a person; holds no secret
+	// Final tells of a verification that it need not be asked again: the work
+	// that the vendor accepted ended without its effect.
+	Final bool
 }
 
 // Actions reaches a tenant's integrations. An error means that nothing is

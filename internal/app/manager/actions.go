@@ -60,7 +60,7 @@ func (a *actions) Action(ctx context.Context, tenant model.TenantID, integration
 	}
 	return workflow.ActionInfo{
 		Class: workflow.Class(info.Class), HasPrecheck: info.HasPrecheck, HasVerify: info.HasVerify, VerifyWithin: info.VerifyWithin,
-		EndsAccount: info.EndsAccount, Refused: refused, Paused: paused,
+		WaitTimeout: info.WaitTimeout, WaitEvery: info.WaitEvery, EndsAccount: info.EndsAccount, Refused: refused, Paused: paused,
 	}, nil
 }
 
@@ -106,7 +106,20 @@ func (a *actions) Execute(ctx context.Context, tenant model.TenantID, c workflow
 
 // Verify implements workflow.Actions.
 func (a *actions) Verify(ctx context.Context, tenant model.TenantID, c workflow.Call) (workflow.Result, error) {
-	return a.call(ctx, tenant, c, (*connector.Session).Verify)
+	if c.Accepted == nil {
+		return a.call(ctx, tenant, c, (*connector.Session).Verify)
+	}
+	failed := false
+	res, err := a.call(ctx, tenant, c, func(s *connector.Session, ctx context.Context, call connector.ActionCall) (connector.ActionResult, error) {
+		r, err := s.Poll(ctx, call, c.Accepted)
+		failed = err == nil && r.Class == connector.ResultFailed
+		if r.Class == connector.ResultAccepted {
+			r.Class = connector.ResultAbsent // not yet
+		}
+		return r, err
+	})
+	res.Final = failed
+	return res, err
 }
 
 type verb func(*connector.Session, context.Context, connector.ActionCall) (connector.ActionResult, error)
