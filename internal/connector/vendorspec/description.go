@@ -47,6 +47,12 @@ type Operation struct {
 // text it is what a table of deviations lists.
 type Violation string
 
+const unknownPart = ": the description has no "
+
+// Unknown reports whether the violation is of something that the description
+// does not know, and not of something that it forbids.
+func (v Violation) Unknown() bool { return strings.Contains(string(v), unknownPart) }
+
 // Lacks is the violation of an answer with a field that is not described.
 func (op *Operation) Lacks(field string) Violation {
 	return Violation(fmt.Sprintf("%s %s: the answer has no field %s", op.Method, op.Path, field))
