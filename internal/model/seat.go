@@ -58,6 +58,9 @@ type Seat struct {
 	// assignment and the account last completed; zero: never.
 	SeatsSyncedAt    time.Time `json:"seatsSyncedAt,omitzero"`
 	AccountsSyncedAt time.Time `json:"accountsSyncedAt,omitzero"`
+	// ActivitySyncedAt is when LastActivityAt was last read, which is earlier
+	// where syncs read only what changed; zero: with the account.
+	ActivitySyncedAt time.Time `json:"activitySyncedAt,omitzero"`
 }
 
 // SeatUsage is the latest use of one kind that one source has seen.

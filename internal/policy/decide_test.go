@@ -84,6 +84,8 @@ func TestDecide(t *testing.T) {
 		// Invariant 2: Unknown is not inactive.
 		{name: "no source reports activity", seat: noActivity, class: model.SeatUnknown, reason: ReasonNoTrustedSignal},
 		{name: "the account listing is stale", seat: func(s *model.Seat) { s.AccountsSyncedAt = ago(2) }, class: model.SeatUnknown, reason: ReasonSyncStale},
+		{name: "the last activity was read too long ago", seat: func(s *model.Seat) { s.ActivitySyncedAt = ago(2) }, class: model.SeatUnknown, reason: ReasonSyncStale},
+		{name: "the last activity was read with a whole listing", seat: func(s *model.Seat) { s.ActivitySyncedAt = now.Add(-11 * time.Hour) }, class: model.SeatInactive, reason: ReasonUnused},
 		{name: "the seat listing is stale", seat: func(s *model.Seat) { s.SeatsSyncedAt = ago(2) }, class: model.SeatUnknown, reason: ReasonSyncStale},
 		{name: "the accounts were never listed", seat: func(s *model.Seat) { s.AccountsSyncedAt = time.Time{} }, class: model.SeatUnknown, reason: ReasonSyncStale},
 		{name: "the account is not known", seat: func(s *model.Seat) { s.AccountKnown = false; noActivity(s) }, class: model.SeatUnknown, reason: ReasonAccountUnknown},

@@ -32,7 +32,7 @@ func randomSeat(r *rand.Rand, n int) model.Seat {
 		IsAdmin: r.IntN(5) == 0, AccountCreatedAt: maybe(900), AssignedAt: maybe(900), AccountObservedSince: ago(r.IntN(400)),
 		Lifecycle:        []model.Lifecycle{model.LifecycleCurrent, model.LifecycleOnLeave, model.LifecyclePast}[r.IntN(3)],
 		ActivityReported: r.IntN(3) > 0, LastActivityAt: maybe(300), LastActivitySource: "zoom.last_login_time",
-		SeatsSyncedAt: sync(), AccountsSyncedAt: sync(), Email: fmt.Sprintf("u%d@acme.example", n),
+		SeatsSyncedAt: sync(), AccountsSyncedAt: sync(), ActivitySyncedAt: sync(), Email: fmt.Sprintf("u%d@acme.example", n),
 	}
 	if !s.ActivityReported {
 		s.LastActivityAt = nil
@@ -78,6 +78,8 @@ func TestInactiveIsAlwaysProven(t *testing.T) {
 			t.Fatalf("service account: %+v", s)
 		case now.Sub(s.SeatsSyncedAt) > 12*time.Hour || now.Sub(s.AccountsSyncedAt) > 12*time.Hour:
 			t.Fatalf("stale: %+v", s)
+		case !s.ActivitySyncedAt.IsZero() && now.Sub(s.ActivitySyncedAt) > 12*time.Hour && s.ActivityReported:
+			t.Fatalf("stale activity: %+v", s)
 		case !s.ActivityReported && len(s.UsageCoverage) == 0:
 			t.Fatalf("no signal: %+v", s)
 		case d.Since.After(ago(90)):

@@ -142,6 +142,8 @@ func (c *Compiled) provenIdle(s model.Seat, now, cutoff time.Time, everUsed bool
 	// to the account's creation, however short we have been watching.
 	if s.ActivityReported && c.trusts(activityKind(s.LastActivitySource)) {
 		switch {
+		case !s.ActivitySyncedAt.IsZero() && c.stale(s.Integration, s.ActivitySyncedAt, now):
+			return time.Time{}, ReasonSyncStale
 		case s.LastActivityAt != nil:
 			return *s.LastActivityAt, ""
 		case s.AccountCreatedAt != nil:

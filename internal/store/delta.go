@@ -54,7 +54,7 @@ type scope struct {
 }
 
 func (o StreamOutcome) scope() scope {
-	if o.KeepAbsent {
+	if o.KeepAbsent || o.Incremental {
 		return scope{}
 	}
 	if o.Complete {
@@ -83,6 +83,9 @@ func (y *Sync) computeDelta(ctx context.Context, stream string, st *stage, o Str
 		if known {
 			return s.compareKnown(ctx, tx, c, stream, st, d, o.scope())
 		}
+		if d.staged, err = s.dropTombstones(ctx, tx, st, d.staged); err != nil {
+			return err
+		}
 		d.ops[opAdded], err = s.dropRepeated(ctx, tx, st, d.staged)
 		if err != nil {
 			return err
@@ -102,9 +105,14 @@ func (s *Store) compareKnown(ctx context.Context, tx *sql.Tx, c Claim, stream st
 	whole := sc.sweep && sc.parts == nil
 	// Where a full join shows the rows of both sides, their numbers tell
 	// afterwards whether a record came twice, which spares sorting the stage.
-	counted := whole && s.dialect.fullJoin
+	counted := whole && s.dialect.fullJoin && !st.tombstones
 	if !counted {
 		if d.staged, err = s.dropRepeated(ctx, tx, st, d.staged); err != nil {
+			return err
+		}
+	}
+	if sc.sweep { // what is not listed goes anyhow
+		if d.staged, err = s.dropTombstones(ctx, tx, st, d.staged); err != nil {
 			return err
 		}
 	}
@@ -166,7 +174,7 @@ func (s *Store) prepareStage(ctx context.Context, q querier, st *stage, o Stream
 	prepare := `ANALYZE ` + st.table
 	if s.dialect.name == sqlite.name {
 		// Read in key order, the facts' B-tree is walked once, front to back.
-		prepare = `CREATE INDEX IF NOT EXISTS ` + st.table + `_key ON ` + st.table + ` (` + names("", st.f.key) + `, row_hash, aux_hash, part)`
+		prepare = `CREATE INDEX IF NOT EXISTS ` + st.table + `_key ON ` + st.table + ` (` + names("", st.f.key) + `, row_hash, aux_hash, part` + st.opColumn() + `)`
 	}
 	if _, err := q.ExecContext(ctx, prepare); err != nil {
 		if missingTable(err) {
@@ -250,6 +258,9 @@ func (s *Store) fillDelta(ctx context.Context, tx *sql.Tx, c Claim, stream strin
 		_, err = tx.ExecContext(ctx, `INSERT INTO `+d.table+` (op, part, `+names("", st.f.key)+`) SELECT 5, f.part, `+keys+` FROM`+known+`
 			WHERE `+absent+` AND NOT EXISTS (SELECT 1 FROM `+st.table+` s WHERE `+st.f.match("s", "f")+`)`, args...)
 	}
+	if err == nil && st.tombstones {
+		err = removeOwned(ctx, tx, st, d.table, known, args[:3])
+	}
 	if err != nil {
 		return err
 	}
@@ -276,13 +287,50 @@ func compare(ctx context.Context, tx *sql.Tx, st *stage, table, join, known, abs
 	for i, k := range st.f.key {
 		keys[i] = "coalesce(s." + k.name + ", f." + k.name + ")"
 	}
+	removed, tombstone := "s.n IS NULL", ""
+	if st.tombstones {
+		removed, tombstone = "s.n IS NULL OR s.op = 5", "WHEN s.op = 5 THEN f.row_hash IS NOT NULL AND f.removed_at IS NULL"
+	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO `+table+` (op, part, `+names("", st.f.all())+`, row_hash, aux_hash)
-		SELECT CASE WHEN s.n IS NULL THEN 5 WHEN f.row_hash IS NULL THEN 1 WHEN f.removed_at IS NOT NULL THEN 2 WHEN f.row_hash <> s.row_hash THEN 3 ELSE 4 END,
+		SELECT CASE WHEN `+removed+` THEN 5 WHEN f.row_hash IS NULL THEN 1 WHEN f.removed_at IS NOT NULL THEN 2 WHEN f.row_hash <> s.row_hash THEN 3 ELSE 4 END,
 		coalesce(s.part, f.part), `+strings.Join(keys, ", ")+`, `+names("s.", st.f.cols)+`, coalesce(s.row_hash, 0), coalesce(s.aux_hash, 0)
 		FROM `+st.table+` s `+join+known+` ON `+st.f.match("f", "s")+`
-		WHERE CASE WHEN s.n IS NULL THEN `+absent+`
+		WHERE CASE WHEN s.n IS NULL THEN `+absent+` `+tombstone+`
 		ELSE f.row_hash IS NULL OR f.removed_at IS NOT NULL OR f.row_hash <> s.row_hash OR f.aux_hash <> s.aux_hash OR f.part <> s.part END`, args...)
 	return err
+}
+
+// dropTombstones leaves only the staged rows that are there.
+func (s *Store) dropTombstones(ctx context.Context, q querier, st *stage, staged int64) (int64, error) {
+	if !st.tombstones {
+		return staged, nil
+	}
+	res, err := q.ExecContext(ctx, `DELETE FROM `+st.table+` WHERE op = 5`)
+	if err != nil {
+		return staged, err
+	}
+	n, err := res.RowsAffected()
+	return staged - n, err
+}
+
+// removeOwned adds the removals of tombstones with a part of the key only: an
+// account's seats, or a group's memberships, that were not listed again.
+func removeOwned(ctx context.Context, tx *sql.Tx, st *stage, table, known string, args []any) error {
+	if st.f != &assignmentFact && st.f != &membershipFact {
+		return nil
+	}
+	for i, absent := range st.f.key {
+		owner := st.f.key[1-i].name
+		keys := names("f.", st.f.key)
+		_, err := tx.ExecContext(ctx, `INSERT INTO `+table+` (op, part, `+names("", st.f.key)+`) SELECT 5, f.part, `+keys+` FROM`+known+`
+			WHERE f.removed_at IS NULL AND f.`+owner+` IN (SELECT `+owner+` FROM `+st.table+` WHERE op = 5 AND `+absent.name+` = '' AND `+owner+` <> '')
+			AND NOT EXISTS (SELECT 1 FROM `+st.table+` s WHERE `+st.f.match("s", "f")+`)
+			AND NOT EXISTS (SELECT 1 FROM `+table+` d WHERE `+st.f.match("d", "f")+`)`, args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // heldItems lists what the guard would hold of d, with labels for people.

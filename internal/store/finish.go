@@ -44,6 +44,9 @@ func (y *Sync) finishStream(ctx context.Context, stream string, o StreamOutcome)
 	if err != nil {
 		return res, err
 	}
+	if generation == 0 && o.Incremental {
+		return res, errors.New("changes were read before anything was read as a whole")
+	}
 	res.Initial = generation == 0 || o.Loading
 	deltas := make([]*delta, 0, len(stages))
 	for _, st := range stages {
@@ -233,9 +236,18 @@ func (y *Sync) finalise(ctx context.Context, stream string, o StreamOutcome, cha
 		if err != nil {
 			return err
 		}
+		// An incremental read leaves when the last whole one was; one with gaps
+		// makes nothing fresher.
+		whole, completed := "NULL", "excluded.completed_at"
+		if o.Incremental {
+			whole = "coalesce(stream_state.whole_at, stream_state.completed_at)"
+			if o.Gaps {
+				completed = "stream_state.completed_at"
+			}
+		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO stream_state (tenant, source, stream, generation, completed_at, covers_from, covers_until, activity_reported, state)
 			VALUES ($1,$2,$3,1,$4,$5,$6,$7,$8) ON CONFLICT (tenant, source, stream) DO UPDATE SET generation = stream_state.generation + 1,
-			completed_at=excluded.completed_at, covers_from=excluded.covers_from, covers_until=excluded.covers_until,
+			completed_at=`+completed+`, whole_at=`+whole+`, covers_from=excluded.covers_from, covers_until=excluded.covers_until,
 			activity_reported=excluded.activity_reported, state=excluded.state`,
 			c.Tenant, c.Source, stream, now, from, until, o.ActivityReported, string(o.State))
 		if err != nil {

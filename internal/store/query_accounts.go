@@ -29,6 +29,8 @@ type AccountView struct {
 	// SyncedAt is when the account was last read; zero if its stream never was
 	// read to its end.
 	SyncedAt time.Time
+	// ActivitySyncedAt is when its last activity was last read.
+	ActivitySyncedAt time.Time
 
 	source int64
 }
@@ -94,7 +96,7 @@ func (s *Store) ListAccounts(ctx context.Context, tenant model.TenantID, q Accou
 	rows, err := collect(ctx, s.reads, scanAccount, fmt.Sprintf(`SELECT i.name, a.source, a.stream, a.app_external_id, a.external_id, a.person_key, a.person_external_id,
 		a.username, a.display_name, a.status, a.raw_status, a.kind, a.role, a.is_admin, a.mfa, a.granted_via, a.created_at, a.activity_reported,
 		a.last_activity_at, a.last_activity_source, a.custom, a.person_id, coalesce(p.email, ''), coalesce(p.display_name, ''), a.paid,
-		a.first_seen_at, a.observed_since, a.removed_at, `+seenAt("a", "sa")+`
+		a.first_seen_at, a.observed_since, a.removed_at, `+seenAt("a", "sa")+`, `+activitySeenAt("a", "sa")+`
 		FROM account a`+connected("a")+`LEFT JOIN stream_state sa ON sa.tenant=a.tenant AND sa.source=a.source AND sa.stream=a.stream
 		LEFT JOIN person p ON p.tenant=a.tenant AND p.id=a.person_id AND NOT p.hidden
 		WHERE %s ORDER BY a.source, a.app_external_id, a.external_id, a.stream LIMIT %d`, c, limit+1), c.args...)
@@ -111,10 +113,10 @@ func scanAccount(r *sql.Rows) (a AccountView, err error) {
 	var created, active, removed sql.NullInt64
 	var mfa sql.NullBool
 	var custom string
-	var first, since, synced int64
+	var first, since, synced, activitySynced int64
 	err = r.Scan(&a.Integration, &a.source, &a.Stream, &a.AppExternalID, &a.ExternalID, &a.PersonKey, &a.PersonExternalID, &a.Username, &a.DisplayName,
 		&a.Status, &a.RawStatus, &a.Kind, &a.Role, &a.IsAdmin, &mfa, &a.GrantedVia, &created, &a.ActivityReported, &active, &a.LastActivitySource,
-		&custom, &a.PersonID, &a.PersonEmail, &a.PersonName, &a.Paid, &first, &since, &removed, &synced)
+		&custom, &a.PersonID, &a.PersonEmail, &a.PersonName, &a.Paid, &first, &since, &removed, &synced, &activitySynced)
 	if err != nil {
 		return a, err
 	}
@@ -122,7 +124,7 @@ func scanAccount(r *sql.Rows) (a AccountView, err error) {
 		a.MFA = &mfa.Bool
 	}
 	a.CreatedAt, a.LastActivityAt, a.RemovedAt = nullTime(created), nullTime(active), nullTime(removed)
-	a.FirstSeenAt, a.ObservedSince, a.SyncedAt = fromMillis(first), fromMillis(since), fromMillis(synced)
+	a.FirstSeenAt, a.ObservedSince, a.SyncedAt, a.ActivitySyncedAt = fromMillis(first), fromMillis(since), fromMillis(synced), fromMillis(activitySynced)
 	return a, unmarshalText(custom, &a.Custom)
 }
 

@@ -137,7 +137,7 @@ func (s *Store) seatPage(ctx context.Context, tenant model.TenantID, f SeatFilte
 		coalesce(a.person_key, ''), coalesce(a.person_external_id, ''),
 		coalesce(p.id, ''), coalesce(p.display_name, ''), coalesce(p.email, ''), coalesce(p.department, ''), coalesce(p.time_zone, ''), coalesce(p.lifecycle, ''),
 		coalesce(p.employment_type, ''), coalesce(p.manager_id, ''), coalesce(m.email, p.manager_email, ''),
-		`+seenAt("s", "ss")+`, `+seenAt("a", "sa")+`
+		`+seenAt("s", "ss")+`, `+seenAt("a", "sa")+`, `+activitySeenAt("a", "sa")+`
 		FROM assignment s`+connected("s")+seatAccount+`
 		LEFT JOIN person m ON m.tenant=p.tenant AND m.id=p.manager_id AND p.manager_id <> ''
 		LEFT JOIN stream_state ss ON ss.tenant=s.tenant AND ss.source=s.source AND ss.stream=s.stream
@@ -159,20 +159,20 @@ const planName = `CASE WHEN s.plan_name <> '' THEN s.plan_name ELSE coalesce((SE
 func scanSeat(rows *sql.Rows) (*seatRow, error) {
 	r := &seatRow{}
 	var assigned, created, active sql.NullInt64
-	var since, accountSince, seatsAt, accountsAt int64
+	var since, accountSince, seatsAt, accountsAt, activityAt int64
 	var seatKey, personEmail string
 	err := rows.Scan(&r.Integration, &r.source, &r.stream, &r.holder, &r.AccountExternalID, &r.PlanKey, &r.PlanName, &r.Paid, &r.State,
 		&r.AssignmentExternalID, &assigned, &since, &seatKey,
 		&r.AccountKnown, &r.AccountStatus, &r.AccountKind, &r.IsAdmin, &r.Username, &r.DisplayName,
 		&created, &accountSince, &r.ActivityReported, &active, &r.LastActivitySource, &r.personKey, &r.personExternalID,
 		&r.PersonID, &r.PersonName, &personEmail, &r.Department, &r.TimeZone, &r.Lifecycle, &r.EmploymentType, &r.ManagerID, &r.ManagerEmail,
-		&seatsAt, &accountsAt)
+		&seatsAt, &accountsAt, &activityAt)
 	if err != nil {
 		return nil, err
 	}
 	r.AssignedAt, r.AccountCreatedAt, r.LastActivityAt = nullTime(assigned), nullTime(created), nullTime(active)
 	r.ObservedSince, r.AccountObservedSince = fromMillis(since), fromMillis(accountSince)
-	r.SeatsSyncedAt, r.AccountsSyncedAt = fromMillis(seatsAt), fromMillis(accountsAt)
+	r.SeatsSyncedAt, r.AccountsSyncedAt, r.ActivitySyncedAt = fromMillis(seatsAt), fromMillis(accountsAt), fromMillis(activityAt)
 	if r.personKey == "" {
 		r.personKey = seatKey
 	}

@@ -79,7 +79,7 @@ func TestSeatCarriesEverySignOfUse(t *testing.T) {
 			UsageCoverage: []model.UsageCoverage{
 				{Integration: "zoom", Stream: "events", From: t0.Add(-30 * day), Until: t0, ActivityReported: true, SyncedAt: now},
 				{Integration: "okta", Stream: "events", From: t0.Add(-90 * day), Until: t0, ActivityReported: true, SyncedAt: now}},
-			SeatsSyncedAt: now, AccountsSyncedAt: now,
+			SeatsSyncedAt: now, AccountsSyncedAt: now, ActivitySyncedAt: now,
 		}
 		if diff := cmp.Diff(want, seats[1]); diff != "" {
 			w.Fatalf("seat (-want +got):\n%s", diff)

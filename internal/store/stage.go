@@ -47,8 +47,10 @@ type stage struct {
 	mu   sync.Mutex
 	buf  [][]any
 	free [][]any // the other buffer, while sending is nil
-	hash []byte
-	rows int64
+	// tombstones: rows carry whether they are there or gone.
+	tombstones bool
+	hash       []byte
+	rows       int64
 	// sending has the outcome of the batch on its way to the database; nil if
 	// none is. The next batch is made meanwhile.
 	sending chan error
@@ -183,19 +185,31 @@ func (st *stage) add(ctx context.Context, s *Store, part string, records []model
 	defer st.mu.Unlock()
 	keys := len(st.f.key)
 	for _, r := range records {
+		if r.Removed && !st.tombstones {
+			if st.f == &usageFact {
+				return errors.New("use is never removed")
+			}
+			if err := st.send(ctx, s); err != nil { // rows so far have no such column
+				return err
+			}
+			st.tombstones = true
+		}
 		values := st.f.values(r)
 		for i, v := range values {
 			if text, ok := v.(string); ok {
 				values[i] = cleanText(text)
 			}
 		}
-		if values[keys-1] == "" {
+		if values[keys-1] == "" && !r.Removed {
 			return fmt.Errorf("a record has no %s", st.f.key[keys-1].name)
 		}
 		var row, aux int64
 		row, aux, st.hash = st.f.hashes(values, st.hash)
-		full := make([]any, 0, len(values)+3)
+		full := make([]any, 0, len(values)+4)
 		full = append(append(append(full, part), values...), row, aux)
+		if st.tombstones {
+			full = append(full, opOf(r))
+		}
 		if st.buf = append(st.buf, full); len(st.buf) >= stageBatch {
 			if err := st.send(ctx, s); err != nil {
 				return err
@@ -213,11 +227,29 @@ func (st *stage) send(ctx context.Context, s *Store) error {
 	}
 	columns := append([]string{"part"}, strings.Split(names("", st.f.all()), ", ")...)
 	columns = append(columns, "row_hash", "aux_hash")
+	if st.tombstones {
+		columns = append(columns, "op")
+	}
 	batch, done := st.buf, make(chan error, 1)
 	st.rows += int64(len(batch))
 	st.buf, st.free, st.sending = st.free[:0], batch, done
 	go func() { done <- s.bulkInsert(ctx, st.table, columns, batch) }()
 	return nil
+}
+
+func opOf(r model.Record) int64 {
+	if r.Removed {
+		return opRemoved
+	}
+	return opAdded
+}
+
+// opColumn continues a list of columns.
+func (st *stage) opColumn() string {
+	if st.tombstones {
+		return ", op"
+	}
+	return ""
 }
 
 // settle waits for the batch that is being written. After an error the stage

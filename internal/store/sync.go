@@ -28,6 +28,14 @@ type StreamOutcome struct {
 	CompleteParts []string
 	// KeepAbsent: the stream is complete and yet absence proves nothing.
 	KeepAbsent bool
+	// Incremental: only what changed since the last read was staged. No absence
+	// proves anything, and a row that was not staged has not changed, so that it
+	// is as fresh as the read; only its last activity, which vendors change
+	// without calling it a change, is as old as the last whole read.
+	Incremental bool
+	// Gaps: some of what changed could not be read. Which rows those are is not
+	// known, so an incremental read with gaps makes no row fresher.
+	Gaps bool
 	// Loading: the source was never known as a whole yet, so that this is still
 	// part of the first load, whose events are initial.
 	Loading bool

@@ -33,10 +33,10 @@ func (y *Sync) noteUnseen(ctx context.Context, stream string, st *stage, o Strea
 		if err != nil {
 			return fmt.Errorf("note what was read again: %w", err)
 		}
-		if o.Complete && !o.KeepAbsent {
-			return s.fence(ctx, tx, c) // what was not read is gone
+		if o.Incremental || o.Complete && !o.KeepAbsent {
+			return s.fence(ctx, tx, c) // what was not read has not changed, or is gone
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE `+f.table+` SET unseen_since = coalesce((SELECT completed_at FROM stream_state ss
+		_, err = tx.ExecContext(ctx, `UPDATE `+f.table+` SET unseen_since = coalesce((SELECT coalesce(whole_at, completed_at) FROM stream_state ss
 			WHERE ss.tenant=$1 AND ss.source=$2 AND ss.stream=$3), 0)`+rows+`unseen_since IS NULL AND removed_at IS NULL AND NOT `+read,
 			c.Tenant, c.Source, stream)
 		if err != nil {
@@ -44,6 +44,13 @@ func (y *Sync) noteUnseen(ctx context.Context, stream string, st *stage, o Strea
 		}
 		return s.fence(ctx, tx, c)
 	})
+}
+
+// activitySeenAt is the SQL expression of when the last activity of the account
+// with the alias was last read: vendors do not count a sign-in as a change, so
+// that only whole reads show it.
+func activitySeenAt(row, state string) string {
+	return `coalesce(` + row + `.unseen_since, ` + state + `.whole_at, ` + state + `.completed_at, 0)`
 }
 
 // seenAt is the SQL expression of when the row with the alias was last read;

@@ -36,6 +36,8 @@ type attempt struct {
 	refused bool     // a file was read and refused
 	// left has the state that the last read of each stream left.
 	left map[string]json.RawMessage
+	// replaced: another remote account was accepted in this attempt.
+	replaced bool
 
 	retryAfter time.Duration
 	written    int64
@@ -85,9 +87,19 @@ func (a *attempt) run(ctx context.Context) {
 		a.openFailed(ctx, err)
 		return
 	}
-	defer session.Close()
+	defer func() { session.Close() }()
 	if !a.test(ctx, session) {
 		return
+	}
+	if a.replaced {
+		// Where the reads of the old account ended means nothing for this one.
+		again, err := a.open(ctx)
+		if err != nil {
+			a.openFailed(ctx, err)
+			return
+		}
+		session.Close()
+		session = again
 	}
 	if a.spec.Connector == connector.NativePush {
 		a.awaitPushes(ctx, session, held)
@@ -110,10 +122,22 @@ func (a *attempt) open(ctx context.Context) (Session, error) {
 		a.left[name] = s.State
 		var st connector.StreamState
 		if len(s.State) > 0 && json.Unmarshal(s.State, &st) == nil {
+			if a.wantsWhole(name) {
+				st.FullAt = time.Time{}
+			}
 			states[name] = st
 		}
 	}
 	return a.w.o.Open(ctx, a.key, a.spec, states)
+}
+
+// wantsWhole says whether a stream that could be asked for changes only is read
+// as a whole: where the Integration changed, or a person asked for a sync and so
+// wants to see what is there. What a guard holds is read as it was, or its
+// release would meet another set.
+func (a *attempt) wantsWhole(stream string) bool {
+	asked := a.claim.RequestedAt != a.status.Request || a.claim.Generation != a.status.Generation
+	return asked && a.status.Streams[stream].State != handover.Held
 }
 
 func (a *attempt) openFailed(ctx context.Context, err error) {
@@ -207,6 +231,7 @@ func (a *attempt) adopt(ctx context.Context, found connector.RemoteAccount) erro
 			return err
 		}
 		a.claim, a.status.Streams, a.status.Synced = c, map[string]handover.Stream{}, false
+		a.replaced = true
 		a.log.Info("Started over with the remote account that was accepted")
 		return nil
 	}

@@ -106,7 +106,7 @@ func (s *Sessions) Open(ctx context.Context, key Key, spec handover.Spec, state 
 		ReservePercent: spec.ReservePercent,
 		Endpoints:      s.Endpoints, AllowedNetworks: s.AllowedNetworks,
 		Budget: s.Budget(key), Tokens: s.tokensFor(key, secret.Version), Clock: s.Clock,
-		State: state, InFull: true, UserAgent: s.UserAgent, MaxWait: s.MaxWait,
+		State: state, UserAgent: s.UserAgent, MaxWait: s.MaxWait,
 	}
 	if s.Vault != nil && key.Tenant != 0 {
 		o.Vault = s.Vault(key)

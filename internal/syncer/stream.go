@@ -78,7 +78,8 @@ func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.Rea
 		Complete: read.Complete,
 		// A record that could not be mapped is listed at the vendor and absent
 		// from the stage: while there is one, absence proves nothing.
-		KeepAbsent: !info.DeletesByAbsence || read.Quarantined > 0, Types: info.DataTypes, ActivityReported: info.ActivityReported,
+		KeepAbsent:  !info.DeletesByAbsence || read.Quarantined > 0,
+		Incremental: read.Incremental, Gaps: read.Quarantined > 0, Types: info.DataTypes, ActivityReported: info.ActivityReported,
 		Guard: model.Guard{MinItems: spec.ShrinkMinItems, MaxPercent: spec.ShrinkMaxPercent}.Tighten(model.Guard{MaxPercent: info.MaxDropPercent}),
 	}
 	if !read.Complete {
@@ -88,9 +89,9 @@ func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.Rea
 			}
 		}
 	}
-	if read.Window != nil && read.Quarantined > 0 {
-		// Somebody's use is among what could not be mapped: the time read is not
-		// covered, and is read again until it can be (invariant 2).
+	if (read.Window != nil || read.Incremental) && read.Quarantined > 0 {
+		// Somebody's use, or change, is among what could not be mapped: the time
+		// read is not covered, and is read again until it can be (invariant 2).
 		o.State = previous
 		return o, nil
 	}
@@ -106,8 +107,8 @@ func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.Rea
 }
 
 func anyPartComplete(info connector.StreamInfo, read connector.ReadResult) bool {
-	if !info.DeletesPerPartition {
-		return false
+	if !info.DeletesPerPartition || read.Incremental {
+		return false // changes are stored together with where the next read begins
 	}
 	for _, p := range read.Parts {
 		if p.Complete {

@@ -186,7 +186,7 @@ func seatOf(a store.AccountView) model.Seat {
 		Integration: a.Integration, AccountExternalID: a.ExternalID, ObservedSince: a.ObservedSince,
 		AccountKnown: true, AccountStatus: a.Status, AccountKind: a.Kind, AccountCreatedAt: a.CreatedAt, AccountObservedSince: a.ObservedSince,
 		ActivityReported: a.ActivityReported, LastActivityAt: a.LastActivityAt, LastActivitySource: a.LastActivitySource,
-		AccountsSyncedAt: a.SyncedAt, SeatsSyncedAt: a.SyncedAt,
+		AccountsSyncedAt: a.SyncedAt, SeatsSyncedAt: a.SyncedAt, ActivitySyncedAt: a.ActivitySyncedAt,
 	}
 }
 
