@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -342,5 +343,39 @@ func TestPagingProblems(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", stream, err, want)
 		}
+	}
+}
+
+// A vendor that is away for longer than a few repeated requests take is waited
+// for in mid-list, and the read goes on at the page that failed.
+func TestReadGoesOnAtTheFailedPage(t *testing.T) {
+	asked, away := map[string]int{}, 9
+	v := newVendor(t, map[string]http.HandlerFunc{"/v1/groups": func(w http.ResponseWriter, r *http.Request) {
+		o := r.URL.Query().Get("o")
+		asked[o]++
+		if o == "2" && away > 0 {
+			away--
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, map[string]string{"0": `[{"id":"a","name":"A"},{"id":"b","name":"B"}]`, "2": `[{"id":"c","name":"C"}]`, "3": "[]"}[o])
+	}})
+	s := groupSession(t, v, "request: {get: /groups}\npage: {type: offset, param: o, size: 2}\nrecords: resp", func(o *Options) { o.MaxWait = time.Minute })
+	recs, res, err := read(t, s, "groups")
+	if err != nil || len(recs) != 3 || !res.AbsenceProves() {
+		t.Fatalf("%d records, %+v, %v", len(recs), res, err)
+	}
+	if d := cmp.Diff(map[string]int{"0": 1, "2": 10, "3": 1}, asked); d != "" {
+		t.Errorf("requests (-want +got)\n%s", d)
+	}
+	// The first page has nothing to lose.
+	away, asked = 1000, map[string]int{}
+	down := newVendor(t, map[string]http.HandlerFunc{"/v1/groups": func(w http.ResponseWriter, _ *http.Request) {
+		asked["0"]++
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}})
+	_, _, err = read(t, groupSession(t, down, "request: {get: /groups}\nrecords: resp"), "groups")
+	if wantClass(t, err, ClassTransient); asked["0"] != maxTransientTries {
+		t.Errorf("%d requests", asked["0"])
 	}
 }

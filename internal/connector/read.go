@@ -251,6 +251,28 @@ func (rd *reader) partition(ctx context.Context, part string, p any) error {
 	return err
 }
 
+// firstPause is how long a read waits for a vendor that fails in mid-list, once
+// its request was repeated in vain; the next pauses are longer.
+const firstPause = 5 * time.Second
+
+// persist asks for one page until it comes. A listing that is under way is
+// worth more patience than one that has not begun: given up, it would start
+// again from its first page.
+func (rd *reader) persist(ctx context.Context, st *stream, x exchange, each func([]any) (bool, error)) (page, error) {
+	underWay := rd.res.Requests > 1
+	for pause, waited := firstPause, time.Duration(0); ; pause *= 2 {
+		pg, err := rd.fetch(ctx, st, x, each)
+		class := ClassOf(err)
+		if err == nil || pg.stop || !underWay || class != ClassTransient && class != ClassUnreachable {
+			return pg, err
+		}
+		if waited += pause; waited > rd.s.maxWait || rd.s.sleep(ctx, pause) != nil {
+			return pg, err
+		}
+		rd.res.Requests++
+	}
+}
+
 // pages lists st page by page and calls each with the records of one page;
 // each says whether to go on.
 func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, win *Window, each func([]any) (bool, error)) error {
@@ -271,7 +293,7 @@ func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, wi
 		}
 		p.place(&x)
 		rd.res.Requests++
-		pg, err := rd.fetch(ctx, st, x, each)
+		pg, err := rd.persist(ctx, st, x, each)
 		if err != nil || pg.stop {
 			return err
 		}
