@@ -257,8 +257,8 @@ func (r *Reconciler) list(ctx context.Context, app *v1alpha1.Application, into c
 // outcome says whether the app is as declared.
 func outcome(own []v1alpha1.Integration, missing []string) (reconcile.Outcome, error) {
 	if len(missing) > 0 {
-		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonReferenceNotFound,
-			"spec.integrationRefs: there is no Integration %s in this namespace", reconcile.List(missing, 8))
+		return reconcile.Outcome{}, reconcile.Waiting(v1alpha1.ReasonReferenceNotFound, 0,
+			"spec.integrationRefs: there is no Integration %s in this namespace; create it, or correct the name", reconcile.List(missing, 8))
 	}
 	if len(own) == 0 {
 		return reconcile.Outcome{Reason: v1alpha1.ReasonNotConnected, RequeueAfter: refresh,
