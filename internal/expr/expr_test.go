@@ -317,3 +317,23 @@ func FuzzTemplate(f *testing.F) {
 		}
 	})
 }
+
+// Lists of JSON and literals, put together, become plain values.
+func TestConcatenationIsPlain(t *testing.T) {
+	p, err := connector(t).Compile("list(input.given) + [{'a': [1, {'b': 'c'}]}] + list(input.given).map(x, {'x': x})", List)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Eval(t.Context(), map[string]any{"input": map[string]any{"given": []any{map[string]any{"k": "v"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []any{
+		map[string]any{"k": "v"},
+		map[string]any{"a": []any{int64(1), map[string]any{"b": "c"}}},
+		map[string]any{"x": map[string]any{"k": "v"}},
+	}
+	if d := cmp.Diff(any(want), got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}

@@ -6,6 +6,7 @@ package expr
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -294,6 +295,16 @@ func lookup(args ...ref.Val) ref.Val {
 // password rules ask for.
 func randomPassword(...ref.Val) ref.Val { return types.String("aA1-" + rand.Text() + rand.Text()[:6]) }
 
+// unfinished reports whether an element of a list is one of CEL's own values:
+// a concatenation has them where a literal was on either side.
+func unfinished(v any) bool {
+	switch v.(type) {
+	case nil, bool, string, int64, float64, map[string]any, []any:
+		return false
+	}
+	return true
+}
+
 // Native turns the result of a program into plain Go values.
 func Native(v any) (any, error) {
 	switch t := v.(type) {
@@ -321,7 +332,7 @@ func Native(v any) (any, error) {
 	case *types.Err:
 		return nil, t
 	case traits.Lister:
-		if raw, ok := t.Value().([]any); ok {
+		if raw, ok := t.Value().([]any); ok && !slices.ContainsFunc(raw, unfinished) {
 			return raw, nil
 		}
 		out := make([]any, 0, 8)
