@@ -28,6 +28,7 @@ var ErrorCodes = []ErrorCode{
 	{"SK9002", exitRefused, "The gateway does not know who you are.", "Sign in: the kubeconfig needs a bearer token or a client certificate that the gateway knows.", status(http.StatusUnauthorized)},
 	{"SK9003", exitRefused, "You may not do this in that namespace.", "Have a role bound there; see [Security](security.md#roles).", status(http.StatusForbidden)},
 	{"SK9004", exitFailure, "There is no such thing, or the namespace has no Seatkeeper resources yet.", "Check `-n` and the name, or apply an Integration there.", status(http.StatusNotFound)},
+	{"SK9017", exitFailure, "Another push or sync of the Integration is running, and nothing was changed.", "Try again in a moment, or give `--wait` more time.", is(errBusy)},
 	{"SK9005", exitFailure, "What you looked at has changed meanwhile.", "List it again, and act on what you see then.", status(http.StatusConflict)},
 	{"SK9006", exitFailure, "The gateway refuses the request as it is.", "Correct what the message names.", status(http.StatusBadRequest)},
 	{"SK9007", exitFailure, "The store or the API server does not answer the gateway.", "Try again. If it stays, look at the gateway's log.", status(http.StatusServiceUnavailable)},
@@ -40,12 +41,14 @@ var ErrorCodes = []ErrorCode{
 	{"SK9014", exitFailure, "A manifest makes something else of its fixtures than they say.", "Correct the manifest or the fixtures; write the golden file anew with `--update` if the new records are right.", is(errDisagree)},
 	{"SK9015", exitPartial, "The connect test passed in part (outcome B).", "Do what the column FIX says, or connect with `acceptPartial` and without those data types.", is(errOutcomeB)},
 	{"SK9016", exitFailure, "The connect test failed (outcome C), or could not come to a verdict.", "Do what the message says; the connector's README says what each outcome means.", is(errOutcomeC)},
+	{"SK9018", exitFailure, "A line was refused, and nothing was changed.", "Correct the lines that the message names; see [Push](push.md).", status(http.StatusUnprocessableEntity)},
 	{"SK9099", exitFailure, "Something else; the message says what.", "Do what the message says. If it says nothing useful, that is a defect: report it.", func(error) bool { return true }},
 }
 
 var (
 	errHeld    = errors.New("held, and nothing was removed")
 	errRefused = errors.New("refused, and nothing was changed")
+	errBusy    = errors.New("busy, and nothing was changed")
 )
 
 func codeOf(err error) ErrorCode {

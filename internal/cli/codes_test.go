@@ -26,6 +26,7 @@ func TestErrorsHaveTheirCode(t *testing.T) {
 		"SK9008": &csvfile.RefusedError{Row: 2, Reason: "no key"}, "SK9009": errHeld, "SK9010": errRefused,
 		"SK9011": &up.StepError{Step: "x", Err: errors.New("y")}, "SK9012": &queryclient.UnreachableError{Err: errors.New("refused")},
 		"SK9013": errManifest, "SK9014": errDisagree, "SK9015": errOutcomeB, "SK9016": errOutcomeC,
+		"SK9017": fmt.Errorf("%w: %w", errBusy, gateway(409)), "SK9018": gateway(422),
 		"SK9099": errors.New("anything"),
 	} {
 		if got := codeOf(fmt.Errorf("wrapped: %w", err)).Code; got != want {

@@ -111,7 +111,7 @@ inventory through the gateway, as the user of your kubeconfig.`,
 	for _, r := range resources {
 		root.AddCommand(newListCommand(e, r))
 	}
-	root.AddCommand(newSummaryCommand(e), newConnectorsCommand(e), newConnectorCommand(e), newReleaseCommand(e), newImportCommand(e), newUpCommand(e), newDownCommand(e))
+	root.AddCommand(newSummaryCommand(e), newConnectorsCommand(e), newConnectorCommand(e), newReleaseCommand(e), newImportCommand(e), newPushCommand(e), newUpCommand(e), newDownCommand(e))
 	return root
 }
 

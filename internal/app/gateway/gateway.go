@@ -18,12 +18,16 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
+	"github.com/seatkeeper/seatkeeper/connectors"
+	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/gateway"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/push"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/query"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/slack"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/syncer"
 )
 
 // Options configure a gateway.
@@ -70,6 +74,14 @@ func New(o Options) (*App, error) {
 	mux := http.NewServeMux()
 	a.slack.Register(mux)
 	(&query.API{Store: o.Store, Guard: guard, Log: o.Log, Connectors: connectables()}).Register(mux)
+	pushed, err := connectors.Builtin(connector.NativePush)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	(&push.API{
+		Store: o.Store, Guard: guard, Clock: o.Clock, Log: o.Log,
+		Pusher: &syncer.Pusher{Store: o.Store, Streams: pushed.Streams(), Clock: o.Clock, Log: o.Log},
+	}).Register(mux)
 	health := gateway.Health(o.Store)
 	mux.Handle("GET /healthz", health)
 	mux.Handle("GET /readyz", health)

@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -85,6 +87,8 @@ func locate(ctx context.Context, cfg *rest.Config, o Options) (Location, func(),
 // Error is a refusal of the gateway.
 type Error struct {
 	Status metav1.Status
+	// RetryAfter is when to try again; 0 if the gateway did not say.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {
@@ -104,7 +108,7 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // Get decodes the answer to GET path?query into out.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, out any) error {
-	return c.do(ctx, http.MethodGet, path, query, nil, "", out)
+	return c.do(ctx, http.MethodGet, path, query, nil, out)
 }
 
 // Post sends in as JSON and decodes the answer into out, if it is not nil.
@@ -113,15 +117,22 @@ func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, http.MethodPost, path, nil, bytes.NewReader(body), "application/json", out)
+	return c.do(ctx, http.MethodPost, path, nil, bytes.NewReader(body), out, "Content-Type", "application/json")
 }
 
 // Upload sends a file as it is.
 func (c *Client) Upload(ctx context.Context, path string, query url.Values, file io.Reader, out any) error {
-	return c.do(ctx, http.MethodPost, path, query, file, "application/octet-stream", out)
+	return c.do(ctx, http.MethodPost, path, query, file, out, "Content-Type", "application/octet-stream")
 }
 
-func (c *Client) do(ctx context.Context, method, path string, query url.Values, body io.Reader, contentType string, out any) error {
+// Push sends records, one JSON object a line. With a key the gateway answers a
+// repetition as it answered the first.
+func (c *Client) Push(ctx context.Context, path string, query url.Values, key string, records io.Reader, out any) error {
+	// The transport must not close what may have to be sent again.
+	return c.do(ctx, http.MethodPost, path, query, io.NopCloser(records), out, "Content-Type", "application/x-ndjson", "Idempotency-Key", key)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body io.Reader, out any, header ...string) error {
 	u := c.base.JoinPath(path)
 	u.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
@@ -129,8 +140,8 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		return err
 	}
 	req.Header.Set("Accept", "application/json")
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -147,6 +158,9 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 			e.Status.Message = fmt.Sprintf("%s %s: the gateway answered %s", method, u.Path, resp.Status)
 		}
 		e.Status.Code = int32(resp.StatusCode) //nolint:gosec // an HTTP status fits
+		if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+			e.RetryAfter = time.Duration(seconds) * time.Second
+		}
 		return e
 	}
 	if out == nil {

@@ -116,6 +116,15 @@ func (g *Guard) Check(r *http.Request, want Request) (name string, d Decision, r
 	return resp.User.GetName(), Allowed, "", nil
 }
 
+// Identify returns who the caller is, without asking what they may.
+func (g *Guard) Identify(r *http.Request) (name string, ok bool) {
+	resp, ok, err := g.authn.AuthenticateRequest(r)
+	if err != nil || !ok {
+		return "", false
+	}
+	return resp.User.GetName(), true
+}
+
 func attributes(u user.Info, want Request) authorizer.Attributes {
 	return authorizer.AttributesRecord{
 		User: u, Verb: want.Verb, Namespace: want.Namespace, APIGroup: Group, APIVersion: "v1",

@@ -21,6 +21,7 @@ import (
 type Integration struct {
 	Name        string `json:"name"`
 	Connector   string `json:"connector"`
+	APIID       int64  `json:"apiID"` // its number in the REST API, where it is idAppAccount
 	State       string `json:"state"` // Synced, Pending, Suspended, or the reason of its problem
 	Message     string `json:"message,omitempty"`
 	AccountID   string `json:"accountID,omitempty"`
@@ -42,7 +43,7 @@ type Integration struct {
 
 func integrationView(st store.IntegrationState) (Integration, error) {
 	v := Integration{
-		Name: st.Name, Connector: st.Connector, AccountID: st.RemoteID, AccountName: st.RemoteName,
+		Name: st.Name, Connector: st.Connector, APIID: st.Source, AccountID: st.RemoteID, AccountName: st.RemoteName,
 		LastSync: st.LastSyncedAt, NextSync: st.DueAt, Failures: st.Failures,
 	}
 	var status handover.Status

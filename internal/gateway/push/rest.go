@@ -1,0 +1,233 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package push
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/syncer"
+)
+
+// NamespaceHeader names the tenant of a request under /v1.0, whose paths do
+// not. A ServiceAccount's own namespace needs no header.
+const NamespaceHeader = "Seatkeeper-Namespace"
+
+// customData is the type of the files that a custom sync reads.
+const customData = "customIntegrationData"
+
+const (
+	maxRESTBody = 64 << 10
+	// formOverhead is what a form adds to the file in it.
+	formOverhead = 64 << 10
+)
+
+// restCall is one request whose caller is known, but not yet authorised.
+type restCall struct {
+	context.Context
+	w         http.ResponseWriter
+	r         *http.Request
+	user      string
+	namespace string
+}
+
+func (a *API) rest(serve func(*restCall) (any, error)) http.HandlerFunc {
+	origins := http.NewCrossOriginProtection()
+	return func(w http.ResponseWriter, r *http.Request) {
+		answer, err := func() (any, error) {
+			user, ok := a.Guard.Identify(r)
+			if !ok {
+				return nil, unauthorised
+			}
+			// A form is what a web page can send with a visitor's certificate.
+			if err := origins.Check(r); err != nil {
+				return nil, &answerError{code: http.StatusForbidden, message: "a web page of another origin may not send this"}
+			}
+			namespace := namespaceOf(r, user)
+			if namespace == "" {
+				return nil, bad("header %s is missing: name the namespace; only the token of a ServiceAccount says it by itself", NamespaceHeader)
+			}
+			return serve(&restCall{Context: access.WithActor(r.Context(), user), w: w, r: r, user: user, namespace: namespace})
+		}()
+		if err != nil {
+			writeRESTError(w, a.known(r, err))
+			return
+		}
+		writeJSON(w, http.StatusOK, answer)
+	}
+}
+
+func namespaceOf(r *http.Request, user string) string {
+	if v := r.Header.Get(NamespaceHeader); v != "" {
+		return v
+	}
+	if own, ok := strings.CutPrefix(user, "system:serviceaccount:"); ok {
+		namespace, _, _ := strings.Cut(own, ":")
+		return namespace
+	}
+	return ""
+}
+
+// uploadFile keeps a file for a later request: POST /v1.0/files/upload with the
+// form fields type and file.
+func (a *API) uploadFile(c *restCall) (any, error) {
+	_, tenant, err := a.authorise(c.r, recordsOf(c.namespace, ""))
+	if err != nil {
+		return nil, err
+	}
+	mediaType, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if mediaType != "multipart/form-data" || params["boundary"] == "" {
+		return nil, &answerError{code: http.StatusUnsupportedMediaType, message: "Content-Type: want multipart/form-data with the fields type and file"}
+	}
+	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, store.MaxAPIFile+formOverhead)
+	form, err := c.r.MultipartReader()
+	if err != nil {
+		return nil, bad("the form cannot be read")
+	}
+	f := store.APIFile{CreatedBy: c.user}
+	for {
+		part, err := form.NextPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		var content []byte
+		if err == nil {
+			content, err = io.ReadAll(io.LimitReader(part, store.MaxAPIFile+1))
+		}
+		var tooBig *http.MaxBytesError
+		if errors.As(err, &tooBig) || len(content) > store.MaxAPIFile {
+			return nil, &answerError{code: http.StatusRequestEntityTooLarge, message: "the file is larger than 3 MiB"}
+		}
+		if err != nil {
+			return nil, bad("the form ended before its end; nothing was kept")
+		}
+		switch part.FormName() {
+		case "file":
+			f.Name, f.Bytes = part.FileName(), content
+		case "type":
+			f.Type = string(content)
+		}
+	}
+	if f.Type != customData || len(f.Bytes) == 0 {
+		return nil, bad("want the form fields type=%s and file; files of other types come with a later version", customData)
+	}
+	id, err := a.Store.PutAPIFile(c, tenant, f)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]int64{"id": id}, nil
+}
+
+// syncCustom makes a file a sync: PUT /v1.0/services/sync/custom with idFile
+// and idAppAccount. The file is the whole of what the app has.
+func (a *API) syncCustom(c *restCall) (any, error) {
+	if mediaType, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); mediaType != "application/json" {
+		return nil, &answerError{code: http.StatusUnsupportedMediaType, message: "Content-Type: want application/json"}
+	}
+	var in struct {
+		IDFile       int64 `json:"idFile"`
+		IDAppAccount int64 `json:"idAppAccount"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, maxRESTBody)).Decode(&in); err != nil || in.IDFile < 1 || in.IDAppAccount < 1 {
+		return nil, bad("want {idFile, idAppAccount}, two numbers")
+	}
+	tenant, integration, err := a.target(c, in.IDAppAccount)
+	if err != nil {
+		return nil, err
+	}
+	file, err := a.Store.APIFile(c, tenant, in.IDFile)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, &answerError{code: http.StatusNotFound, message: fmt.Sprintf("there is no file %d; files are kept for a day", in.IDFile)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	records, err := customRecords(file.Bytes, pricesOf(integration.Spec))
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(file.Bytes)
+	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(pushTimeout + answerTimeout))
+	ctx, cancel := context.WithTimeout(c, pushTimeout)
+	defer cancel()
+	answer, err := a.push(ctx, request{tenant: tenant, namespace: c.namespace, integration: integration.Name, user: c.user,
+		digest: func() string { return "sha256:" + hex.EncodeToString(sum[:]) }},
+		func(ctx context.Context, p *syncer.Push) (connector.RecordsEnd, int64, error) {
+			return feedCustom(ctx, p, records)
+		})
+	if err != nil {
+		return nil, err
+	}
+	return json.RawMessage(answer), nil
+}
+
+// target finds the Integration by its number. Who may not push to it is not
+// told whether there is one.
+func (a *API) target(c *restCall, number int64) (model.TenantID, store.IntegrationState, error) {
+	var st store.IntegrationState
+	tenant, err := a.Store.TenantByNamespace(c, c.namespace)
+	if err == nil {
+		st, err = a.Store.IntegrationByNumber(c, tenant, number)
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return 0, st, err
+	}
+	if _, _, denied := a.authorise(c.r, recordsOf(c.namespace, st.Name)); denied != nil {
+		return 0, st, denied
+	}
+	if err != nil {
+		return 0, st, &answerError{code: http.StatusNotFound,
+			message: fmt.Sprintf("idAppAccount %d: there is no such Integration in namespace %q; `seatkeeper integrations NAME -o yaml` shows its apiID", number, c.namespace)}
+	}
+	return tenant, st, nil
+}
+
+func feedCustom(ctx context.Context, p *syncer.Push, records []model.Record) (end connector.RecordsEnd, n int64, err error) {
+	for _, t := range []model.DataType{model.DataAccounts, model.DataPlans, model.DataAssignments} {
+		if p.Accepts(t) {
+			end.Types = append(end.Types, t)
+		}
+	}
+	for _, r := range records {
+		if !p.Accepts(r.Type()) {
+			continue
+		}
+		if err := p.Stage(ctx, r); err != nil {
+			return end, n, err
+		}
+		n++
+	}
+	return end, n, nil
+}
+
+// restError is how the REST API says no.
+type restError struct {
+	StatusCode int    `json:"statusCode"`
+	Error      string `json:"error"`
+	Message    string `json:"message"`
+}
+
+func writeRESTError(w http.ResponseWriter, e *answerError) {
+	setRetryAfter(w, e.retryAfter)
+	writeJSON(w, e.code, restError{StatusCode: e.code, Error: http.StatusText(e.code), Message: e.message})
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // an error here is a caller that has gone
+}
