@@ -41,13 +41,13 @@ func TestEveryAction(t *testing.T) {
 	app := company.OktaApps[slices.IndexFunc(company.OktaApps, direct(oktaUser))].ID
 	inputs := map[string]map[string]any{
 		"okta": {"userId": oktaUser, "groupId": group, "appId": app},
-		"zoom": {"userId": zoomUser}, "slack": {"userId": slackUser, "text": "Hello", "callback": "prompt-1"},
+		"zoom": {"userId": zoomUser}, "slack": {"userId": slackUser, "text": "Hello", "callback": "prompt-1", "channel": "C0GENERAL"},
 	}
 	// What one action undoes comes after it; deletion comes last.
 	order := map[string][]string{
 		"okta":  {"user.suspend", "user.unsuspend", "user.signOut", "group.removeMember", "group.addMember", "app.unassign", "user.deactivate", "user.delete"},
 		"zoom":  {"license.remove", "license.assign", "user.signOut", "user.deactivate", "user.activate", "user.delete"},
-		"slack": {"message.send", "message.update", "user.signOut", "user.deactivate"},
+		"slack": {"message.send", "message.update", "channel.send", "user.signOut", "user.deactivate"},
 	}
 	for _, name := range []string{"okta", "slack", "zoom"} {
 		t.Run(name, func(t *testing.T) {

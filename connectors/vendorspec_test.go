@@ -58,6 +58,7 @@ var deviations = []deviation{
 	{"zoom", "GET /users/{userId}: the answer has no field status", "younger than the description of 2021."},
 	{"zoom", "GET /users: the answer has no field display_name", "younger than the description of 2021."},
 	{"zoom", "GET /users: the answer has no field next_page_token", "paging by token is younger than the description of 2021; it follows Zoom's documentation."},
+	{"zoom", "GET /users: the description has no query parameter next_page_token", "paging by token is younger than the description of 2021; it follows Zoom's documentation."},
 	{"zoom", "GET /users: the answer has no field role_id", "younger than the description of 2021."},
 	{"zoom", "GET /users: the answer has no field status", "younger than the description of 2021."},
 }
