@@ -245,13 +245,15 @@ type Ask struct {
 	QuietHours *QuietHours `json:"quietHours,omitempty"`
 
 	// maxPerPersonPerDay bounds the messages to one person, from all policies;
-	// several seats share one message. Default 1.
+	// several seats share one message. Default 1. Not in force in this version:
+	// each seat has a message of its own, and none waits for another day.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=24
 	MaxPerPersonPerDay *int32 `json:"maxPerPersonPerDay,omitempty"`
 
-	// askReason says whether Keep asks for a reason. Default Optional.
+	// askReason says whether Keep asks for a reason. Default Optional. Not in
+	// force in this version: nobody is asked for one.
 	// +optional
 	// +kubebuilder:validation:Enum=Never;Optional;Required
 	AskReason string `json:"askReason,omitempty"`
