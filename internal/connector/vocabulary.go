@@ -30,6 +30,7 @@ type ActionName struct {
 // and a test keeps the two the same.
 var actionNames = []ActionName{
 	{"user.create", EffectGrants, false, "Create an account for a person."},
+	{"user.update", EffectNeutral, false, "Change an account's address, name or place in the organisation."},
 	{"user.activate", EffectGrants, false, "Make a deactivated account usable again."},
 	{"user.suspend", EffectRemoves, false, "Stop sign-in and keep everything; user.unsuspend reverses it."},
 	{"user.unsuspend", EffectGrants, false, "Reverse user.suspend."},
