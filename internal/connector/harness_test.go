@@ -103,7 +103,7 @@ spec:
       optional: true
       request: {get: /pages}
       page: {type: page, param: page, last: "get(resp, 'pages')", maxPages: 20}
-      records: list(get(resp, 'items'))
+      records: resp.items
       key: r.id
       emit: [{type: DiscoveredApp, map: {externalId: r.id, name: r.id, source: "'idp'"}}]
     events:

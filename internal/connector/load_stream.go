@@ -321,6 +321,7 @@ func fieldNames(rt recordType) []string {
 
 // lintStream holds what the specification demands of every manifest.
 func (l *loader) lintStream(s *stream, n node) {
+	l.lintRecords(s, n)
 	emitsAccounts := slices.ContainsFunc(s.emits, func(e *emit) bool { return e.kind == "Account" })
 	emitsUsage := slices.ContainsFunc(s.emits, func(e *emit) bool { return e.kind == "UsageEvent" })
 	if emitsAccounts {

@@ -146,7 +146,7 @@ records: resp`,
 		"offset from one with a total": {
 			`request: {get: /groups}
 page: {type: offset, param: startIndex, size: 3, start: 1, total: "get(resp, 'totalResults')"}
-records: list(get(resp, 'Resources'))`,
+records: "get(resp, 'totalResults') != null ? list(get(resp, 'Resources')) : resp.Resources"`,
 			func(c *catalogue) http.HandlerFunc {
 				return func(w http.ResponseWriter, r *http.Request) {
 					at, _ := strconv.Atoi(r.URL.Query().Get("startIndex"))
