@@ -52,6 +52,7 @@ var deviations = []deviation{
 	{"slack", "GET /api/conversations.history: no such operation", "younger than the description of 2021; it follows Slack's documentation."},
 	{"slack", "GET /scim/v2/Users/{id}: no such operation", "the SCIM API is described elsewhere, in prose."},
 	{"slack", "DELETE /scim/v2/Users/{id}: no such operation", "the SCIM API is described elsewhere, in prose."},
+	{"slack", "POST /scim/v2/Users: no such operation", "the SCIM API is described elsewhere, in prose."},
 	{"slack", "POST /chat.postMessage: the description has no body field metadata", "younger than the description of 2021; it follows Slack's documentation."},
 
 	{"zoom", "GET /users/{userId}: the answer has no field company", "younger than the description of 2021."},
@@ -192,9 +193,6 @@ func play(t *testing.T, name string, v vendor, readOnly bool) *watched {
 // its reason, here and in the connector's README.
 func TestVendorDescriptions(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(described)) {
-		if !slices.Contains(connectors.Names(), name) {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			v := describe(t, name)
 			manifest, err := os.ReadFile(name + "/connector.yaml")
@@ -234,6 +232,20 @@ func TestVendorDescriptions(t *testing.T) {
 	}
 }
 
+// "Spec" is said of those connectors alone that are checked here, and nothing
+// says "Live" without a recorded run.
+func TestVerifiedIsTrue(t *testing.T) {
+	for _, name := range connectors.Names() {
+		m, err := connectors.Builtin(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, checked := described[name]; checked != (m.Verified() == "Spec") || m.Verified() == "Live" {
+			t.Errorf("%s says verified: %s; checked against a description: %t", name, m.Verified(), checked)
+		}
+	}
+}
+
 var braces = regexp.MustCompile(`\\\{[^}]*\\\}`)
 
 // matches reports whether the deviation is the one found. A field may be
@@ -269,9 +281,6 @@ func deviationsOf(t *testing.T, name string) []string {
 // reading for every listing, all of them for the actions.
 func TestScopesSuffice(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(described)) {
-		if !slices.Contains(connectors.Names(), name) {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			read, act := scopesOf(t, name)
 			if len(read) == 0 {
