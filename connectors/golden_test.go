@@ -8,6 +8,7 @@ import (
 	"flag"
 	"io/fs"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,6 +44,11 @@ func TestGolden(t *testing.T) {
 			}
 			for _, p := range res.Problems() {
 				t.Error(p)
+			}
+			for _, name := range m.Capabilities().Actions {
+				if !slices.ContainsFunc(res.Actions, func(a fixture.ActionResult) bool { return a.Name == name }) {
+					t.Errorf("the fixtures carry out no %s", name)
+				}
 			}
 			got, err := fixture.Golden(res.Records())
 			if err != nil {

@@ -46,7 +46,7 @@ func writeConnectors(b *bytes.Buffer) error {
 				usage += " (" + e.MaxUsage + ")"
 			}
 			fmt.Fprintf(b, "| [%s](../connectors/%s/README.md) | %s | %s | %s | %s | %s | %s | %s |\n", cell(e.Title), e.Name,
-				words(e.DataTypes), words(e.CustomFields), map[string]string{"Reported": "reported", "NotReported": "not reported"}[e.LastActivity],
+				words(e.DataTypes), words(e.CustomFields), dash(map[string]string{"Reported": "reported", "NotReported": "not reported"}[e.LastActivity]),
 				dash(usage), dash(strings.Join(actionsOf(e), ", ")), e.Accounts, e.Verified)
 		}
 		b.WriteString("\n")

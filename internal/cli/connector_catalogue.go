@@ -32,7 +32,7 @@ type Entry struct {
 	// CustomFields are the data types whose records carry them.
 	CustomFields []model.DataType `json:"customFields,omitempty"`
 	// LastActivity says whether a missing last activity means never.
-	LastActivity string `json:"lastActivity"` // Reported or NotReported
+	LastActivity string `json:"lastActivity,omitempty"` // Reported or NotReported; empty: it reads no accounts
 	// FirstUsage is how far back the first sync reads usage, MaxUsage how far
 	// it can be told to; empty: no usage.
 	FirstUsage string `json:"firstUsage,omitempty"`
@@ -99,11 +99,14 @@ func entryOf(m *connector.Manifest) Entry {
 	c := m.Capabilities()
 	e := Entry{
 		Name: m.Name(), Title: m.Title(), Category: m.Category(), Verified: m.Verified(), Accounts: "single", Domains: m.Domains(),
-		DataTypes: c.DataTypes, CustomFields: c.CustomFields, LastActivity: "NotReported",
+		DataTypes: c.DataTypes, CustomFields: c.CustomFields,
 		FirstUsage: days(m.FirstUsage(time.Now())), MaxUsage: days(c.UsageBackfill),
 	}
 	if c.MultiAccount {
 		e.Accounts = "multiple"
+	}
+	if slices.Contains(c.DataTypes, model.DataAccounts) || slices.Contains(c.DataTypes, model.DataUsage) {
+		e.LastActivity = "NotReported"
 	}
 	if slices.ContainsFunc(m.Streams(), func(s connector.StreamInfo) bool { return s.ActivityReported }) {
 		e.LastActivity = "Reported"

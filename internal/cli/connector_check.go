@@ -25,6 +25,7 @@ type checkOptions struct {
 	fixtures string
 	update   bool
 	native   bool
+	show     bool // --show was given
 	live     liveOptions
 }
 
@@ -34,7 +35,8 @@ func newConnectorTestCommand(e *env) *cobra.Command {
 		Use:   "test FILE|FOLDER",
 		Short: "Play a manifest against its fixtures, or read-only against the live vendor",
 		Long: `Play a manifest against its fixtures: the connect test, every stream, and every
-action that the fixtures list, with precheck and verification. It fails if a
+action that the fixtures list, with precheck and verification; --show N prints the
+first records of each stream. It fails if a
 record differs from the golden file beside the fixtures, if a request has no
 answer, and if an answer was never asked for.
 
@@ -58,6 +60,10 @@ failed or undecided (C).`,
 			if err != nil {
 				return err
 			}
+			if err := o.live.check(m); err != nil {
+				return usageError{err}
+			}
+			o.show = cmd.Flags().Changed("show")
 			if o.live.asked() {
 				if o.fixtures != "" || o.update {
 					return usageError{errors.New("--fixtures and --update are for tests without a credential")}
@@ -102,7 +108,22 @@ func runFixtures(ctx context.Context, e *env, path string, m *connector.Manifest
 	if len(problems) > 0 {
 		return listed(errDisagree, problems)
 	}
-	return printRun(e, m, res)
+	if err := printRun(e, m, res); err != nil {
+		return err
+	}
+	if !o.show {
+		return nil
+	}
+	o.live.showValues = true // nobody is in a fixture
+	for _, st := range res.Streams {
+		if len(o.live.streams) > 0 && !slices.Contains(o.live.streams, st.Name) {
+			continue
+		}
+		if err := o.live.printRecords(e, st.Name, st.Records[:min(len(st.Records), o.live.show)], st.Read, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // compareGolden compares what was read with the golden file, or writes it.
@@ -152,7 +173,7 @@ func firstDifference(want, got string) (line int, was, is string) {
 
 // printRun says what passed.
 func printRun(e *env, m *connector.Manifest, res *fixture.Result) error {
-	var items []item
+	items := []item{{"name": "connect test", "result": outcomeText[res.Test.Outcome], "of": res.Test.Account.Name}}
 	for _, st := range res.Streams {
 		items = append(items, item{"name": st.Name, "result": counted(len(st.Records), "record"), "of": dataTypesOf(st.Records)})
 	}

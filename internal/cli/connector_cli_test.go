@@ -92,6 +92,9 @@ func TestNewConnectorPassesAtOnce(t *testing.T) {
 	if code, _, errOut := execute(t, "connector", "test", "connectors/acme"); code != 0 {
 		t.Errorf("after the update: %d %s", code, errOut)
 	}
+	if _, out, _ := execute(t, "connector", "test", "connectors/acme", "--show", "1"); !strings.Contains(out, "DisplayName=Grace H. ") || strings.Contains(out, "Ada") {
+		t.Errorf("the first records:\n%s", out)
+	}
 	change(t, filepath.FromSlash("connectors/acme/"+fixturesFile), "- {name: user.unsuspend, input: {userId: u-2}}", "")
 	if code, _, errOut := execute(t, "connector", "test", "connectors/acme"); code != 1 || !strings.Contains(errOut, "nothing asked for POST /api/v1/users/u-2/unsuspend") {
 		t.Errorf("an action less: %d %s", code, errOut)
@@ -113,21 +116,22 @@ func TestConnectorCommandsRefuse(t *testing.T) {
 		code int
 		text string
 	}{
-		"connector":                                         {0, ""},
-		"connector linted":                                  {exitUsage, "unknown command"},
-		"connector lint":                                    {exitUsage, "requires at least 1 arg"},
-		"connector lint nowhere":                            {exitFailure, "no such file"},
-		"connector lint empty":                              {exitFailure, "empty has no connector.yaml"},
-		"connector test empty":                              {exitFailure, "empty has no connector.yaml"},
-		"connector new Acme":                                {exitUsage, "lower-case"},
-		"connector new x --category toy":                    {exitUsage, "--category"},
-		"connector test connectors/acme --show -1":          {0, ""}, // of live tests alone
-		"connector test connectors/acme --fixtures nowhere": {exitFailure, "no such file"},
-		"connector test connectors/acme --secret-file token=nowhere":                                                     {exitUsage, "no such file"},
-		"connector test connectors/acme --secret-file password=token":                                                    {exitUsage, "no such key of the Secret; it has token"},
-		"connector test connectors/acme --secret-env token=NO_SUCH_VARIABLE":                                             {exitUsage, "the value is empty"},
-		"connector test connectors/acme --secret-file token=token":                                                       {exitUsage, "spec.config.domain"},
-		"connector test connectors/acme --secret-file token=token --update":                                              {exitUsage, "without a credential"},
+		"connector":                                                          {0, ""},
+		"connector linted":                                                   {exitUsage, "unknown command"},
+		"connector lint":                                                     {exitUsage, "requires at least 1 arg"},
+		"connector lint nowhere":                                             {exitFailure, "no such file"},
+		"connector lint empty":                                               {exitFailure, "empty has no connector.yaml"},
+		"connector test empty":                                               {exitFailure, "empty has no connector.yaml"},
+		"connector new Acme":                                                 {exitUsage, "lower-case"},
+		"connector new x --category toy":                                     {exitUsage, "--category"},
+		"connector test connectors/acme --show -1":                           {exitUsage, "--show"},
+		"connector test connectors/acme --stream groups":                     {exitUsage, "no such stream"},
+		"connector test connectors/acme --fixtures nowhere":                  {exitFailure, "no such file"},
+		"connector test connectors/acme --secret-file token=nowhere":         {exitUsage, "no such file"},
+		"connector test connectors/acme --secret-file password=token":        {exitUsage, "no such key of the Secret; it has token"},
+		"connector test connectors/acme --secret-env token=NO_SUCH_VARIABLE": {exitUsage, "the value is empty"},
+		"connector test connectors/acme --secret-file token=token":           {exitUsage, "spec.config.domain"},
+		"connector test connectors/acme --secret-file token=token --update":  {exitUsage, "without a credential"},
 		"connector test connectors/acme --secret-file token=token --config domain=a.example --stream groups":             {exitUsage, "no such stream"},
 		"connector test connectors/acme --secret-file token=token --config domain=a.example --allow-network here":        {exitUsage, "--allow-network"},
 		"connector test connectors/acme --secret-file token=token --config domain=localhost.example --config domains=no": {exitUsage, "did you mean domain?"},
@@ -247,6 +251,13 @@ func TestMaskedRecords(t *testing.T) {
 		if got, err := fieldsOf(&recs[i], false); err != nil || strings.Contains(got, "…") {
 			t.Errorf("in full: %s (%v)", got, err)
 		}
+	}
+}
+
+// The connectors that ship pass their own linter, pages and fixtures included.
+func TestBuiltinConnectorsLint(t *testing.T) {
+	if code, out, errOut := execute(t, "connector", "lint", "--native", "../../connectors"); code != 0 || strings.Count(out, "\n") != len(connectors.Names())+1 {
+		t.Errorf("%d\n%s%s", code, out, errOut)
 	}
 }
 

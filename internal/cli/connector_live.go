@@ -34,8 +34,8 @@ func (o *liveOptions) flags(f *pflag.FlagSet) {
 	f.StringToStringVar(&o.config, "config", nil, "NAME=VALUE of the connector's config, for the live vendor; may be repeated")
 	f.StringToStringVar(&o.secretFiles, "secret-file", nil, "KEY=FILE: the file has the value of that key of the Secret; may be repeated")
 	f.StringToStringVar(&o.secretEnv, "secret-env", nil, "KEY=VARIABLE: the environment variable has the value; may be repeated")
-	f.StringSliceVar(&o.streams, "stream", nil, "of the live vendor, show only this stream; may be repeated")
-	f.IntVar(&o.show, "show", 3, "records to show of each stream")
+	f.StringSliceVar(&o.streams, "stream", nil, "show only this stream; may be repeated")
+	f.IntVar(&o.show, "show", 3, "records to show of each stream; against fixtures none are shown unless it is given")
 	f.BoolVar(&o.showValues, "show-values", false, "show names, addresses and ids in full")
 	f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long a live test may take")
 	f.StringToStringVar(&o.endpoints, "endpoint", nil, "HOST=URL: send requests for that host to a simulator or a private instance; may be repeated")
@@ -46,6 +46,19 @@ func (o *liveOptions) flags(f *pflag.FlagSet) {
 // is nothing to ask it.
 func (o *liveOptions) asked() bool { return len(o.secretFiles)+len(o.secretEnv) > 0 }
 
+// check looks at the flags that need no vendor.
+func (o *liveOptions) check(m *connector.Manifest) error {
+	for _, name := range o.streams {
+		if !slices.ContainsFunc(m.Streams(), func(s connector.StreamInfo) bool { return s.Name == name }) {
+			return fmt.Errorf("--stream %s: the connector has no such stream", name)
+		}
+	}
+	if o.show < 0 {
+		return fmt.Errorf("--show %d: want 0 or more", o.show)
+	}
+	return nil
+}
+
 // errEnough ends a read once there is enough to show.
 var errEnough = errors.New("enough is read")
 
@@ -53,14 +66,6 @@ func runLive(ctx context.Context, e *env, m *connector.Manifest, o liveOptions) 
 	opts, err := o.options(m)
 	if err != nil {
 		return usageError{err}
-	}
-	for _, name := range o.streams {
-		if !slices.ContainsFunc(m.Streams(), func(s connector.StreamInfo) bool { return s.Name == name }) {
-			return usageError{fmt.Errorf("--stream %s: the connector has no such stream", name)}
-		}
-	}
-	if o.show < 0 {
-		return usageError{fmt.Errorf("--show %d: want 0 or more", o.show)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
