@@ -85,7 +85,7 @@ var natives = map[string]func(*Session) (source, error){
 
 func loadSpec(n node, name string, builtin bool) *Manifest {
 	n.object("title", "category", "verified", "multiAccount", "domains", "description", "native", "config", "auth", "http",
-		"account", "streams", "actions")
+		"account", "streams", "actions", "webhooks")
 	if name != "" && !namePattern.MatchString(name) {
 		n.problem(fmt.Sprintf("%q", name), "a name of lower-case letters, digits and dashes", "")
 	}
@@ -118,6 +118,7 @@ func loadSpec(n node, name string, builtin bool) *Manifest {
 	}
 	n.get("streams").entries(l.stream)
 	n.get("actions").entries(l.action)
+	n.get("webhooks").entries(l.webhook)
 	l.cross(n)
 	return m
 }

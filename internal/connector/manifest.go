@@ -22,6 +22,7 @@ type Manifest struct {
 	account                                 *accountSpec
 	streams                                 []*stream
 	actions                                 []*action
+	webhooks                                []*Webhook
 }
 
 // configField is one field of spec.config.

@@ -1,0 +1,383 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/seatkeeper/seatkeeper/internal/expr"
+)
+
+// Bounds of what a vendor may deliver at once.
+const (
+	maxWebhookBytes  = 1 << 20
+	maxWebhookEvents = 1000
+)
+
+// Webhook is a section of a manifest by which a vendor tells what happened. It
+// is immutable and safe for concurrent use.
+type Webhook struct {
+	name      string
+	title     string
+	secrets   []secretField
+	verify    verifySpec
+	challenge *challengeSpec
+	parse     string // json, form, text, field
+	field     string // parse: {form: field}: JSON inside one field
+	id        *expr.Program
+	at        *expr.Program
+	emits     []webhookEmit
+}
+
+type challengeSpec struct {
+	when        *expr.Program
+	respond     *expr.Program
+	sign        *expr.Program // what `signature` signs
+	contentType string
+	unverified  bool
+}
+
+type webhookEmit struct {
+	event   string
+	each    *expr.Program
+	as      string
+	when    *expr.Program
+	id, at  *expr.Program
+	account *expr.Program
+	app     *expr.Program
+	person  *expr.Program
+	userID  *expr.Program // personExternalId
+	data    *expr.Program
+}
+
+// Webhook returns a section of the manifest's webhooks, nil if there is none.
+func (m *Manifest) Webhook(name string) *Webhook {
+	for _, w := range m.webhooks {
+		if w.name == name {
+			return w
+		}
+	}
+	return nil
+}
+
+// Webhooks lists the names of the manifest's webhooks in its order.
+func (m *Manifest) Webhooks() []string {
+	names := make([]string, len(m.webhooks))
+	for i, w := range m.webhooks {
+		names[i] = w.name
+	}
+	return names
+}
+
+// Name returns the webhook's name.
+func (w *Webhook) Name() string { return w.name }
+
+// Title returns the name for people.
+func (w *Webhook) Title() string { return w.title }
+
+// SecretNames lists the Secret keys that verifying a delivery needs.
+func (w *Webhook) SecretNames() []string {
+	names := make([]string, len(w.secrets))
+	for i, s := range w.secrets {
+		names[i] = s.name
+	}
+	return names
+}
+
+// WebhookRequest is a delivery as it came.
+type WebhookRequest struct {
+	Method string
+	Query  url.Values
+	Header http.Header
+	Body   []byte
+}
+
+// WebhookResult says what a delivery means.
+type WebhookResult struct {
+	// Answer is to be sent back where the vendor asks for a proof; nothing has
+	// happened then. Nil: answer 200 once the events are stored.
+	Answer *WebhookAnswer
+	// ID identifies the delivery: one that comes again is the same.
+	ID string
+	At time.Time
+	// Events are what happened, in order; none if nothing that matters did.
+	Events []WebhookEvent
+	// Body is the delivery as its expressions see it.
+	Body any
+}
+
+// WebhookAnswer answers a vendor's challenge.
+type WebhookAnswer struct {
+	ContentType string
+	Body        []byte
+}
+
+// WebhookEvent is one thing that happened, with whom it is about in the words
+// of the source. Empty references are not stated.
+type WebhookEvent struct {
+	Name string
+	// ID identifies the event, for triggers to fire once.
+	ID               string
+	At               time.Time
+	Account          string // external id
+	App              string // external id of the app behind the source
+	Person           string // e-mail address
+	PersonExternalID string
+	Data             map[string]any
+}
+
+// Handle verifies a delivery and reads what it says. It changes nothing and
+// asks nobody. The error is an *Error: ClassAuth for a delivery that is not
+// proven to be the vendor's, or is too old; ClassInvalid for one that cannot be
+// read; ClassConfig where the Secret lacks a key; ClassMapping where it is not
+// what the manifest expects. No error holds a value of the delivery.
+func (w *Webhook) Handle(ctx context.Context, in WebhookRequest, secrets map[string]string, now time.Time) (WebhookResult, error) {
+	var res WebhookResult
+	if len(in.Body) > maxWebhookBytes {
+		return res, w.wrong(ClassInvalid, fmt.Sprintf("the delivery has more than %d bytes", maxWebhookBytes))
+	}
+	vars := w.vars(in, now)
+	if c := w.challenge; c != nil && c.unverified {
+		if body, err := w.parsed(in.Body); err == nil { // an empty body is nobody's fault here
+			vars["resp"] = body
+		}
+		if answer, err := w.answer(ctx, vars, ""); err != nil || answer != nil {
+			res.Answer = answer
+			return res, err
+		}
+	}
+	secret, err := w.verified(ctx, in, vars, secrets, now)
+	if err != nil {
+		return res, err
+	}
+	if res.Body, err = w.parsed(in.Body); err != nil {
+		return res, err
+	}
+	vars["resp"] = res.Body
+	if c := w.challenge; c != nil && !c.unverified {
+		if answer, err := w.answer(ctx, vars, secret); err != nil || answer != nil {
+			res.Answer = answer
+			return res, err
+		}
+	}
+	if res.ID, err = w.id.EvalString(ctx, vars); err != nil {
+		return res, w.failed("id", err)
+	}
+	if res.ID == "" || len(res.ID) > maxFieldBytes {
+		return res, w.wrong(ClassMapping, "the delivery has no id by which to know it again")
+	}
+	if res.At, err = w.moment(ctx, w.at, "at", vars, now); err != nil {
+		return res, err
+	}
+	for i := range w.emits {
+		if err := w.emit(ctx, &w.emits[i], vars, &res); err != nil {
+			return WebhookResult{}, err // all of it or nothing
+		}
+	}
+	return res, nil
+}
+
+// vars are the variables of a webhook's expressions. No secret is among them.
+func (w *Webhook) vars(in WebhookRequest, now time.Time) map[string]any {
+	headers := make(map[string]string, len(in.Header))
+	for k := range in.Header {
+		headers[strings.ToLower(k)] = in.Header.Get(k)
+	}
+	query := make(map[string]any, len(in.Query))
+	for k := range in.Query {
+		query[k] = in.Query.Get(k)
+	}
+	return map[string]any{
+		"r": nil, "p": nil, "resp": nil, "status": int64(0), "headers": headers, "config": map[string]any{}, "state": map[string]any{},
+		"window": map[string]any{}, "input": map[string]any{}, "vars": map[string]any{}, "records": []any{}, "secretNames": map[string]bool{},
+		"idempotencyKey": "", "now": now.UTC(), "body": string(in.Body), "query": query, "method": in.Method, "signature": "",
+	}
+}
+
+// parsed reads the body in the declared form.
+func (w *Webhook) parsed(body []byte) (any, error) {
+	if !utf8.Valid(body) {
+		return nil, w.wrong(ClassInvalid, "the delivery is no text")
+	}
+	if w.parse == "text" {
+		return cleaned(string(body)), nil
+	}
+	text := body
+	if w.parse == "form" || w.parse == "field" {
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, w.wrong(ClassInvalid, "the delivery is no form")
+		}
+		if w.parse == "form" {
+			m := make(map[string]any, len(form))
+			for k := range form {
+				m[cleaned(k)] = cleaned(form.Get(k))
+			}
+			return m, nil
+		}
+		if !form.Has(w.field) {
+			return nil, w.wrong(ClassInvalid, "the form has no field "+w.field)
+		}
+		text = []byte(form.Get(w.field))
+	}
+	v, err := decodeJSON(text)
+	if err != nil {
+		return nil, w.wrong(ClassInvalid, "the delivery is no JSON")
+	}
+	return v, nil
+}
+
+// answer answers a challenge, if this is one.
+func (w *Webhook) answer(ctx context.Context, vars map[string]any, secret string) (*WebhookAnswer, error) {
+	c := w.challenge
+	asked, err := c.when.EvalBool(ctx, vars)
+	if err != nil || !asked {
+		return nil, nil // a condition that cannot read this delivery says that it is none
+	}
+	if c.sign != nil {
+		text, err := c.sign.EvalString(ctx, vars)
+		if err != nil {
+			return nil, w.failed("challenge.sign", err)
+		}
+		vars["signature"] = w.verify.sign(secret, text)
+	}
+	v, err := c.respond.Eval(ctx, vars)
+	if err != nil {
+		return nil, w.failed("challenge.respond", err)
+	}
+	out := &WebhookAnswer{ContentType: c.contentType}
+	switch t := v.(type) {
+	case map[string]any, []any:
+		if out.Body, err = encodeJSON(t); err != nil {
+			return nil, w.failed("challenge.respond", err)
+		}
+		if out.ContentType == "" {
+			out.ContentType = "application/json"
+		}
+	default:
+		text, err := expr.Format(t)
+		if err != nil {
+			return nil, w.failed("challenge.respond", err)
+		}
+		out.Body = []byte(text)
+		if out.ContentType == "" {
+			out.ContentType = "text/plain; charset=utf-8"
+		}
+	}
+	return out, nil
+}
+
+func (w *Webhook) emit(ctx context.Context, e *webhookEmit, vars map[string]any, res *WebhookResult) error {
+	elements := []any{nil}
+	if e.each != nil {
+		v, err := e.each.Eval(ctx, vars)
+		if err != nil {
+			return w.failed("emit.forEach", err)
+		}
+		list, ok := v.([]any)
+		if !ok && v != nil {
+			return w.wrong(ClassMapping, "emit.forEach: got "+expr.TypeName(v)+", want a list")
+		}
+		elements = list
+	}
+	for i, el := range elements {
+		if e.as != "" {
+			vars[e.as] = el
+		}
+		if e.when != nil {
+			on, err := e.when.EvalBool(ctx, vars)
+			if err != nil {
+				return w.failed("emit.when", err)
+			}
+			if !on {
+				continue
+			}
+		}
+		if len(res.Events) == maxWebhookEvents {
+			return w.wrong(ClassInvalid, fmt.Sprintf("the delivery tells of more than %d events", maxWebhookEvents))
+		}
+		ev, err := w.event(ctx, e, vars, res, i)
+		if err != nil {
+			return err
+		}
+		res.Events = append(res.Events, ev)
+	}
+	return nil
+}
+
+func (w *Webhook) event(ctx context.Context, e *webhookEmit, vars map[string]any, res *WebhookResult, index int) (ev WebhookEvent, err error) {
+	ev.Name = e.event
+	for _, ref := range []struct {
+		name string
+		prg  *expr.Program
+		to   *string
+	}{{"id", e.id, &ev.ID}, {"account", e.account, &ev.Account}, {"app", e.app, &ev.App}, {"person", e.person, &ev.Person}, {"personExternalId", e.userID, &ev.PersonExternalID}} {
+		if ref.prg == nil {
+			continue
+		}
+		if *ref.to, err = ref.prg.EvalString(ctx, vars); err != nil {
+			return ev, w.failed("emit."+ref.name, err)
+		}
+		if len(*ref.to) > maxFieldBytes {
+			return ev, w.wrong(ClassMapping, "emit."+ref.name+": the text is too long")
+		}
+	}
+	ev.Person = lowerTrim(ev.Person)
+	if ev.ID == "" {
+		ev.ID = fmt.Sprintf("%s/%s/%d", res.ID, e.event, index)
+	}
+	if ev.At, err = w.moment(ctx, e.at, "emit.at", vars, res.At); err != nil {
+		return ev, err
+	}
+	if e.data == nil {
+		return ev, nil
+	}
+	v, err := e.data.Eval(ctx, vars)
+	if err != nil {
+		return ev, w.failed("emit.data", err)
+	}
+	ev.Data, _ = plainCopy(v).(map[string]any)
+	if raw, err := json.Marshal(ev.Data); err != nil || len(raw) > maxEventData {
+		return ev, w.wrong(ClassMapping, fmt.Sprintf("emit.data has more than %d bytes", maxEventData))
+	}
+	return ev, nil
+}
+
+// maxEventData bounds what an event carries along, as free values of the API.
+const maxEventData = 16 << 10
+
+func (w *Webhook) moment(ctx context.Context, prg *expr.Program, what string, vars map[string]any, otherwise time.Time) (time.Time, error) {
+	if prg == nil {
+		return otherwise.UTC(), nil
+	}
+	v, err := prg.Eval(ctx, vars)
+	if err != nil {
+		return time.Time{}, w.failed(what, err)
+	}
+	t, ok := v.(time.Time)
+	if !ok {
+		return time.Time{}, w.wrong(ClassMapping, what+": got "+expr.TypeName(v)+", want a timestamp; use ts()")
+	}
+	return t.UTC(), nil
+}
+
+func (w *Webhook) wrong(class ErrorClass, message string) *Error {
+	return &Error{Class: class, Message: "webhook " + w.name + ": " + message}
+}
+
+func (w *Webhook) failed(what string, err error) *Error {
+	var e *expr.Error
+	if !errors.As(err, &e) {
+		return w.wrong(ClassMapping, what+": it cannot be evaluated")
+	}
+	return w.wrong(ClassMapping, what+": "+e.Message)
+}
