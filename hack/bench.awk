@@ -66,9 +66,14 @@ BEGIN {
 	} else if (part[1] == "BenchmarkClaim") {
 		row(store ": find 10 due runs among 40,000 that wait", "40,010 runs", sprintf("%.2f ms", metric["ns/op"] / 1e6), "", "", "", "")
 	} else if (part[1] == "BenchmarkMapping") {
-		row("map a page of Okta users to people and accounts", "200 users", metric["users/s"] " users/s", "", "", "", "")
+		row("map a page of Okta users to people and accounts, one core", "200 users", metric["users/s"] " users/s", "", "", "≥ 25000 users/s", judge(metric["users/s"] + 0 >= 25000))
 	} else if (part[1] == "BenchmarkRead") {
 		row("read 20 pages through HTTP", "4000 records", metric["records/s"] " records/s", "", "", "", "")
+	} else if (part[1] == "BenchmarkSlack") {
+		row("read a Slack workspace that answers in 100 ms: requests", "5,000 members, 200 groups of 50", metric["requests"] " requests", "", "", "≤ 28 requests", judge(metric["requests"] + 0 <= 28))
+		row("read a Slack workspace that answers in 100 ms: time", "5,000 members, 200 groups of 50", metric["s"] " s", "waiting for the vendor", metric["%vendor"] " % of it", "> 50 %", judge(metric["%vendor"] + 0 > 50))
+	} else if (part[1] == "BenchmarkLargeRead") {
+		row("read members through HTTP: heap above idle", "100,000 members", metric["MiB"] " MiB, " metric["users/s"] " members/s", "", "", "≤ 64 MiB", judge(metric["MiB"] + 0 <= 64))
 	} else if (part[1] == "BenchmarkRows") {
 		row("read a CSV export", "20,000 rows", metric["rows/s"] " rows/s", "", "", "", "")
 	}

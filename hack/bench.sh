@@ -77,7 +77,7 @@ bench people "$rows" 1x ./internal/store '^BenchmarkMergePeople$'
 bench evaluate "$tenth" 3x ./internal/govern '^BenchmarkEvaluate$'
 bench engine "$rows" "${runs}x" ./internal/workflow '^BenchmarkEngine$'
 bench claim "$rows" 1s ./internal/workflow '^BenchmarkClaim$'
-bench connector "$rows" 2s ./internal/connector '^Benchmark(Mapping|Read)$'
+bench connector "$rows" 2s ./internal/connector '^Benchmark(Mapping|Read|Slack|LargeRead)$'
 bench csv "$rows" 2s ./internal/connector/csvfile '^BenchmarkRows$'
 bench manager "$rows" 1x ./test/perf '^BenchmarkManager$'
 
