@@ -45,12 +45,12 @@ func TestEveryAction(t *testing.T) {
 	}
 	// What one action undoes comes after it; deletion comes last.
 	order := map[string][]string{
-		"okta":  {"user.suspend", "user.unsuspend", "user.signOut", "group.removeMember", "group.addMember", "app.unassign", "user.deactivate", "user.delete"},
+		"okta":  {"user.suspend", "user.unsuspend", "user.signOut", "group.removeMember", "group.addMember", "app.unassign", "user.deactivate", "user.activate", "user.delete"},
 		"zoom":  {"license.remove", "license.assign", "user.signOut", "user.deactivate", "user.activate", "user.delete"},
 		"slack": {"message.send", "message.update", "channel.send", "user.signOut", "user.deactivate"},
 	}
 	// What the simulators do not have is played by the fixtures alone.
-	unsimulated := map[string][]string{"slack": {"user.create"}, "zoom": {"user.create"}}
+	unsimulated := map[string][]string{"okta": {"user.create", "app.assign"}, "slack": {"user.create"}, "zoom": {"user.create"}}
 	for _, name := range []string{"okta", "slack", "zoom"} {
 		t.Run(name, func(t *testing.T) {
 			srv := simulate(t)

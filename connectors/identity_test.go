@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/seatkeeper/seatkeeper/connectors"
@@ -141,5 +142,59 @@ func TestOktaReadsWhatChanged(t *testing.T) {
 	}
 	if again := read(now.Add(7 * time.Hour)); again.Incremental || again.Items != whole.Items {
 		t.Errorf("after six hours: %+v", again)
+	}
+}
+
+const oktaDelivery = `{"eventType": "com.okta.event_hook", "eventTypeVersion": "1.0", "eventId": "hook-1", "eventTime": "2026-11-21T09:59:00.000Z",
+"source": "https://acme.okta.com/api/v1/eventHooks/who1", "data": {"events": [
+ {"uuid": "e1", "published": "2026-11-21T09:58:58.000Z", "eventType": "user.lifecycle.deactivate", "outcome": {"result": "SUCCESS"},
+  "target": [{"id": "00uA", "type": "User", "alternateId": "Grace@acme.example"}]},
+ {"uuid": "e2", "published": "2026-11-21T09:58:59.000Z", "eventType": "application.user_membership.remove", "outcome": {"result": "SUCCESS"},
+  "target": [{"id": "0uaX", "type": "AppUser"}, {"id": "0oaZ", "type": "AppInstance"}, {"id": "00uA", "type": "User", "alternateId": "grace@acme.example"}]},
+ {"uuid": "e3", "eventType": "application.user_membership.add", "outcome": {"result": "FAILURE"}, "target": null},
+ {"uuid": "e4", "published": "2026-11-21T09:58:59.500Z", "eventType": "group.user_membership.add", "outcome": {"result": "SUCCESS"},
+  "target": [{"id": "00uA", "type": "User", "alternateId": "grace@acme.example"}, {"id": "00gN", "type": "UserGroup"}]}]}}`
+
+// What Okta delivers by event hook is verified, read, and known again; its
+// question whether the address is ours is answered.
+func TestOktaEventHook(t *testing.T) {
+	m, err := connectors.Builtin("okta")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook, secrets := m.Webhook("eventHook"), map[string]string{"eventHookToken": "long-and-random"}
+	deliver := func(method, token, challenge, body string) (connector.WebhookResult, error) {
+		h := http.Header{"Authorization": {token}}
+		if challenge != "" {
+			h.Set("X-Okta-Verification-Challenge", challenge)
+		}
+		return hook.Handle(t.Context(), connector.WebhookRequest{Method: method, Header: h, Body: []byte(body)}, secrets, now)
+	}
+	asked, err := deliver(http.MethodGet, "long-and-random", "xyz", "")
+	if err != nil || asked.Answer == nil || string(asked.Answer.Body) != `{"verification":"xyz"}` || len(asked.Events) > 0 {
+		t.Errorf("challenge: %+v, %v", asked, err)
+	}
+	if _, err := deliver(http.MethodPost, "guessed", "", oktaDelivery); connector.ClassOf(err) != connector.ClassAuth {
+		t.Errorf("a wrong token: %v", err)
+	}
+	if _, err := deliver(http.MethodPost, "guessed", "xyz", oktaDelivery); connector.ClassOf(err) != connector.ClassAuth {
+		t.Errorf("a wrong token with a challenge in a POST: %v", err)
+	}
+	got, err := deliver(http.MethodPost, "long-and-random", "", oktaDelivery)
+	if err != nil || got.ID != "hook-1" || got.Answer != nil {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	var names []string
+	for _, e := range got.Events {
+		names = append(names, e.Name+" "+e.ID+" "+e.Account+" "+e.App+" "+e.Person)
+	}
+	want := []string{
+		"account.changed e1 00uA  grace@acme.example", "app.unassigned e2 00uA 0oaZ grace@acme.example", "group.changed e4 00uA  grace@acme.example",
+	}
+	if d := cmp.Diff(want, names); d != "" {
+		t.Errorf("events (-want +got):\n%s", d)
+	}
+	if e := got.Events[2]; e.Data["group"] != "00gN" || !e.At.Equal(time.Date(2026, 11, 21, 9, 58, 59, 500_000_000, time.UTC)) {
+		t.Errorf("%+v", e)
 	}
 }
