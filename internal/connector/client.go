@@ -205,7 +205,10 @@ func (s *Session) prepare(ctx context.Context, x exchange) (*wire, error) {
 			return nil, wrong("body", err)
 		}
 		w.decoded = v
-		w.header.Set("Content-Type", "application/json; charset=utf-8")
+		// A manifest may name a type of JSON of its own, such as SCIM's.
+		if !strings.HasSuffix(w.header.Get("Content-Type"), "+json") {
+			w.header.Set("Content-Type", "application/json; charset=utf-8")
+		}
 	}
 	if x.edit != nil {
 		if err := x.edit(w); err != nil {

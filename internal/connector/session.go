@@ -219,6 +219,8 @@ func (s *Session) connect() {
 		}
 	}
 	s.transport = newTransport(s.guard)
+	// A report that runs while the client waits has no header for as long.
+	s.transport.ResponseHeaderTimeout = max(s.transport.ResponseHeaderTimeout, s.m.http.timeout)
 	s.client = &http.Client{
 		Transport:     &redirectedTransport{next: s.transport, overrides: s.overrides, guard: s.guard},
 		Timeout:       cmp.Or(s.m.http.timeout, 2*time.Minute),
