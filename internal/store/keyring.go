@@ -6,10 +6,14 @@ package store
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -23,8 +27,9 @@ type Keyring struct {
 }
 
 type sealingKey struct {
-	id   string
-	aead cipher.AEAD
+	id     string
+	aead   cipher.AEAD
+	digest []byte // the key of digests, derived from the same bytes
 }
 
 const (
@@ -61,7 +66,7 @@ func ParseKeyring(text string) (*Keyring, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", id, err)
 		}
-		k.keys = append(k.keys, sealingKey{id, aead})
+		k.keys = append(k.keys, sealingKey{id, aead, mac(raw, "seatkeeper digest v1")})
 	}
 	if len(k.keys) == 0 {
 		return nil, errors.New("key file has no key: " + keyringHint)
@@ -142,6 +147,22 @@ func (k *Keyring) seal(plain, additional []byte) (id string, nonce, sealed []byt
 		return "", nil, nil, err
 	}
 	return key.id, nonce, key.aead.Seal(nil, nonce, plain, additional), nil
+}
+
+// digests returns the keyed digest of a value with each key, the sealing key's
+// first: what was stored with an older key is found as well.
+func (k *Keyring) digests(value string) []string {
+	out := make([]string, len(k.keys))
+	for i, key := range k.keys {
+		out[i] = hex.EncodeToString(mac(key.digest, value))
+	}
+	return out
+}
+
+func mac(key []byte, text string) []byte {
+	h := hmac.New(sha256.New, key)
+	_, _ = io.WriteString(h, text) // a hash.Hash never fails a write
+	return h.Sum(nil)
 }
 
 func (k *Keyring) open(name, id string, nonce, sealed, additional []byte) ([]byte, error) {

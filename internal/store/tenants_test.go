@@ -107,6 +107,7 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	w.must(w.s.PutPushAnswer(ctx, w.tenant, store.PushAnswer{Integration: "zoom", Key: "once", Digest: "d", Answer: json.RawMessage(`{"a":1}`)}))
 	_, err = w.s.PutAPIFile(ctx, w.tenant, store.APIFile{Type: "customIntegrationData", Name: "f", Bytes: []byte("{}"), CreatedBy: "ada"})
 	w.must(err)
+	_, _ = w.delegate(ring)
 	// What is due is claimed by any replica, whoever's it is: nothing is here.
 	w.must(w.s.FinishIntegration(ctx, w.claim("zoom", "zoom"), store.IntegrationResult{}))
 	w.must(w.s.PutSigningSecret(ctx, ring, w.tenant, "zoom", []byte("signs")))
@@ -338,6 +339,7 @@ func (w *world) ruin(k ids) {
 	} else {
 		try(s.FinishIntegration(ctx, mine, store.IntegrationResult{Status: json.RawMessage(`{"ruined":true}`), NextDue: mine.DueAt}))
 	}
+	try(s.PruneDelegations(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
 	try(s.DeleteSealed(ctx, w.tenant, "signing/zoom"))
 	try(s.Lane(w.tenant, "zoom").Block(ctx, "k", t0.Add(99*time.Hour)))
 	try(s.SetTenantFacts(ctx, w.tenant, store.TenantFacts{DisplayName: "ruined"}))
