@@ -139,9 +139,10 @@ func closing(s string, from int) int {
 	for i := from; i < len(s); i++ {
 		switch c := s[i]; {
 		case quote != 0:
-			if c == '\\' {
+			switch c {
+			case '\\':
 				i++
-			} else if c == quote {
+			case quote:
 				quote = 0
 			}
 		case c == '\'' || c == '"':
@@ -261,7 +262,7 @@ func (w *walker) action(action map[string]any) {
 		if c == nil {
 			return
 		}
-		last := at{vars: vars}
+		var last at
 		if steps, ok := c["steps"].([]any); ok {
 			last = w.steps(steps, vars)
 		} else {

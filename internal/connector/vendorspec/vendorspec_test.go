@@ -157,7 +157,7 @@ spec:
       request: {get: "/users/${u.id}", query: {q: "${u.qq}"}}
       records: list(resp.tags)
       key: r.name
-      emit: [{forEach: "[r].filter(x, x.naem == '')", as: x, map: {a: x.nmae, b: x.name, c: "resp.tags.map(q, q.mane)"}}]
+      emit: [{forEach: "[r].filter(x, x.nome2 == '')", as: x, map: {a: x.nime, b: x.name, c: "resp.tags.map(q, q.mane)"}}]
     users:
       request: {get: /users}
       page: {next: "get(resp, 'nxt')"}
@@ -186,7 +186,7 @@ func TestMissingFields(t *testing.T) {
 	}
 	want := []string{
 		"DELETE /users/{id} idd2", "GET /users/{id} qq", "GET /users idd", "GET /users idle", "GET /users ident", "GET /users links.self.ref", "GET /users lnks", "GET /users nxt", "GET /users tags.0.nome",
-		"GET /users/{id} gnome", "GET /users/{id} mane", "GET /users/{id} naem", "GET /users/{id} nickname", "GET /users/{id} nmae",
+		"GET /users/{id} gnome", "GET /users/{id} mane", "GET /users/{id} nome2", "GET /users/{id} nickname", "GET /users/{id} nime",
 	}
 	slices.Sort(names)
 	slices.Sort(want)
