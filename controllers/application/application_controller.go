@@ -32,7 +32,7 @@ const refresh = time.Hour
 // Backend is what the controller needs of connectors and the store.
 type Backend interface {
 	// Domains returns the web domains of the connector of an Integration.
-	Domains(i *v1alpha1.Integration) []string
+	Domains(ctx context.Context, i *v1alpha1.Integration) []string
 	// Recommend returns a built-in connector of one of the domains, or "".
 	Recommend(domains []string) string
 	// RollUp counts what the inventory knows of an app.
@@ -192,7 +192,7 @@ func (r *Reconciler) step(ctx context.Context, app *v1alpha1.Application, c *rec
 	if err := validate(app, in.apps); err != nil {
 		return reconcile.Outcome{}, err
 	}
-	own, missing := ownIntegrations(app, in.integrations, r.Backend.Domains)
+	own, missing := ownIntegrations(app, in.integrations, func(i *v1alpha1.Integration) []string { return r.Backend.Domains(ctx, i) })
 	rollup, err := r.Backend.RollUp(ctx, app.Namespace, queryOf(app, own))
 	if err != nil {
 		return reconcile.Outcome{}, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")

@@ -42,7 +42,7 @@ var _ Backend = govern.Backend{}
 // Connectors is what the controller needs to know of connectors.
 type Connectors interface {
 	// Domains returns the web domains of the connector of an Integration.
-	Domains(i *v1alpha1.Integration) []string
+	Domains(ctx context.Context, i *v1alpha1.Integration) []string
 }
 
 // refresh is how often seats are counted again when nothing else wakes the
@@ -198,7 +198,7 @@ func (r *Reconciler) count(ctx context.Context, obj *v1alpha1.Contract, c policy
 	}
 	var own []string
 	for i := range list.Items {
-		if intent.Delivers(app, list.Items[i].Name, r.Connectors.Domains(&list.Items[i])) {
+		if intent.Delivers(app, list.Items[i].Name, r.Connectors.Domains(ctx, &list.Items[i])) {
 			own = append(own, list.Items[i].Name)
 		}
 	}

@@ -5,6 +5,7 @@ package licensepolicy
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 
@@ -39,7 +40,7 @@ type flow struct {
 // flowOf resolves what a run does. An error says why the policy cannot act as
 // declared; then it only reports. Integrations that may not be acted on are
 // recorded as barred, each with its reason.
-func (r *Reconciler) flowOf(obj *v1alpha1.LicensePolicy, res *resolution) (*flow, error) {
+func (r *Reconciler) flowOf(ctx context.Context, obj *v1alpha1.LicensePolicy, res *resolution) (*flow, error) {
 	if res.mode.mode == v1alpha1.ModeReport {
 		return nil, nil
 	}
@@ -51,7 +52,7 @@ func (r *Reconciler) flowOf(obj *v1alpha1.LicensePolicy, res *resolution) (*flow
 		f.action = string(rm.Action)
 	}
 	for name, in := range res.integrations {
-		action, ok := r.Connectors.Action(in, f.action)
+		action, ok := r.Connectors.Action(ctx, in, f.action)
 		f.actions[name] = action
 		switch {
 		case !ok:

@@ -45,9 +45,9 @@ var _ Backend = govern.Backend{}
 // Connectors is what the controller needs to know of connectors.
 type Connectors interface {
 	// Domains returns the web domains of the connector of an Integration.
-	Domains(i *v1alpha1.Integration) []string
+	Domains(ctx context.Context, i *v1alpha1.Integration) []string
 	// Action describes an action of it; ok is false if it has none of that name.
-	Action(i *v1alpha1.Integration, name string) (a Action, ok bool)
+	Action(ctx context.Context, i *v1alpha1.Integration, name string) (a Action, ok bool)
 }
 
 // Action is what matters about an action that takes a seat back.
@@ -131,7 +131,7 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.LicensePolicy, c *r
 	if err != nil {
 		return reconcile.Outcome{}, r.disarm(ctx, obj, invalid(err))
 	}
-	flow, problem := r.flowOf(obj, res)
+	flow, problem := r.flowOf(ctx, obj, res)
 	mode := res.mode
 	if problem != nil {
 		mode = limitedMode{v1alpha1.ModeReport, v1alpha1.ReasonModeLimited, ""}

@@ -4,6 +4,7 @@
 package licensepolicy_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -37,9 +38,11 @@ var t0 = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 // user.deactivate.
 type connectors struct{}
 
-func (connectors) Domains(*v1alpha1.Integration) []string { return []string{"zoom.us"} }
+func (connectors) Domains(context.Context, *v1alpha1.Integration) []string {
+	return []string{"zoom.us"}
+}
 
-func (connectors) Action(_ *v1alpha1.Integration, name string) (licensepolicy.Action, bool) {
+func (connectors) Action(_ context.Context, _ *v1alpha1.Integration, name string) (licensepolicy.Action, bool) {
 	switch name {
 	case "license.remove":
 		return licensepolicy.Action{AccountInput: "userId"}, true

@@ -154,7 +154,7 @@ func (r *Reconciler) resolveIntegrations(ctx context.Context, obj *v1alpha1.Lice
 	for _, app := range res.apps {
 		for i := range list.Items {
 			in := &list.Items[i]
-			if !intent.Delivers(app, in.Name, r.Connectors.Domains(in)) {
+			if !intent.Delivers(app, in.Name, r.Connectors.Domains(ctx, in)) {
 				continue
 			}
 			res.integrations[in.Name] = in

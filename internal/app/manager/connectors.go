@@ -4,10 +4,15 @@
 package manager
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/connectors"
@@ -73,23 +78,70 @@ func capabilitiesOf(m *connector.Manifest) *v1alpha1.Capabilities {
 	return out
 }
 
-// catalog describes the connectors of Integrations to controllers.
-type catalog struct{}
+// catalog describes the connectors of Integrations to controllers, built in or
+// a Connector resource alike.
+type catalog struct {
+	reader client.Reader
 
-// Domains returns the web domains of the connector of an Integration. A
-// Connector resource is matched by integrationRefs instead.
-func (catalog) Domains(i *v1alpha1.Integration) []string {
-	m, err := connectors.Builtin(i.Spec.Connector)
-	if err != nil {
+	mu  sync.Mutex
+	own map[types.UID]ownManifest
+}
+
+// ownManifest is the compiled manifest of a Connector resource; nil if it is
+// not valid.
+type ownManifest struct {
+	generation int64
+	manifest   *connector.Manifest
+}
+
+// manifest returns the manifest of the connector of an Integration, nil if
+// there is none: what is wrong with it the Integration's own status says.
+func (c *catalog) manifest(ctx context.Context, i *v1alpha1.Integration) *connector.Manifest {
+	ref := i.Spec.ConnectorRef
+	if ref == nil {
+		m, err := connectors.Builtin(i.Spec.Connector)
+		if err != nil {
+			return nil
+		}
+		return m
+	}
+	var own v1alpha1.Connector
+	if err := c.reader.Get(ctx, client.ObjectKey{Namespace: i.Namespace, Name: string(ref.Name)}, &own); err != nil {
 		return nil
 	}
-	return m.Domains()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if have, ok := c.own[own.UID]; ok && have.generation == own.Generation {
+		return have.manifest
+	}
+	entry := ownManifest{generation: own.Generation}
+	if raw, err := json.Marshal(own.Spec); err == nil {
+		if m, err := connector.LoadSpec(own.Name, raw); err == nil {
+			entry.manifest = m
+		}
+	}
+	if c.own == nil || len(c.own) >= maxOwnManifests {
+		c.own = map[types.UID]ownManifest{}
+	}
+	c.own[own.UID] = entry
+	return entry.manifest
+}
+
+// maxOwnManifests bounds the memory that compiled manifests take.
+const maxOwnManifests = 200
+
+// Domains returns the web domains of the connector of an Integration.
+func (c *catalog) Domains(ctx context.Context, i *v1alpha1.Integration) []string {
+	if m := c.manifest(ctx, i); m != nil {
+		return m.Domains()
+	}
+	return nil
 }
 
 // Action describes an action of the connector of an Integration.
-func (catalog) Action(i *v1alpha1.Integration, name string) (licensepolicy.Action, bool) {
-	m, err := connectors.Builtin(i.Spec.Connector)
-	if err != nil {
+func (c *catalog) Action(ctx context.Context, i *v1alpha1.Integration, name string) (licensepolicy.Action, bool) {
+	m := c.manifest(ctx, i)
+	if m == nil {
 		return licensepolicy.Action{}, false
 	}
 	for _, a := range m.Actions() {

@@ -6,9 +6,13 @@ package manager
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,7 +30,24 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/testenv"
 )
 
-func TestMain(m *testing.M) { testenv.Start(m) }
+func TestMain(m *testing.M) {
+	trustTestServers()
+	testenv.Start(m)
+}
+
+// trustTestServers makes this process trust the certificate that all TLS
+// servers of httptest have. The system's roots are read once, so it comes first.
+func trustTestServers() {
+	srv := httptest.NewTLSServer(nil)
+	defer srv.Close()
+	f, err := os.CreateTemp("", "roots-*.pem")
+	if err == nil {
+		err = errors.Join(pem.Encode(f, &pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), f.Close(), os.Setenv("SSL_CERT_FILE", f.Name()))
+	}
+	if err != nil {
+		panic(err)
+	}
+}
 
 // testLog writes what the manager logs to the test's own log.
 type testLog struct{ t testing.TB }

@@ -5,6 +5,7 @@ package manager
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -35,7 +36,7 @@ const listPage = 1000
 
 // applications is the Application controller's backend.
 type applications struct {
-	catalog
+	*catalog
 	store *store.Store
 	clock clock.PassiveClock
 
@@ -272,7 +273,7 @@ func (b *applications) index(ctx context.Context, tenant model.TenantID) (*appIn
 	idp := map[string]bool{}
 	for _, st := range states {
 		version += st.DataVersion + st.Source // sources come and go, versions only rise
-		idp[st.Name] = isIDP(st.Connector)
+		idp[st.Name] = isIDP(st)
 	}
 	if have != nil && have.version == version {
 		have.at = b.clock.Now()
@@ -331,9 +332,18 @@ func hostsOf(raw string) []string {
 	return out
 }
 
-func isIDP(name string) bool {
-	m, err := connectors.Builtin(name)
-	return err == nil && m.Category() == categoryIDP
+// isIDP reports whether the connector of an Integration is one of an identity
+// provider. The manifest of a Connector resource is in the spec.
+func isIDP(st store.IntegrationState) bool {
+	var spec struct {
+		Manifest struct {
+			Category string `json:"category"`
+		} `json:"manifest"`
+	}
+	if m, err := connectors.Builtin(st.Connector); err == nil {
+		return m.Category() == categoryIDP
+	}
+	return json.Unmarshal(st.Spec, &spec) == nil && spec.Manifest.Category == categoryIDP
 }
 
 // categoryIDP is the category of identity providers.

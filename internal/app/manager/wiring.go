@@ -125,6 +125,7 @@ func (w *wiring) controllers() error {
 		Events: reconcile.NewEvents(w.GetEventRecorder("seatkeeper"), o.Clock),
 	}
 	backend := govern.Backend{Store: w.store}
+	known := &catalog{reader: w.GetClient()}
 	for _, c := range []struct {
 		kind  string
 		setup func() error
@@ -137,14 +138,14 @@ func (w *wiring) controllers() error {
 			return (&integration.Reconciler{Env: env, Backend: b, Reader: w.GetAPIReader()}).SetupWithManager(w, w.poller.integrations, o.Workers)
 		}},
 		{v1alpha1.KindApplication, func() error {
-			b := &applications{store: w.store, clock: o.Clock}
+			b := &applications{catalog: known, store: w.store, clock: o.Clock}
 			return (&application.Reconciler{Env: env, Backend: b}).SetupWithManager(w, w.poller.applications, o.Workers)
 		}},
 		{v1alpha1.KindLicensePolicy, func() error {
-			return (&licensepolicy.Reconciler{Env: env, Backend: backend, Connectors: catalog{}}).SetupWithManager(w, w.poller.policies, o.Workers)
+			return (&licensepolicy.Reconciler{Env: env, Backend: backend, Connectors: known}).SetupWithManager(w, w.poller.policies, o.Workers)
 		}},
 		{v1alpha1.KindContract, func() error {
-			return (&contract.Reconciler{Env: env, Backend: backend, Connectors: catalog{}}).SetupWithManager(w, o.Workers)
+			return (&contract.Reconciler{Env: env, Backend: backend, Connectors: known}).SetupWithManager(w, o.Workers)
 		}},
 		{v1alpha1.KindConnector, func() error {
 			return (&connector.Reconciler{Env: env, Manifests: manifests{}}).SetupWithManager(w, o.Workers)
