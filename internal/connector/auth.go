@@ -140,7 +140,7 @@ func (s *Session) authorize(ctx context.Context, w *wire, vars map[string]any) (
 			w.header.Set(h.name, text(h.value))
 		}
 	case "basic":
-		w.header.Set("Authorization", basic(text(s.auth.username), text(s.auth.password)))
+		s.sendBasic(w, text(s.auth.username), text(s.auth.password))
 	case "query":
 		for _, q := range s.auth.query {
 			p := param{q.name, text(q.value)}
@@ -176,8 +176,11 @@ func (s *Session) authorizeWithToken(ctx context.Context, w *wire, vars map[stri
 	return credential{key, token}, nil
 }
 
-func basic(user, password string) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+// sendBasic sends a name and a password (RFC 7617).
+func (s *Session) sendBasic(w *wire, user, password string) {
+	text := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	w.header.Set("Authorization", "Basic "+text)
+	w.hidden = append(w.hidden, text)
 }
 
 // credentialHeaders are the headers that never follow a redirect elsewhere.
@@ -265,7 +268,8 @@ func (s *Session) redact(text string, hidden []string) string {
 	type mark struct{ value, name string }
 	var marks []mark
 	add := func(value, name string) {
-		for _, v := range []string{value, url.QueryEscape(value), url.PathEscape(value)} {
+		quoted, _ := encodeJSON(value) // a string always encodes
+		for _, v := range []string{value, url.QueryEscape(value), url.PathEscape(value), strings.Trim(string(quoted), `"`)} {
 			if len(v) >= minSecret {
 				marks = append(marks, mark{v, name})
 			}

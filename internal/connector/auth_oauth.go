@@ -125,7 +125,7 @@ func (s *Session) authenticateClient(w *wire, form url.Values, secrets map[strin
 		form.Set("client_assertion", assertion)
 		w.hidden = append(w.hidden, assertion)
 	case how == clientBasic && secret != "":
-		w.header.Set("Authorization", basic(url.QueryEscape(id), url.QueryEscape(secret)))
+		s.sendBasic(w, url.QueryEscape(id), url.QueryEscape(secret))
 	default:
 		form.Set("client_id", id)
 		if secret != "" {

@@ -649,3 +649,105 @@ func TestMissingOptionalKeysAreEmpty(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// Whatever a vendor repeats of a request, in whatever form, no error, result,
+// report or digest tells the credential.
+func TestNoCredentialIsTold(t *testing.T) {
+	const marker = "hunter2"
+	key := pemOf(t, ecKey())
+	for name, tt := range map[string]struct {
+		auth    string
+		secrets map[string]string
+	}{
+		"bearer":        {`    - {id: a, type: bearer, token: "${secret.token}", secrets: {token: {}}}`, map[string]string{"token": marker + `"/+& ü`}},
+		"header":        {`    - {id: a, type: header, headers: {X-Key: "key ${secret.token}"}, secrets: {token: {}}}`, map[string]string{"token": marker + "-key"}},
+		"basic":         {`    - {id: a, type: basic, username: "${secret.user}", password: "${secret.password}", secrets: {user: {}, password: {}}}`, map[string]string{"user": "u1", "password": marker + "-pass"}},
+		"query":         {queryMethod, map[string]string{"key": marker + "/=?"}},
+		"session":       {sessionMethod, map[string]string{"user": "u1", "password": marker + `"\pass`}},
+		"client secret": {strings.NewReplacer("grant: refresh_token", "grant: client_credentials", "{optional: true}", "{}").Replace(refreshMethod), map[string]string{"clientId": "id1", "clientSecret": marker + " secret", "refreshToken": marker + "-r"}},
+		"refresh token": {refreshMethod, map[string]string{"clientId": "id1", "clientSecret": marker + "/secret", "refreshToken": marker + "=refresh"}},
+		"private key":   {strings.Replace(clientAuthMethod, "tokenField: data.token", "tokenField: access_token", 1), map[string]string{"clientId": "id1", "privateKey": key}},
+	} {
+		for _, where := range []string{"token", "api"} {
+			var sent []string // what must not be told, beside the marker
+			echo := func(w http.ResponseWriter, r *http.Request, status int) {
+				body, _ := io.ReadAll(r.Body)
+				authorization := r.Header.Get("Authorization")
+				for _, v := range []string{authorization, r.PostForm.Get("client_assertion")} {
+					if _, token, ok := strings.Cut(v, " "); ok && len(token) > 8 {
+						sent = append(sent, token)
+					}
+				}
+				form, _ := url.ParseQuery(string(body))
+				if v := form.Get("client_assertion"); v != "" {
+					sent = append(sent, v)
+				}
+				w.WriteHeader(status)
+				_ = json.NewEncoder(w).Encode(map[string]any{"message": fmt.Sprintf("%s %s %s %v %s %s", authorization, r.Header.Get("X-Key"), r.Header.Get("X-Session"), form, r.URL.RawQuery, body)})
+			}
+			granted := marker + "-granted"
+			v := newVendor(t, map[string]http.HandlerFunc{
+				"/": func(w http.ResponseWriter, r *http.Request) { echo(w, r, http.StatusForbidden) },
+				"POST /token": func(w http.ResponseWriter, r *http.Request) {
+					if where == "token" {
+						echo(w, r, http.StatusBadRequest)
+						return
+					}
+					fmt.Fprintf(w, `{"access_token":%q,"refresh_token":%q}`, granted, marker+"-next")
+				},
+				"POST /v1/session": func(w http.ResponseWriter, r *http.Request) {
+					if where == "token" {
+						echo(w, r, http.StatusUnauthorized)
+						return
+					}
+					w.Header().Set("X-Token", granted)
+					_, _ = w.Write([]byte(`{}`))
+				},
+			})
+			vault := &faultyVault{}
+			s, _ := signingIn(t, v, tt.auth, tt.secrets, func(o *Options) { o.Vault = vault })
+			_, res, err := read(t, s, "users")
+			call := ActionCall{Name: "license.remove", Input: map[string]any{"userId": "1"}}
+			done, err2 := s.Execute(t.Context(), call)
+			rep := s.Test(t.Context())
+			if err == nil || err2 == nil || rep.Outcome != Failed {
+				t.Fatalf("%s, %s: %v, %v, %s", name, where, err, err2, rep.Outcome)
+			}
+			text := fmt.Sprintf("%+v %v %#v %+v %v %#v %+v %v", res, err, err, done, err2, err2, rep, rep.Err)
+			for _, word := range append(sent, marker, key[40:60]) {
+				if strings.Contains(text, word) {
+					t.Errorf("%s, %s: %q is told: %s", name, where, word, text)
+				}
+			}
+		}
+	}
+}
+
+// A token endpoint that stumbles fails no listing.
+func TestSigningInIsTriedAgain(t *testing.T) {
+	asked := 0
+	v := newVendor(t, map[string]http.HandlerFunc{
+		"POST /token": func(w http.ResponseWriter, _ *http.Request) {
+			switch asked++; asked {
+			case 1:
+				w.WriteHeader(http.StatusBadGateway)
+			case 2:
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = w.Write([]byte(`{"error":"temporarily_unavailable"}`))
+			default:
+				_, _ = w.Write([]byte(`{"data":{"token":"tok"}}`))
+			}
+		},
+		"/v1/users": guarded("Authorization", "Zoho-oauthtoken tok"),
+	})
+	s, _ := signingIn(t, v, clientAuthMethod, map[string]string{"clientId": "id1", "privateKey": pemOf(t, ecKey())})
+	if recs, _, err := read(t, s, "users"); err != nil || len(recs) != 5 || asked != 3 {
+		t.Errorf("%d records after %d requests, %v", len(recs), asked, err)
+	}
+	asked = 0
+	s, _ = signingIn(t, v, clientAuthMethod, map[string]string{"clientId": "id1", "privateKey": pemOf(t, ecKey())})
+	res, err := s.Execute(t.Context(), ActionCall{Name: "license.remove", Input: map[string]any{"userId": "1"}})
+	if ClassOf(err) != ClassTransient || res.Sent || asked != 1 {
+		t.Errorf("an action does not wait: %+v, %v, %d requests", res, err, asked)
+	}
+}

@@ -101,6 +101,10 @@ func (s *Session) do(ctx context.Context, x exchange) (*answer, error) {
 		}
 		credential, err := s.authorize(ctx, w, x.vars)
 		if err != nil {
+			if ClassOf(err) == ClassTransient && x.patient && transient < maxTransientTries-1 && s.sleep(ctx, firstBackoff<<transient) == nil {
+				transient++
+				continue
+			}
 			return nil, withStream(err, x.stream)
 		}
 		ans, failure := s.send(ctx, w)
