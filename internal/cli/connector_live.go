@@ -77,6 +77,10 @@ func runLive(ctx context.Context, e *env, m *connector.Manifest, o liveOptions) 
 		return err
 	}
 	defer s.Close()
+	if s.Rotates() {
+		return usageError{errors.New("the vendor replaces this refresh token at each use, and a test would lose the new one: " +
+			"put it into a Secret and connect an Integration, whose status has the outcome of the same test")}
+	}
 	report := s.Test(ctx)
 	if err := printReport(e, m, report); err != nil {
 		return err

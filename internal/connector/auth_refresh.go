@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -61,6 +62,12 @@ type unsavedSet struct{ over, value []byte }
 func originOf(secrets map[string]string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "seatkeeper refresh token v1\x00%s\x00%s", secrets[secretClientID], secrets[secretRefreshToken]))
 	return hex.EncodeToString(sum[:])
+}
+
+// Rotates reports that signing in spends the credential: the vendor replaces it
+// at each use, so that only what keeps the new one (Options.Vault) may try.
+func (s *Session) Rotates() bool {
+	return s.auth != nil && slices.ContainsFunc(s.auth.secrets, func(f secretField) bool { return f.rotates })
 }
 
 // refresher is one turn at a vault.

@@ -77,7 +77,7 @@ func newRotatingVendor(t testing.TB, first string) *rotatingVendor {
 // faultyVault is a Vault that several sessions share, as replicas do.
 type faultyVault struct {
 	memoryVault
-	fail    int // so many Keeps fail
+	fail    int    // so many Keeps fail
 	changed func() // what another process does instead
 	onKeep  func([]byte)
 }
