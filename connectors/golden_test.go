@@ -50,6 +50,11 @@ func TestGolden(t *testing.T) {
 					t.Errorf("the fixtures carry out no %s", name)
 				}
 			}
+			for _, name := range m.Webhooks() {
+				if !slices.ContainsFunc(res.Webhooks, func(d fixture.DeliveryResult) bool { return d.Webhook == name && len(d.Events) > 0 }) {
+					t.Errorf("the fixtures deliver nothing to webhook %s", name)
+				}
+			}
 			got, err := fixture.Golden(res.Records())
 			if err != nil {
 				t.Fatal(err)
