@@ -109,7 +109,11 @@ inventory through the gateway, as the user of your kubeconfig.`,
 	flags.StringVar(&e.serverCA, "server-ca", "", "PEM file with the authority of the gateway's certificate")
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look at everything:"}, &cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "build", Title: "Write connectors:"}, &cobra.Group{ID: "run", Title: "Run on this machine:"})
 	for _, r := range resources {
-		root.AddCommand(newListCommand(e, r))
+		list := newListCommand(e, r)
+		if r.Name == "integrations" {
+			list.AddCommand(newDelegateCommand(e))
+		}
+		root.AddCommand(list)
 	}
 	root.AddCommand(newSummaryCommand(e), newConnectorsCommand(e), newConnectorCommand(e), newReleaseCommand(e), newImportCommand(e), newPushCommand(e), newUpCommand(e), newDownCommand(e))
 	return root

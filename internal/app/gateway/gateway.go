@@ -22,10 +22,12 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/gateway"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/delegate"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/push"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/query"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/slack"
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer"
 )
@@ -82,6 +84,12 @@ func New(o Options) (*App, error) {
 		Store: o.Store, Guard: guard, Clock: o.Clock, Log: o.Log,
 		Pusher: &syncer.Pusher{Store: o.Store, Streams: pushed.Streams(), Clock: o.Clock, Log: o.Log},
 	}).Register(mux)
+	if o.Keyring != nil {
+		(&delegate.Handler{
+			Store: o.Store, Keyring: o.Keyring, Guard: guard, Limiter: ratelimit.NewMemory(o.Clock),
+			Manifest: (&syncer.Sessions{Builtin: connectors.Builtin}).Manifest, Clock: o.Clock, Log: o.Log,
+		}).Register(mux)
+	}
 	health := gateway.Health(o.Store)
 	mux.Handle("GET /healthz", health)
 	mux.Handle("GET /readyz", health)

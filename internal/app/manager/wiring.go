@@ -60,7 +60,12 @@ func (w *wiring) add(ctx context.Context) error {
 	})
 	w.poller = newPoller(w.store, w.spaces, w.GetCache(), o.Clock, o.StatusInterval, o.Log.With("component", "poller"))
 	runnables := []ctrlmanager.Runnable{w.worker, w.poller, &janitor{store: w.store, clock: o.Clock, log: o.Log.With("component", "janitor")},
-		&inventoryAge{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")}}
+		&inventoryAge{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")},
+		&delegations{store: w.store, keys: w.keys, spaces: w.spaces, secrets: w.GetClient(), manifest: w.sessions.Manifest, clock: o.Clock,
+			written: func(ctx context.Context, namespace, name string) {
+				w.poller.send(ctx, w.poller.integrations, namespace, name)
+			},
+			log: o.Log.With("component", "delegations")}}
 	engine, err := w.engine()
 	if err != nil {
 		return err

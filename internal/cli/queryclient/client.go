@@ -33,9 +33,10 @@ type Options struct {
 
 // Client calls a gateway as the user of a kubeconfig.
 type Client struct {
-	base  *url.URL
-	http  *http.Client
-	close func()
+	base      *url.URL
+	forwarded bool
+	http      *http.Client
+	close     func()
 }
 
 // New finds the gateway and sets up the caller's credentials. Close it.
@@ -58,8 +59,12 @@ func New(ctx context.Context, cfg *rest.Config, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up the credentials of the kubeconfig: %w", err)
 	}
-	return &Client{base: base, http: client, close: closeForward}, nil
+	return &Client{base: base, forwarded: loc.serverName != "", http: client, close: closeForward}, nil
 }
+
+// URL returns the address of a page of the gateway for somebody else; false if
+// the gateway is reached by a port-forward of this machine only.
+func (c *Client) URL(path string) (string, bool) { return c.base.JoinPath(path).String(), !c.forwarded }
 
 // Close ends the port-forward, if there is one.
 func (c *Client) Close() { c.close() }

@@ -1,0 +1,363 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package delegate lets somebody without access to the cluster supply the
+// credential of an Integration, on a plain page behind a link that expires and
+// works once. Making the link needs the cluster's identity and RBAC; the link
+// itself is a credential. What is supplied is sealed until the manager has
+// written it into the Secret.
+package delegate
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
+)
+
+// Bounds.
+const (
+	minExpiry     = 5 * time.Minute
+	maxExpiry     = 7 * 24 * time.Hour
+	DefaultExpiry = 24 * time.Hour
+	maxRequest    = 4 << 10
+	maxForm       = 256 << 10
+	maxValue      = 64 << 10
+)
+
+// Limits of requests for pages: of one sender, and of all.
+var (
+	senderRate = ratelimit.Rate{Count: 30, Per: time.Minute}
+	totalRate  = ratelimit.Rate{Count: 20, Per: time.Second}
+)
+
+// senders is how many buckets senders share, so that nobody fills the memory.
+const senders = 1024
+
+// Guard says who a caller is and whether they may.
+type Guard interface {
+	Check(r *http.Request, want access.Request) (user string, d access.Decision, reason string, err error)
+}
+
+// Store keeps delegations.
+type Store interface {
+	TenantByNamespace(ctx context.Context, namespace string) (model.TenantID, error)
+	IntegrationState(ctx context.Context, t model.TenantID, name string) (store.IntegrationState, error)
+	CreateDelegation(ctx context.Context, k *store.Keyring, d store.Delegation) (store.Delegation, string, error)
+	OpenDelegation(ctx context.Context, k *store.Keyring, token string) (store.Delegation, store.IntegrationState, error)
+	SubmitDelegation(ctx context.Context, k *store.Keyring, token string, values map[string]string) (store.Delegation, error)
+}
+
+// Limiter meters requests.
+type Limiter interface {
+	Take(ctx context.Context, key string, rate ratelimit.Rate) (wait time.Duration, err error)
+}
+
+// Handler serves links and pages.
+type Handler struct {
+	Store   Store
+	Keyring *store.Keyring
+	Guard   Guard
+	Limiter Limiter
+	// Manifest returns the connector of an Integration.
+	Manifest func(spec handover.Spec) (*connector.Manifest, error)
+	Clock    clock.PassiveClock
+	Log      *slog.Logger
+}
+
+// Register adds the routes.
+func (h *Handler) Register(mux *http.ServeMux) {
+	mux.HandleFunc("POST /apis/v1/namespaces/{ns}/integrations/{name}/delegation", h.create)
+	mux.HandleFunc("GET /delegate/{token}", h.page(h.show))
+	mux.HandleFunc("POST /delegate/{token}", h.page(h.submit))
+}
+
+// Link is the answer to whoever makes one. The path is a credential.
+type Link struct {
+	Path      string    `json:"path"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	Secret    string    `json:"secret"`
+}
+
+// refusal is an answer of the API that is no link.
+type refusal struct {
+	code    int
+	reason  metav1.StatusReason
+	message string
+}
+
+func (e *refusal) Error() string { return e.message }
+
+func (h *Handler) create(w http.ResponseWriter, r *http.Request) {
+	link, err := h.link(w, r)
+	if err == nil {
+		writeJSON(w, http.StatusOK, link)
+		return
+	}
+	var e *refusal
+	if !errors.As(err, &e) {
+		h.Log.Error("A delegation failed", "error", err)
+		e = &refusal{http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the store or the API server does not answer; try again, and look at the gateway's log if it stays"}
+		w.Header().Set("Retry-After", "5")
+	}
+	writeJSON(w, e.code, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
+		Reason: e.reason, Message: e.message, Code: int32(e.code)}) //nolint:gosec // an HTTP status fits
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // an error here is a caller that has gone
+}
+
+func (h *Handler) link(w http.ResponseWriter, r *http.Request) (Link, error) {
+	want := access.Request{Verb: "create", Namespace: r.PathValue("ns"), Resource: "integrations", Subresource: "delegate", Name: r.PathValue("name")}
+	user, decision, reason, err := h.Guard.Check(r, want)
+	switch {
+	case err != nil:
+		return Link{}, err
+	case decision == access.Unauthenticated:
+		return Link{}, &refusal{http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "unauthorised: " + reason + "; use the credentials of your kubeconfig"}
+	case decision != access.Allowed:
+		return Link{}, &refusal{http.StatusForbidden, metav1.StatusReasonForbidden,
+			fmt.Sprintf("user %q may not %s; bind the role seatkeeper-editor in that namespace", user, want)}
+	}
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
+		return Link{}, &refusal{http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "Content-Type: want application/json"}
+	}
+	var in struct {
+		ExpiresIn string `json:"expiresIn"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
+		return Link{}, &refusal{http.StatusBadRequest, metav1.StatusReasonBadRequest, `want {"expiresIn": "24h"}`}
+	}
+	expiry, err := time.ParseDuration(cmp.Or(in.ExpiresIn, DefaultExpiry.String()))
+	if err != nil || expiry < minExpiry || expiry > maxExpiry {
+		return Link{}, &refusal{http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("expiresIn: want %s to %s, such as 24h", minExpiry, maxExpiry)}
+	}
+	st, spec, err := h.target(r.Context(), want)
+	if err != nil {
+		return Link{}, err
+	}
+	d, token, err := h.Store.CreateDelegation(r.Context(), h.Keyring, store.Delegation{
+		Tenant: st.Tenant, Integration: st.Name, IntegrationUID: st.UID, SecretName: spec.SecretName, CreatedBy: user, ExpiresAt: h.Clock.Now().Add(expiry)})
+	if err != nil {
+		return Link{}, err
+	}
+	return Link{Path: "/delegate/" + token, ExpiresAt: d.ExpiresAt, Secret: d.SecretName}, nil
+}
+
+// target is the Integration, if somebody can supply its credential.
+func (h *Handler) target(ctx context.Context, want access.Request) (store.IntegrationState, handover.Spec, error) {
+	var st store.IntegrationState
+	var spec handover.Spec
+	tenant, err := h.Store.TenantByNamespace(ctx, want.Namespace)
+	if err == nil {
+		st, err = h.Store.IntegrationState(ctx, tenant, want.Name)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return st, spec, &refusal{http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("there is no Integration %q in namespace %q", want.Name, want.Namespace)}
+	}
+	if err != nil {
+		return st, spec, err
+	}
+	st.Tenant = tenant
+	manifest, spec, err := h.connector(st)
+	switch {
+	case err != nil:
+		return st, spec, err
+	case spec.SecretName == "":
+		return st, spec, &refusal{http.StatusConflict, metav1.StatusReasonConflict, "the Integration names no Secret: set spec.credentialsRef.name first"}
+	case len(manifest.SecretSets()) == 0:
+		return st, spec, &refusal{http.StatusConflict, metav1.StatusReasonConflict, "the connector " + manifest.Name() + " needs no credential"}
+	}
+	return st, spec, nil
+}
+
+func (h *Handler) connector(st store.IntegrationState) (*connector.Manifest, handover.Spec, error) {
+	var spec handover.Spec
+	if err := json.Unmarshal(st.Spec, &spec); err != nil {
+		return nil, spec, fmt.Errorf("the spec of integration %q: %w", st.Name, err)
+	}
+	m, err := h.Manifest(spec)
+	if err != nil {
+		return nil, spec, &refusal{http.StatusConflict, metav1.StatusReasonConflict, "the Integration's connector cannot be used: " + err.Error()}
+	}
+	return m, spec, nil
+}
+
+// page limits a handler of pages and sets the headers of a page that holds a
+// credential. It writes no page into any log: its path is one.
+func (h *Handler) page(serve func(w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		head := w.Header()
+		head.Set("Content-Type", "text/html; charset=utf-8")
+		head.Set("Content-Security-Policy", "default-src 'none'; style-src "+styleHash+"; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+		head.Set("X-Content-Type-Options", "nosniff")
+		head.Set("X-Frame-Options", "DENY")
+		head.Set("X-Robots-Tag", "noindex, nofollow")
+		head.Set("Referrer-Policy", "no-referrer")
+		head.Set("Cache-Control", "no-store")
+		head.Set("Cross-Origin-Opener-Policy", "same-origin")
+		head.Set("Cross-Origin-Resource-Policy", "same-origin")
+		wait, err := h.Limiter.Take(r.Context(), senderKey(r), senderRate)
+		if err == nil && wait == 0 {
+			wait, err = h.Limiter.Take(r.Context(), "all", totalRate)
+		}
+		if err != nil || wait > 0 {
+			head.Set("Retry-After", strconv.Itoa(max(1, int((wait+time.Second-1)/time.Second))))
+			say(w, http.StatusTooManyRequests, "Too many requests", "Wait a minute, then load this page again.")
+			return
+		}
+		serve(w, r)
+	}
+}
+
+func senderKey(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	f := fnv.New32a()
+	_, _ = f.Write([]byte(host)) // a hash.Hash never fails a write
+	return "sender/" + strconv.Itoa(int(f.Sum32()%senders))
+}
+
+// show shows the form. It changes nothing, however often it is loaded.
+func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
+	d, st, ok := h.open(w, r)
+	if !ok {
+		return
+	}
+	m, _, err := h.connector(st)
+	if err != nil {
+		h.unusable(w, err)
+		return
+	}
+	writePage(w, http.StatusOK, formOf(d, m, nil))
+}
+
+// open finds the link, or says why it does not work.
+func (h *Handler) open(w http.ResponseWriter, r *http.Request) (store.Delegation, store.IntegrationState, bool) {
+	d, st, err := h.Store.OpenDelegation(r.Context(), h.Keyring, r.PathValue("token"))
+	if err != nil {
+		h.closed(w, err)
+	}
+	return d, st, err == nil
+}
+
+func (h *Handler) closed(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, store.ErrDelegationOver):
+		say(w, http.StatusGone, "This link has ended", "It was used, has expired, was replaced by a newer one, or what it was for is gone. Nothing was changed. Ask the person who sent it for a new link.")
+	case errors.Is(err, store.ErrNotFound):
+		say(w, http.StatusNotFound, "This link is not known", "It may have been cut off on its way: copy it whole. Nothing was changed.")
+	default:
+		h.Log.Error("A delegation page failed", "error", err)
+		w.Header().Set("Retry-After", "5")
+		say(w, http.StatusServiceUnavailable, "Not available at the moment", "Nothing was changed. Load this page again in a moment.")
+	}
+}
+
+func (h *Handler) unusable(w http.ResponseWriter, err error) {
+	var e *refusal
+	if !errors.As(err, &e) {
+		h.Log.Error("A delegation page failed", "error", err)
+	}
+	say(w, http.StatusConflict, "This connection is not ready", "Its settings have to be corrected first. Nothing was changed. Tell the person who sent the link.")
+}
+
+// submit takes the credential, once.
+func (h *Handler) submit(w http.ResponseWriter, r *http.Request) {
+	d, st, ok := h.open(w, r)
+	if !ok {
+		return
+	}
+	m, _, err := h.connector(st)
+	if err != nil {
+		h.unusable(w, err)
+		return
+	}
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" || http.NewCrossOriginProtection().Check(r) != nil {
+		say(w, http.StatusForbidden, "Not from this page", "The credential has to be sent with the form of this page. Nothing was changed.")
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		say(w, http.StatusRequestEntityTooLarge, "Too large", "What was sent is no credential: it is larger than 256 KiB, or was cut off. Nothing was changed.")
+		return
+	}
+	values, faults := read(r.PostForm, m)
+	if len(faults) > 0 {
+		writePage(w, http.StatusUnprocessableEntity, formOf(d, m, faults))
+		return
+	}
+	if _, err := h.Store.SubmitDelegation(r.Context(), h.Keyring, r.PathValue("token"), values); err != nil {
+		h.closed(w, err)
+		return
+	}
+	say(w, http.StatusOK, "Thank you", "The credential was taken and encrypted. Seatkeeper now stores and tests it. This link has ended; you can close the page.")
+}
+
+// fault is what is wrong with one field.
+type fault struct{ ID, Title, Message string }
+
+// read takes the fields of the chosen way to sign in.
+func read(form map[string][]string, m *connector.Manifest) (map[string]string, []fault) {
+	get := func(name string) string {
+		if v := form[name]; len(v) > 0 {
+			return v[0]
+		}
+		return ""
+	}
+	auth := get("auth")
+	fields := m.SecretFields(auth)
+	if len(fields) == 0 {
+		return nil, []fault{{ID: "main", Title: "Way to sign in", Message: "choose one of those on this page"}}
+	}
+	values := map[string]string{}
+	var faults []fault
+	for _, f := range fields {
+		v := strings.TrimSpace(strings.ReplaceAll(get("secret."+f.Name), "\r\n", "\n"))
+		wrong := ""
+		switch {
+		case v == "" && !f.Optional:
+			wrong = "fill this in"
+		case len(v) > maxValue:
+			wrong = "longer than 64 KiB"
+		case !f.PEM && strings.ContainsAny(v, "\n\r\x00"):
+			wrong = "one line only"
+		case f.PEM && v != "" && !strings.HasPrefix(v, "-----BEGIN "):
+			wrong = "paste the whole private key, from -----BEGIN to the end"
+		case f.PEM && v != "":
+			v += "\n"
+		}
+		if wrong != "" {
+			faults = append(faults, fault{ID: fieldID(auth, f.Name), Title: f.Title, Message: wrong})
+			continue
+		}
+		if v != "" {
+			values[f.Name] = v
+		}
+	}
+	return values, faults
+}
