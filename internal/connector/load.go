@@ -84,7 +84,7 @@ var natives = map[string]func(*Session) (source, error){
 }
 
 func loadSpec(n node, name string, builtin bool) *Manifest {
-	n.object("title", "category", "verified", "multiAccount", "domains", "description", "native", "config", "auth", "http",
+	n.object("title", "category", "verified", "multiAccount", "domains", "description", "version", "docsURL", "native", "config", "auth", "http",
 		"account", "streams", "actions", "webhooks")
 	if name != "" && !namePattern.MatchString(name) {
 		n.problem(fmt.Sprintf("%q", name), "a name of lower-case letters, digits and dashes", "")
@@ -103,7 +103,7 @@ func loadSpec(n node, name string, builtin bool) *Manifest {
 			nat.problem(nat.kind(), "nothing: only built-in connectors name a Go implementation", "")
 		}
 	}
-	l := loader{manifest: m}
+	l := loader{manifest: m, builtin: builtin}
 	if !l.environments(n) {
 		return nil
 	}
@@ -126,6 +126,7 @@ func loadSpec(n node, name string, builtin bool) *Manifest {
 // loader holds what compiling a manifest needs.
 type loader struct {
 	manifest    *Manifest
+	builtin     bool
 	env         *expr.Env // expressions without secrets
 	pageEnv     *expr.Env // the same, for what is evaluated once per answer
 	secretEnv   *expr.Env // auth and token

@@ -16,11 +16,8 @@ var inputTypes = []string{"string", "account", "group", "app", "plan", "boolean"
 
 func (l *loader) action(name string, n node) {
 	n.object("class", "mode", "destructive", "endsAccount", "enabled", "input", "precheck", "steps", "wait", "verify", "output", "undo",
-		"description")
-	known, ok := actionName(name)
-	if !ok {
-		n.problem("the action "+name, "a name of connectors/ACTIONS.md", didYouMean(name, actionNameList()))
-	}
+		"description", "effect")
+	known := l.actionName(name, n)
 	a := &action{ActionInfo: ActionInfo{
 		Name:        name,
 		Class:       ActionClass(n.need("class", "read, idempotent, keyed, verifiable or unsafe").enum("read", "idempotent", "keyed", "verifiable", "unsafe")),
@@ -56,6 +53,28 @@ func (l *loader) action(name string, n node) {
 	}
 	a.output = l.namedPrograms(n.get("output"))
 	l.lintAction(a, n)
+}
+
+// actionName returns what the list says of the name, or, of an action of the
+// manifest's own, what the manifest itself must say.
+func (l *loader) actionName(name string, n node) ActionName {
+	if strings.HasPrefix(name, ownPrefix) && !l.builtin {
+		if !ownPattern.MatchString(name) {
+			n.problem("the action "+name, ownPrefix+" and a name of letters and digits, such as http.closeTicket", "")
+		}
+		n.need("destructive", "true or false: true if it loses something that no other action brings back")
+		return ActionName{Name: name, Effect: Effect(n.need("effect", "grants, removes or neutral: what it does to a person's access").
+			enum(string(EffectGrants), string(EffectRemoves), string(EffectNeutral)))}
+	}
+	if e := n.get("effect"); e.exists() {
+		e.problem("effect", "nothing: the list says what "+name+" does", "")
+	}
+	known, ok := actionName(name)
+	if !ok {
+		n.problem("the action "+name, "a name of connectors/ACTIONS.md, or in a Connector resource one that begins with "+ownPrefix,
+			didYouMean(name, actionNameList()))
+	}
+	return known
 }
 
 func (l *loader) inputs(a *action, n node) {

@@ -3,7 +3,10 @@
 
 package connector
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+)
 
 // Effect is what an action does to a person's access; a Workflow's direction
 // refuses the opposite one (decision 24).
@@ -56,6 +59,13 @@ var actionNames = []ActionName{
 
 // ActionNames returns the closed list of actions.
 func ActionNames() []ActionName { return slices.Clone(actionNames) }
+
+// ownPrefix begins the names of actions beside the list, which the author of a
+// Connector resource chooses: requests of an API that no list foresees. The
+// manifest says what they do to a person's access.
+const ownPrefix = "http."
+
+var ownPattern = regexp.MustCompile(`^http\.[a-z][a-zA-Z0-9]{0,57}$`)
 
 func actionName(name string) (ActionName, bool) {
 	for _, a := range actionNames {
