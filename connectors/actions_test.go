@@ -40,17 +40,17 @@ func TestEveryAction(t *testing.T) {
 	group := company.OktaGroups[slices.IndexFunc(company.OktaGroups, member(oktaUser))].ID
 	app := company.OktaApps[slices.IndexFunc(company.OktaApps, direct(oktaUser))].ID
 	inputs := map[string]map[string]any{
-		"okta": {"userId": oktaUser, "groupId": group, "appId": app},
+		"okta": {"userId": oktaUser, "groupId": group, "appId": app, "email": "new.hire@acme.example", "givenName": "New", "familyName": "Hire"},
 		"zoom": {"userId": zoomUser}, "slack": {"userId": slackUser, "text": "Hello", "callback": "prompt-1", "channel": "C0GENERAL"},
 	}
 	// What one action undoes comes after it; deletion comes last.
 	order := map[string][]string{
-		"okta":  {"user.suspend", "user.unsuspend", "user.signOut", "group.removeMember", "group.addMember", "app.unassign", "user.deactivate", "user.activate", "user.delete"},
+		"okta":  {"user.create", "user.suspend", "user.unsuspend", "user.signOut", "group.removeMember", "group.addMember", "app.unassign", "app.assign", "user.deactivate", "user.activate", "user.delete"},
 		"zoom":  {"license.remove", "license.assign", "user.signOut", "user.deactivate", "user.activate", "user.delete"},
 		"slack": {"message.send", "message.update", "channel.send", "user.signOut", "user.deactivate"},
 	}
 	// What the simulators do not have is played by the fixtures alone.
-	unsimulated := map[string][]string{"okta": {"user.create", "app.assign"}, "slack": {"user.create"}, "zoom": {"user.create"}}
+	unsimulated := map[string][]string{"slack": {"user.create"}, "zoom": {"user.create"}}
 	for _, name := range []string{"okta", "slack", "zoom"} {
 		t.Run(name, func(t *testing.T) {
 			srv := simulate(t)

@@ -42,6 +42,7 @@ func (s *Server) oktaVendor() *vendor {
 		routes: []route{
 			{method: get, pattern: "/api/v1/org", handle: oktaOrg},
 			{method: get, pattern: "/api/v1/users", query: list, handle: oktaListUsers},
+			{method: post, pattern: "/api/v1/users", query: []string{"activate"}, body: jsonBody, fields: []string{"profile", "groupIds"}, handle: oktaCreate},
 			{method: get, pattern: "/api/v1/users/{id}", handle: withOktaUser(func(c *call, u *OktaUser) { c.reply(200, c.oktaUserJSON(u)) })},
 			{method: del, pattern: "/api/v1/users/{id}", query: []string{"sendEmail"}, handle: withOktaUser(oktaDelete)},
 			{method: post, pattern: "/api/v1/users/{id}/lifecycle/suspend", body: jsonBody, handle: withOktaUser(oktaSuspend)},
@@ -58,6 +59,7 @@ func (s *Server) oktaVendor() *vendor {
 			{method: get, pattern: "/api/v1/apps", query: []string{"limit", "after", "filter", "q", "includeNonDeleted"}, handle: oktaListApps},
 			{method: get, pattern: "/api/v1/apps/{id}", handle: withOktaApp(func(c *call, a *OktaApp) { c.reply(200, c.oktaAppJSON(a)) })},
 			{method: get, pattern: "/api/v1/apps/{id}/users", query: []string{"limit", "after", "q"}, handle: withOktaApp(oktaAppUsers)},
+			{method: post, pattern: "/api/v1/apps/{id}/users", body: jsonBody, fields: []string{"id", "scope"}, handle: withOktaApp(oktaAssign)},
 			{method: get, pattern: "/api/v1/apps/{id}/users/{user}", handle: withOktaApp(oktaAppUser)},
 			{method: del, pattern: "/api/v1/apps/{id}/users/{user}", query: []string{"sendEmail"}, handle: withOktaApp(oktaUnassign)},
 			{method: get, pattern: "/api/v1/logs", query: []string{"since", "until", "after", "filter", "q", "limit", "sortOrder"}, handle: oktaLogs},

@@ -76,6 +76,23 @@ func oktaAppUser(c *call, a *OktaApp) {
 	c.oktaNotFound(c.path["user"], "AppUser")
 }
 
+func oktaAssign(c *call, a *OktaApp) {
+	u := c.oktaUser(c.arg("id"))
+	if u == nil {
+		c.oktaNotFound(c.arg("id"), "User")
+		return
+	}
+	i := slices.IndexFunc(a.Assignments, func(as *OktaAssignment) bool { return as.UserID == u.ID })
+	if i < 0 {
+		i = len(a.Assignments)
+		a.Assignments = append(a.Assignments, &OktaAssignment{UserID: u.ID, Created: c.now.Truncate(time.Millisecond)})
+		c.effect("app.assign", u.ID, u.Email, Changed, map[string]any{"app": a.ID})
+	} else {
+		c.effect("app.assign", u.ID, u.Email, Unchanged, map[string]any{"app": a.ID})
+	}
+	c.reply(http.StatusOK, c.oktaAssignmentJSON(a.Assignments[i]))
+}
+
 func oktaUnassign(c *call, a *OktaApp) {
 	kept := filtered(a.Assignments, func(as *OktaAssignment) bool { return as.UserID != c.path["user"] })
 	if len(kept) == len(a.Assignments) {
@@ -98,6 +115,33 @@ func (c *call) oktaEffect(action string, u *OktaUser, outcome Outcome) {
 func (c *call) oktaRefuse(action string, u *OktaUser, code, summary string) {
 	c.oktaEffect(action, u, Rejected)
 	c.reply(http.StatusBadRequest, map[string]any{"errorCode": code, "errorSummary": summary, "errorLink": code, "errorId": "sim", "errorCauses": []any{}})
+}
+
+// oktaCreate makes a user, who gets an activation mail with activate=true.
+func oktaCreate(c *call) {
+	profile, _ := c.fields["profile"].(map[string]any)
+	text := func(name string) string { s, _ := profile[name].(string); return s }
+	company, now := c.s.state.Company, c.now.Truncate(time.Millisecond)
+	u := &OktaUser{
+		ID: fmt.Sprintf("00uCreated%010d", len(company.OktaUsers)), Login: text("login"), Email: text("email"), FirstName: text("firstName"),
+		LastName: text("lastName"), Title: text("title"), Department: text("department"), Status: "STAGED", Created: now, LastUpdated: now,
+	}
+	if c.arg("activate") != "false" {
+		u.Status = "PROVISIONED"
+	}
+	if c.oktaUser(u.Login) != nil {
+		c.oktaRefuse("user.create", u, "E0000001", "Api validation failed: login")
+		return
+	}
+	company.OktaUsers = append(company.OktaUsers, u)
+	groups, _ := c.fields["groupIds"].([]any)
+	for _, g := range company.OktaGroups {
+		if slices.Contains(groups, any(g.ID)) {
+			g.Members = append(g.Members, u.ID)
+		}
+	}
+	c.oktaEffect("user.create", u, Changed)
+	c.reply(http.StatusOK, c.oktaUserJSON(u))
 }
 
 func oktaSuspend(c *call, u *OktaUser) {
