@@ -89,6 +89,13 @@ func writeConnection(b *bytes.Buffer, e cli.Entry) {
 		}
 		b.WriteString("\n")
 	}
+	for _, w := range e.Webhooks {
+		fmt.Fprintf(b, "- webhook `%s`: %s", w.Name, cell(w.Title))
+		if len(w.Secrets) > 0 {
+			fmt.Fprintf(b, "; Secret %s", quoted(w.Secrets))
+		}
+		b.WriteString("\n")
+	}
 	if len(e.Secrets)+len(e.Config) == 0 {
 		b.WriteString("- nothing\n")
 	}

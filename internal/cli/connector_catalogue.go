@@ -42,8 +42,16 @@ type Entry struct {
 	ActionNames []string      `json:"actionNames,omitempty"`
 	ActionCount int           `json:"actionCount"`
 
-	Config  []EntryConfig `json:"config,omitempty"`
-	Secrets []EntrySecret `json:"secrets,omitempty"`
+	Config   []EntryConfig  `json:"config,omitempty"`
+	Secrets  []EntrySecret  `json:"secrets,omitempty"`
+	Webhooks []EntryWebhook `json:"webhooks,omitempty"`
+}
+
+// EntryWebhook is a way in which the vendor tells at once what happened.
+type EntryWebhook struct {
+	Name    string   `json:"name"`
+	Title   string   `json:"title,omitempty"`
+	Secrets []string `json:"secrets,omitempty"` // keys of the Secret that verifying needs
 }
 
 // EntryAction is an action of a connector.
@@ -124,6 +132,10 @@ func entryOf(m *connector.Manifest) Entry {
 	}
 	for _, s := range m.SecretSets() {
 		e.Secrets = append(e.Secrets, EntrySecret{Title: s.Title, Required: s.Required, Optional: s.Optional})
+	}
+	for _, name := range m.Webhooks() {
+		w := m.Webhook(name)
+		e.Webhooks = append(e.Webhooks, EntryWebhook{Name: name, Title: w.Title(), Secrets: w.SecretNames()})
 	}
 	return e
 }

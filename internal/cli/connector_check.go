@@ -180,6 +180,16 @@ func printRun(e *env, m *connector.Manifest, res *fixture.Result) error {
 	for _, a := range res.Actions {
 		items = append(items, item{"name": a.Name, "result": string(a.Got), "of": "action"})
 	}
+	for _, d := range res.Webhooks {
+		result := counted(len(d.Events), "event")
+		switch {
+		case d.Answer != "":
+			result = "answered"
+		case d.Refused != "":
+			result = "refused: " + string(d.Refused)
+		}
+		items = append(items, item{"name": d.Webhook, "result": result, "of": "webhook"})
+	}
 	err := printTable(e.out, items, []column{{Header: "TESTED", Path: "name", Whole: true}, {Header: "RESULT", Path: "result"}, {Header: "OF", Path: "of"}}, tableWidth)
 	if err != nil {
 		return err
