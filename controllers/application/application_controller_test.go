@@ -30,7 +30,9 @@ type backend struct {
 	query  Query
 }
 
-func (*backend) Domains(_ context.Context, i *v1alpha1.Integration) []string { return []string{i.Spec.Connector + ".us"} }
+func (*backend) Domains(_ context.Context, i *v1alpha1.Integration) []string {
+	return []string{i.Spec.Connector + ".us"}
+}
 
 func (*backend) Recommend(domains []string) string {
 	if len(domains) > 0 && domains[0] == "zoom.us" {

@@ -32,7 +32,9 @@ func TestMain(m *testing.M) { testenv.Start(m) }
 
 type connectors struct{}
 
-func (connectors) Domains(context.Context, *v1alpha1.Integration) []string { return []string{"zoom.us"} }
+func (connectors) Domains(context.Context, *v1alpha1.Integration) []string {
+	return []string{"zoom.us"}
+}
 
 type fixture struct {
 	*testing.T
