@@ -111,7 +111,7 @@ func verdict(obj *v1alpha1.Integration, spec handover.Spec, st *handover.Status,
 	case st.Problem != nil:
 		return reconcile.Outcome{}, reconcile.Stalling(st.Problem.Reason, "%s", mismatch(obj, st)+st.Problem.Message)
 	}
-	return reconcile.Outcome{Reason: v1alpha1.ReasonSynced, Message: summary(st)}, nil
+	return reconcile.Outcome{Reason: v1alpha1.ReasonSynced, Message: summary(spec, st)}, nil
 }
 
 // mismatch says that a release annotation names another set than the one held.
@@ -128,8 +128,17 @@ func mismatch(obj *v1alpha1.Integration, st *handover.Status) string {
 	return fmt.Sprintf("annotation %s is for another set and releases nothing: ", v1alpha1.ReleaseAnnotation)
 }
 
+// pushConnector is the connector whose records others send.
+const pushConnector = "push"
+
 // summary is the message of Ready=True. It holds no counts: those move.
-func summary(st *handover.Status) string {
+func summary(spec handover.Spec, st *handover.Status) string {
+	if len(st.DataTypes) == 0 {
+		if spec.Connector == pushConnector {
+			return "connected; no records were pushed yet"
+		}
+		return "connected; there is nothing to sync"
+	}
 	var fresh, disabled []string
 	for _, d := range st.DataTypes {
 		switch d.State {

@@ -107,18 +107,11 @@ func (h faultyHeld) Keep(ctx context.Context, value []byte) error {
 }
 
 func (v *faultyVault) kept() string {
-	if m := v.only(); m != nil {
-		return string(m.value)
+	m := v.values["app"]
+	if m == nil {
+		return ""
 	}
-	return ""
-}
-
-// only is the value that is kept, where there is one.
-func (v *faultyVault) only() *memoryValue {
-	for _, m := range v.values {
-		return m
-	}
-	return nil
+	return string(m.value)
 }
 
 // secretOf is a Secret that a user may change.
@@ -222,12 +215,13 @@ func TestRotatedTokenIsKeptBeforeUse(t *testing.T) {
 		keep := vault.onKeep
 		vault.onKeep = func(value []byte) {
 			keep(value)
-			vault.only().value = bytes.Clone(value) // durable
+			vault.values["app"].value = bytes.Clone(value) // durable
 			panic(died)
 		}
 		_, _, _ = read(t, s, "users")
 	}()
 	vault.onKeep = nil
+	vault.values["app"] = &memoryValue{value: vault.values["app"].value} // the lease of the dead ends
 	if keeps != 1 || v.count("/v1/users") != 0 {
 		t.Fatalf("kept %d times, %d requests", keeps, v.count("/v1/users"))
 	}
@@ -263,11 +257,11 @@ func TestTokenThatCannotBeKept(t *testing.T) {
 	v, vault = newRotatingVendor(t, "first"), &faultyVault{fail: 1}
 	vault.changed = func() {
 		v.access = "of the other"
-		raw, err := json.Marshal(tokenSet{Refresh: "r", Access: v.access, Expires: testNow.Add(time.Hour)})
+		raw, err := json.Marshal(tokenSet{Origin: originOf(secret.data), Refresh: "r", Access: v.access, Expires: testNow.Add(time.Hour)})
 		if err != nil {
 			t.Error(err)
 		}
-		vault.only().value = raw
+		vault.values["app"].value = raw
 	}
 	s, _ = v.replica(t, vault, secret)
 	wantUsers(t, s)
@@ -288,7 +282,7 @@ func TestInvalidGrantReadsAgain(t *testing.T) {
 	}
 	// Dead for good: two looks, one request, and no more for a while.
 	v.valid, v.onToken = "lost", nil
-	vault.only().value = nil
+	vault.values["app"].value = nil
 	secret.set("third")
 	s, _ = v.replica(t, vault, secret)
 	before := v.count("/token")

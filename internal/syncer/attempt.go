@@ -12,7 +12,6 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
@@ -366,7 +365,7 @@ func (a *attempt) finish(ctx context.Context, shutdown bool) error {
 		if err != nil {
 			return err
 		}
-		a.status.Digest = strconv.FormatInt(st.Source, 36) + "-" + strconv.FormatInt(st.DataVersion, 36)
+		a.status.Digest = digestOf(st)
 	}
 	a.status.Request, a.status.Generation = a.claim.RequestedAt, a.claim.Generation
 	status, err := json.Marshal(a.status)

@@ -301,7 +301,7 @@ func (u *Push) finish(ctx context.Context, applied bool) error {
 	if err != nil {
 		return err
 	}
-	u.status.Digest = strconv.FormatInt(st.Source, 36) + "-" + strconv.FormatInt(st.DataVersion, 36)
+	u.status.Digest = digestOf(st)
 	status, err := json.Marshal(u.status)
 	if err != nil {
 		return fmt.Errorf("encode the status: %w", err)
@@ -319,13 +319,32 @@ func pushedStatus(spec handover.Spec, streams []connector.StreamInfo, status han
 }
 
 // awaitPushes is a worker's sync of an Integration whose records are sent: it
-// keeps what the last push left.
+// keeps what the last push left, and finds what an earlier Integration of the
+// name had.
 func (a *attempt) awaitPushes(ctx context.Context, session Session, held []handover.HeldSet) {
 	counts, err := a.w.o.Store.Counts(ctx, a.claim.Tenant, a.claim.Name)
 	if err != nil {
 		a.storeFailed(ctx, err)
 		return
 	}
-	a.status.Held = held
+	pushed, err := a.w.o.Store.StreamStates(ctx, a.claim.Tenant, a.claim.Name)
+	if err != nil {
+		a.storeFailed(ctx, err)
+		return
+	}
+	for name := range pushed {
+		if _, known := a.status.Streams[name]; !known {
+			a.status.Streams[name] = handover.Stream{State: handover.Fresh}
+		}
+	}
+	a.status.Held, a.status.Synced = held, a.status.Synced || len(pushed) > 0
+	if a.status.Digest == "" && len(pushed) > 0 {
+		a.status.Digest = digestOf(a.claim.IntegrationState)
+	}
 	a.status.DataTypes, a.status.Problem = pushedStatus(a.spec, session.Streams(), a.status, counts)
+}
+
+// digestOf changes exactly when the stored data does.
+func digestOf(st store.IntegrationState) string {
+	return strconv.FormatInt(st.Source, 36) + "-" + strconv.FormatInt(st.DataVersion, 36)
 }

@@ -4,12 +4,10 @@
 package manager
 
 import (
-	"bytes"
 	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,24 +21,6 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
-
-// keptLog keeps everything that is logged.
-type keptLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *keptLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *keptLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // supply makes a link for an Integration and supplies the values, as gateway
 // and owner do.
@@ -84,7 +64,7 @@ func (w *world) ended(ring *store.Keyring, d store.Delegation) string {
 // Row 84: an owner without access to the cluster supplies the credential, the
 // manager writes the Secret, and the Integration connects.
 func TestDelegatedCredentialConnects(t *testing.T) {
-	log := &keptLog{}
+	log := &recorder{}
 	keys := filepath.Join(t.TempDir(), "keys")
 	ring, err := store.LoadKeyring(keys, true)
 	if err != nil {
