@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -19,8 +20,9 @@ import (
 // Vault keeps, sealed, what a vendor replaces of a credential, for every
 // process that uses the credential.
 type Vault interface {
-	// Hold runs f while nobody else, in any process, runs one for name. The
-	// context of f ends before another may begin.
+	// Hold runs f while nobody else, in any process and for any Integration of
+	// the tenant, runs one for name. The context of f ends before another may
+	// begin.
 	Hold(ctx context.Context, name string, f func(context.Context, Held) error) error
 }
 
@@ -46,22 +48,25 @@ const (
 
 // tokenSet is what is kept of a credential with a refresh token.
 type tokenSet struct {
-	// Origin identifies the Secret's refresh token that this one descends from:
-	// when the user changes the Secret, what descends from the old one is void
-	// (decision 12).
-	Origin  string    `json:"origin"`
 	Refresh string    `json:"refresh"`
 	Access  string    `json:"access,omitempty"`
 	Expires time.Time `json:"expires,omitzero"`
 }
 
-// unsavedSet is a token set that could not be kept, and what it replaces.
-type unsavedSet struct{ over, value []byte }
+// unsavedSet is a token set that could not be kept, what it replaces, and under
+// which name.
+type unsavedSet struct {
+	name        string
+	over, value []byte
+}
 
-// originOf identifies the refresh token of a Secret.
-func originOf(secrets map[string]string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "seatkeeper refresh token v1\x00%s\x00%s", secrets[secretClientID], secrets[secretRefreshToken]))
-	return hex.EncodeToString(sum[:])
+// originOf names what descends from the refresh token of a Secret. Integrations
+// that share the Secret share the name, a renamed one keeps it, and a Secret
+// that the user changed has another: what descends from the old one is void
+// (decision 12).
+func (s *Session) originOf(secrets map[string]string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "seatkeeper refresh token v1\x00%s\x00%s\x00%s", s.tokenURL, secrets[secretClientID], secrets[secretRefreshToken]))
+	return hex.EncodeToString(sum[:16])
 }
 
 // Rotates reports that signing in spends the credential: the vendor replaces it
@@ -70,66 +75,100 @@ func (s *Session) Rotates() bool {
 	return s.auth != nil && slices.ContainsFunc(s.auth.secrets, func(f secretField) bool { return f.rotates })
 }
 
-// refresher is one turn at a vault.
-type refresher struct {
-	s       *Session
-	held    Held
-	entry   *tokenEntry
-	secrets map[string]string // of the Secret that set descends from
-	raw     []byte
-	set     tokenSet
-}
-
 // refresh returns an access token: the one that another process has got
 // meanwhile, or a new one. A rotated refresh token is kept before the access
 // token beside it is used at all.
 func (s *Session) refresh(ctx context.Context, e *tokenEntry) (string, time.Time, error) {
+	secrets := s.o.Secrets
+	if fresh, err := s.reload(ctx); err == nil {
+		secrets = fresh
+	}
+	set, err := s.refreshWith(ctx, e, secrets)
+	if ClassOf(err) == ClassAuth {
+		// Perhaps the user has just put another token into the Secret.
+		fresh, again := s.reload(ctx)
+		switch {
+		case again != nil:
+			err = fmt.Errorf("read the Secret again: %w", again)
+		case maps.Equal(fresh, secrets):
+			err = withoutToken(err)
+		default:
+			if set, err = s.refreshWith(ctx, e, fresh); ClassOf(err) == ClassAuth {
+				err = withoutToken(err)
+			}
+		}
+	}
+	var known *Error
+	switch {
+	case err == nil, errors.As(err, &known):
+		return set.Access, set.Expires, err
+	}
+	return "", time.Time{}, &Error{Class: ClassTransient, Message: "the refresh token could not be used: " + err.Error(), Err: err}
+}
+
+// reload reads the Secret as it is now.
+func (s *Session) reload(ctx context.Context) (map[string]string, error) {
+	if s.o.Reload == nil {
+		return s.o.Secrets, nil
+	}
+	return s.o.Reload(ctx)
+}
+
+// withoutToken says how to mend a refresh token that nobody takes.
+func withoutToken(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	c := *e
+	c.Fix = "authorise the app anew and put the new refresh token into the Secret's key " + secretRefreshToken
+	return &c
+}
+
+func (s *Session) refreshWith(ctx context.Context, e *tokenEntry, secrets map[string]string) (tokenSet, error) {
 	vault := s.o.Vault
 	if vault == nil {
 		vault = &s.tokens.vault
 	}
-	var set tokenSet
-	err := vault.Hold(ctx, s.auth.id, func(ctx context.Context, held Held) error {
+	r := &refresher{s: s, entry: e, secrets: secrets, name: s.originOf(secrets)}
+	err := vault.Hold(ctx, r.name, func(ctx context.Context, held Held) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
 		defer cancel()
-		r := &refresher{s: s, held: held, entry: e, secrets: s.o.Secrets}
-		err := r.run(ctx)
-		set = r.set
-		return err
+		r.held = held
+		return r.run(ctx)
 	})
-	if err != nil {
-		var known *Error
-		if errors.As(err, &known) {
-			return "", time.Time{}, known
-		}
-		return "", time.Time{}, &Error{Class: ClassTransient, Message: "the refresh token could not be used: " + err.Error(), Err: err}
-	}
-	return set.Access, set.Expires, nil
+	return r.set, err
+}
+
+// refresher is one turn at a vault.
+type refresher struct {
+	s       *Session
+	entry   *tokenEntry
+	secrets map[string]string
+	name    string
+	held    Held
+	raw     []byte
+	set     tokenSet
 }
 
 func (r *refresher) run(ctx context.Context) error {
-	if err := r.load(ctx); err != nil {
+	if err := r.load(ctx); err != nil || r.usable() {
 		return err
-	}
-	if r.usable() {
-		return nil
 	}
 	t, err := r.s.requestToken(ctx, r.secrets, r.set.Refresh)
 	if ClassOf(err) == ClassAuth {
-		// Perhaps another token has taken its place: look once more.
-		tried := r.set
+		// Perhaps who held it before stayed too long: look once more.
+		tried := r.set.Refresh
 		if again := r.load(ctx); again != nil {
 			return again
 		}
 		switch {
-		case r.set.Refresh == tried.Refresh:
-			return r.dead(err)
 		case r.usable():
 			return nil
+		case r.set.Refresh == tried:
+			return err
 		}
-		if t, err = r.s.requestToken(ctx, r.secrets, r.set.Refresh); ClassOf(err) == ClassAuth {
-			return r.dead(err)
-		}
+		t, err = r.s.requestToken(ctx, r.secrets, r.set.Refresh)
 	}
 	if err != nil {
 		return err
@@ -146,15 +185,13 @@ func (r *refresher) usable() bool {
 	return r.set.Access != "" && r.set.Access != r.entry.refused && r.s.clock.Now().Before(r.set.Expires)
 }
 
-// load finds the newest token set: what is kept, unless the Secret was changed
-// since. When the two disagree either may be the older, so that the Secret is
-// read again to tell.
+// load reads what is kept, or begins with the Secret's own token.
 func (r *refresher) load(ctx context.Context) error {
 	raw, err := r.held.Load(ctx)
 	if err != nil {
 		return err
 	}
-	if u := r.entry.unsaved; u.value != nil {
+	if u := r.entry.unsaved; u.value != nil && u.name == r.name {
 		if bytes.Equal(u.over, raw) {
 			if err := r.held.Keep(ctx, u.value); err != nil {
 				return err
@@ -163,35 +200,14 @@ func (r *refresher) load(ctx context.Context) error {
 		}
 		r.entry.unsaved = unsavedSet{}
 	}
-	first := r.set.Refresh == ""
-	r.raw, r.set = raw, tokenSet{}
-	if raw != nil {
-		if err := json.Unmarshal(raw, &r.set); err != nil {
-			return errors.New("what is kept of the credential is damaged")
-		}
-	}
-	if first && raw != nil && r.set.Origin == originOf(r.secrets) {
+	r.raw, r.set = raw, tokenSet{Refresh: r.secrets[secretRefreshToken]}
+	if raw == nil {
 		return nil
 	}
-	if r.s.o.Reload != nil {
-		if r.secrets, err = r.s.o.Reload(ctx); err != nil {
-			return fmt.Errorf("read the Secret again: %w", err)
-		}
-	}
-	if origin := originOf(r.secrets); r.set.Origin != origin {
-		r.set = tokenSet{Origin: origin, Refresh: r.secrets[secretRefreshToken]}
+	if err := json.Unmarshal(raw, &r.set); err != nil {
+		return errors.New("what is kept of the credential is damaged")
 	}
 	return nil
-}
-
-func (r *refresher) dead(err error) error {
-	var e *Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	c := *e
-	c.Fix = "authorise the app anew and put the new refresh token into the Secret's key " + secretRefreshToken
-	return &c
 }
 
 // keep stores the set. The vendor has already taken back the token before it,
@@ -208,13 +224,13 @@ func (r *refresher) keep(ctx context.Context) error {
 			break
 		}
 	}
-	if err != nil && !errors.Is(err, ErrVaultChanged) {
-		r.entry.unsaved = unsavedSet{over: r.raw, value: value}
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("keep the new refresh token: %w", err)
+	if !errors.Is(err, ErrVaultChanged) {
+		r.entry.unsaved = unsavedSet{name: r.name, over: r.raw, value: value}
 	}
-	return nil
+	return fmt.Errorf("keep the new refresh token: %w", err)
 }
 
 // memoryVault is a Vault for one process, for sessions that nobody gave one.

@@ -150,6 +150,9 @@ func (s *Store) PurgeHidden(ctx context.Context) (int, error) {
 // purgeSource erases rows in the order that lets a crash start it again: the
 // row that names the source goes last.
 func (s *Store) purgeSource(ctx context.Context, st IntegrationState) error {
+	if err := s.dropStages(ctx, Claim{st}, ""); err != nil {
+		return err
+	}
 	for _, t := range factTables {
 		if err := s.write(ctx, func(tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, `DELETE FROM `+t+` WHERE tenant=$1 AND source=$2`, st.Tenant, st.Source)
@@ -172,10 +175,7 @@ func (s *Store) purgeSource(ctx context.Context, st IntegrationState) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM integration_state WHERE tenant=$1 AND id=$2`, st.Tenant, st.Source); err != nil {
 			return err
 		}
-		// Another Integration of the same name has credentials of its own there.
-		if _, err := tx.ExecContext(ctx, `DELETE FROM sealed_secret WHERE tenant=$1 AND (name=$2 OR substr(name, 1, length($3))=$3)
-			AND NOT EXISTS (SELECT 1 FROM integration_state i WHERE i.tenant=$1 AND i.name=$4)`,
-			st.Tenant, signingName(st.Name), rotatingPrefix(st.Name), st.Name); err != nil {
+		if err := s.purgeCredentials(ctx, tx, st.Tenant, st.Name); err != nil {
 			return err
 		}
 		return s.appendAudit(ctx, tx, st.Tenant, model.AuditRecord{Actor: "seatkeeper", ActorKind: model.ActorSystem, Action: "integration.purge",

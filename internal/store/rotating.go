@@ -21,9 +21,9 @@ const HoldFor = 45 * time.Second
 // holdPoll is how often a holder's end is looked for.
 const holdPoll = 200 * time.Millisecond
 
-// rotatingPrefix begins the names of the sealed values of an Integration that
-// its vendor replaces.
-func rotatingPrefix(integration string) string { return "rotating/" + integration + "/" }
+// rotatingPrefix begins the names of sealed values that a vendor replaces.
+// Lane rows of the same names tell which Integrations use them.
+const rotatingPrefix = "rotating/"
 
 // RotatingSecret is a sealed value that one holder at a time replaces.
 type RotatingSecret struct {
@@ -34,13 +34,13 @@ type RotatingSecret struct {
 	loaded []byte // nil: nothing was there
 }
 
-// HoldRotating runs f with a sealed value of an Integration while nobody else
-// does, in any replica. The claim is a row of the lane table: what it forbids
-// is a request, like a rate limit's block. The context of f ends before the
-// claim does.
+// HoldRotating runs f with a sealed value of the tenant, which the Integration
+// uses, while nobody else does, in any replica and for any Integration. The
+// claim is a row of the lane table: what it forbids is a request, like a rate
+// limit's block. The context of f ends before the claim does.
 func (s *Store) HoldRotating(ctx context.Context, k *Keyring, tenant model.TenantID, integration, name string, f func(context.Context, *RotatingSecret) error) error {
-	lane := "hold/" + name
-	claim, err := s.claimLane(ctx, tenant, integration, lane)
+	name = rotatingPrefix + name
+	claim, err := s.claimRotating(ctx, tenant, integration, name)
 	if err != nil {
 		return fmt.Errorf("hold the rotating secret of integration %q: %w", integration, err)
 	}
@@ -49,28 +49,30 @@ func (s *Store) HoldRotating(ctx context.Context, k *Keyring, tenant model.Tenan
 		defer cancel()
 		// A claim that stays ends by itself.
 		_ = s.write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `UPDATE lane SET blocked_until=0 WHERE tenant=$1 AND integration=$2 AND lane_key=$3 AND revision=$4`, tenant, integration, lane, claim)
+			_, err := tx.ExecContext(ctx, `UPDATE lane SET blocked_until=0 WHERE tenant=$1 AND integration='' AND lane_key=$2 AND revision=$3`, tenant, name, claim)
 			return err
 		})
 	}()
 	ctx, cancel := context.WithTimeout(ctx, HoldFor)
 	defer cancel()
-	return f(ctx, &RotatingSecret{store: s, keys: k, tenant: tenant, name: rotatingPrefix(integration) + name})
+	return f(ctx, &RotatingSecret{store: s, keys: k, tenant: tenant, name: name})
 }
 
-// claimLane waits for a key of the lane table to be free, takes it, and returns
-// the revision that says so.
-func (s *Store) claimLane(ctx context.Context, tenant model.TenantID, integration, key string) (claim int64, err error) {
+// claimRotating waits for a value to be free, takes it for the tenant, notes
+// that the Integration uses it, and returns the revision that says so.
+func (s *Store) claimRotating(ctx context.Context, tenant model.TenantID, integration, name string) (claim int64, err error) {
 	for {
 		var wait time.Duration
 		err := s.write(ctx, func(tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO lane (tenant, integration, lane_key, tokens, refilled_at) VALUES ($1,$2,$3,0,0) ON CONFLICT DO NOTHING`,
-				tenant, integration, key); err != nil {
-				return err
+			for _, user := range []string{"", integration} {
+				if _, err := tx.ExecContext(ctx, `INSERT INTO lane (tenant, integration, lane_key, tokens, refilled_at) VALUES ($1,$2,$3,0,0) ON CONFLICT DO NOTHING`,
+					tenant, user, name); err != nil {
+					return err
+				}
 			}
 			var until int64
-			if err := tx.QueryRowContext(ctx, `SELECT blocked_until, revision FROM lane WHERE tenant=$1 AND integration=$2 AND lane_key=$3`+s.dialect.forUpdate,
-				tenant, integration, key).Scan(&until, &claim); err != nil {
+			if err := tx.QueryRowContext(ctx, `SELECT blocked_until, revision FROM lane WHERE tenant=$1 AND integration='' AND lane_key=$2`+s.dialect.forUpdate,
+				tenant, name).Scan(&until, &claim); err != nil {
 				return err
 			}
 			now := s.now()
@@ -78,8 +80,8 @@ func (s *Store) claimLane(ctx context.Context, tenant model.TenantID, integratio
 				return nil
 			}
 			claim++
-			_, err := tx.ExecContext(ctx, `UPDATE lane SET blocked_until=$4, revision=$5 WHERE tenant=$1 AND integration=$2 AND lane_key=$3`,
-				tenant, integration, key, now+HoldFor.Milliseconds(), claim)
+			_, err := tx.ExecContext(ctx, `UPDATE lane SET blocked_until=$3, revision=$4 WHERE tenant=$1 AND integration='' AND lane_key=$2`,
+				tenant, name, now+HoldFor.Milliseconds(), claim)
 			return err
 		})
 		if err != nil || wait <= 0 {
@@ -147,5 +149,30 @@ func (r *RotatingSecret) Keep(ctx context.Context, value []byte) error {
 		return fmt.Errorf("store sealed value %q: %w", r.name, err)
 	}
 	r.loaded = bytes.Clone(value)
+	return nil
+}
+
+// purgeCredentials erases what is sealed for an Integration that is gone. A
+// value that another one uses stays, as does one of a new Integration of the
+// same name.
+func (s *Store) purgeCredentials(ctx context.Context, tx *sql.Tx, tenant model.TenantID, integration string) error {
+	const gone = ` AND NOT EXISTS (SELECT 1 FROM integration_state i WHERE i.tenant=$1 AND i.name=$2)`
+	if _, err := tx.ExecContext(ctx, `DELETE FROM sealed_secret WHERE tenant=$1 AND name=$3`+gone, tenant, integration, signingName(integration)); err != nil {
+		return err
+	}
+	names, err := collect(ctx, tx, func(r *sql.Rows) (name string, err error) { return name, r.Scan(&name) },
+		`SELECT l.lane_key FROM lane l WHERE l.tenant=$1 AND l.integration=$2 AND substr(l.lane_key, 1, 9)='`+rotatingPrefix+`'`+gone+`
+			AND NOT EXISTS (SELECT 1 FROM lane o JOIN integration_state i ON i.tenant=o.tenant AND i.name=o.integration
+				WHERE o.tenant=$1 AND o.lane_key=l.lane_key AND o.integration<>$2)`, tenant, integration)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		for _, q := range []string{`DELETE FROM sealed_secret WHERE tenant=$1 AND name=$2`, `DELETE FROM lane WHERE tenant=$1 AND lane_key=$2`} {
+			if _, err := tx.ExecContext(ctx, q, tenant, name); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }

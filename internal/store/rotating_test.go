@@ -15,14 +15,14 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
-// hold runs f with the rotating secret "oauth" of an Integration.
-func (w *world) hold(k *store.Keyring, integration string, f func(context.Context, *store.RotatingSecret) error) error {
-	return w.s.HoldRotating(w.Context(), k, w.tenant, integration, "oauth", f)
+// hold runs f with a rotating secret that the Integration of that name uses.
+func (w *world) hold(k *store.Keyring, name string, f func(context.Context, *store.RotatingSecret) error) error {
+	return w.s.HoldRotating(w.Context(), k, w.tenant, name, name, f)
 }
 
-func (w *world) rotating(k *store.Keyring, integration string) (value string) {
+func (w *world) rotating(k *store.Keyring, name string) (value string) {
 	w.Helper()
-	w.must(w.hold(k, integration, func(ctx context.Context, r *store.RotatingSecret) error {
+	w.must(w.s.HoldRotating(w.Context(), k, w.tenant, "who looks", name, func(ctx context.Context, r *store.RotatingSecret) error {
 		got, err := r.Load(ctx)
 		value = string(got)
 		return err
@@ -58,7 +58,7 @@ func TestRotatingSecretHasOneHolder(t *testing.T) {
 			w.Fatalf("%q, %d at once", got, most.Load())
 		}
 		if got := w.rotating(k, "other"); got != "" {
-			w.Fatalf("another Integration reads %q", got)
+			w.Fatalf("another value reads %q", got)
 		}
 		if got := w.otherTenant("beta").rotating(k, "xero"); got != "" {
 			w.Fatalf("another tenant reads %q", got)
@@ -85,7 +85,7 @@ func TestRotatingSecretOutlivesItsHolder(t *testing.T) {
 		late := <-stuck
 		ctx, cancel := context.WithTimeout(w.Context(), 500*time.Millisecond)
 		defer cancel()
-		if err := w.s.HoldRotating(ctx, k, w.tenant, "xero", "oauth", func(context.Context, *store.RotatingSecret) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+		if err := w.s.HoldRotating(ctx, k, w.tenant, "another", "xero", func(context.Context, *store.RotatingSecret) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
 			w.Fatalf("a second holder: %v", err)
 		}
 		w.step(store.HoldFor)
@@ -105,7 +105,7 @@ func TestRotatingSecretOutlivesItsHolder(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 			defer cancel()
-			if err := w.s.HoldRotating(ctx, k, w.tenant, "xero", "oauth", func(context.Context, *store.RotatingSecret) error { return nil }); err == nil {
+			if err := w.s.HoldRotating(ctx, k, w.tenant, "another", "xero", func(context.Context, *store.RotatingSecret) error { return nil }); err == nil {
 				return errors.New("two hold it")
 			}
 			return nil
@@ -147,15 +147,18 @@ func TestRotatingSecretSurvivesResealing(t *testing.T) {
 }
 
 // What a vendor gave goes with the rest of a disconnected Integration, unless
-// another of the same name uses it by now.
+// another one uses it, or one of the same name is there by now.
 func TestPurgeErasesCredentials(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		k := keyring(w.T, key(w.T, "k1"))
+		keep := func(ctx context.Context, r *store.RotatingSecret) error { return r.Keep(ctx, []byte("token")) }
 		for _, name := range []string{"zoom", "zoom-2", "slack"} {
 			w.connect(name, name, "acme-1")
 			w.must(w.s.PutSigningSecret(w.Context(), k, w.tenant, name, []byte("sign "+name)))
-			w.must(w.hold(k, name, func(ctx context.Context, r *store.RotatingSecret) error { return r.Keep(ctx, []byte("token "+name)) }))
+			w.must(w.hold(k, name, keep))
 		}
+		w.must(w.s.HoldRotating(w.Context(), k, w.tenant, "zoom", "shared", keep))
+		w.must(w.s.HoldRotating(w.Context(), k, w.tenant, "zoom-2", "shared", func(context.Context, *store.RotatingSecret) error { return nil }))
 		for _, name := range []string{"zoom", "slack"} {
 			w.must(w.s.HideIntegration(w.Context(), w.tenant, name, time.Hour))
 		}
@@ -168,6 +171,18 @@ func TestPurgeErasesCredentials(t *testing.T) {
 			_, err := w.s.SigningSecret(w.Context(), k, w.tenant, name)
 			if got := w.rotating(k, name); (got != "") != there || (err == nil) != there {
 				w.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+		if got := w.rotating(k, "shared"); got == "" {
+			w.Error("what another Integration uses is gone")
+		}
+		w.must(w.s.HideIntegration(w.Context(), w.tenant, "zoom-2", 0))
+		if n, err := w.s.PurgeHidden(w.Context()); err != nil || n != 1 {
+			w.Fatalf("purged %d, %v", n, err)
+		}
+		for _, name := range []string{"zoom-2", "shared"} {
+			if got := w.rotating(k, name); got != "" {
+				w.Errorf("%s: %q", name, got)
 			}
 		}
 	})

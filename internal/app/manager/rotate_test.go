@@ -112,8 +112,8 @@ func TestReplicasRotateOneTokenTogether(t *testing.T) {
 				Budget:  budgets(st), Vault: vaults(st, keys), Endpoints: map[string]string{"rotor.example": srv.URL},
 			}
 		}
-		read := func(s *syncer.Sessions) {
-			session, _, err := s.Open(t.Context(), syncer.Key{Tenant: tenant, Namespace: "acme", Name: "rotor"}, handover.Spec{Connector: "rotor", SecretName: "rotor"}, nil)
+		read := func(s *syncer.Sessions, name string) {
+			session, _, err := s.Open(t.Context(), syncer.Key{Tenant: tenant, Namespace: "acme", Name: name}, handover.Spec{Connector: "rotor", SecretName: "rotor"}, nil)
 			if err != nil {
 				t.Error(err)
 				return
@@ -127,10 +127,11 @@ func TestReplicasRotateOneTokenTogether(t *testing.T) {
 		one, two := replica(), replica()
 		var wg sync.WaitGroup
 		for i := range 100 {
-			wg.Go(func() { read([]*syncer.Sessions{one, two}[i%2]) })
+			wg.Go(func() { read([]*syncer.Sessions{one, two}[i%2], "rotor") })
 		}
 		wg.Wait()
-		read(replica()) // after a restart
+		read(replica(), "rotor")   // after a restart
+		read(replica(), "renamed") // and under another name, with the same Secret
 		if vendor.refreshes != 1 || vendor.reused {
 			t.Errorf("%d refreshes, reused %v", vendor.refreshes, vendor.reused)
 		}
@@ -138,7 +139,7 @@ func TestReplicasRotateOneTokenTogether(t *testing.T) {
 		vendor.access = "ended before its time"
 		vendor.mu.Unlock()
 		for _, s := range []*syncer.Sessions{two, one, replica()} {
-			read(s)
+			read(s, "rotor")
 		}
 		if vendor.refreshes != 2 || vendor.reused {
 			t.Errorf("%d refreshes, reused %v", vendor.refreshes, vendor.reused)
