@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
 )
@@ -45,14 +46,23 @@ type pageSpec struct {
 
 // Resume is a place in a long listing, from which a read may go on.
 type Resume struct {
-	// Part is the partition; "" for a stream without partitions.
-	Part string `json:"part,omitempty"`
 	// URL, Cursor, Page and Offset say where the next page is; which of them
 	// counts follows from the kind of paging.
 	URL    string `json:"url,omitempty"`
 	Cursor any    `json:"cursor,omitempty"`
 	Page   int    `json:"page,omitempty"`
 	Offset int64  `json:"offset,omitempty"`
+
+	// The rest is what the read had found so far.
+	Shape       string    `json:"shape,omitempty"`
+	Started     time.Time `json:"started,omitzero"`
+	Incremental bool      `json:"incremental,omitempty"`
+	Since       time.Time `json:"since,omitzero"`
+	Newest      time.Time `json:"newest,omitzero"`
+	Oldest      time.Time `json:"oldest,omitzero"`
+	Pages       int       `json:"pages"`
+	Records     int       `json:"records"`
+	Items       int       `json:"items"`
 }
 
 // pager knows where the next page is, and that the list goes in no circle.

@@ -22,6 +22,15 @@ const (
 // stream. The result is meaningful beside an error too: what was read, which
 // partitions are complete, and how far a window stream came.
 func (s *Session) Read(ctx context.Context, name string, sink Sink) (ReadResult, error) {
+	return s.ReadFrom(ctx, name, nil, sink, nil)
+}
+
+// ReadFrom is Read for long listings. Now and then it tells keep, after the
+// sink, where the listing would go on; from is such a place of an earlier read
+// that broke off, whose records the caller still has, or nil. An error of
+// ClassReset says that a read cannot go on from there: discard those records
+// and read from nil.
+func (s *Session) ReadFrom(ctx context.Context, name string, from *Resume, sink Sink, keep Keep) (ReadResult, error) {
 	if s.native != nil {
 		return s.native.read(ctx, name, sink)
 	}
@@ -37,10 +46,17 @@ func (s *Session) Read(ctx context.Context, name string, sink Sink) (ReadResult,
 		return ReadResult{Stream: name}, &Error{Class: ClassConfig, Stream: name, Message: "the stream is switched off by config, credential or data types"}
 	}
 	rd := s.newReader(st, sink)
+	rd.keep = keep
+	if from != nil && !rd.goOnFrom(from) {
+		return ReadResult{Stream: name}, &Error{Class: ClassReset, Stream: name, Message: "the listing cannot go on where it broke off"}
+	}
 	err = rd.run(ctx)
-	if rd.expired(err) {
+	if from != nil {
+		err = rd.orReset(err)
+	} else if rd.expired(err) {
 		requests := rd.res.Requests
 		rd = s.newReader(st, sink)
+		rd.keep = keep
 		rd.inFull()
 		rd.res.Requests = requests
 		rd.res.Notes = append(rd.res.Notes, "the vendor has forgotten what the last read began from: read in full")
@@ -73,6 +89,8 @@ type reader struct {
 	since     time.Time // state.cursor of an incremental read
 	newest    time.Time // sync.cursor of the records seen
 	delta     string    // where the next incremental read begins
+	keep      Keep
+	from      *Resume
 }
 
 func (s *Session) newReader(st *stream, sink Sink) *reader {
@@ -259,7 +277,7 @@ const firstPause = 5 * time.Second
 // worth more patience than one that has not begun: given up, it would start
 // again from its first page.
 func (rd *reader) persist(ctx context.Context, st *stream, x exchange, each func([]any) (bool, error)) (page, error) {
-	underWay := rd.res.Requests > 1
+	underWay := rd.res.Requests > 1 || rd.from != nil
 	for pause, waited := firstPause, time.Duration(0); ; pause *= 2 {
 		pg, err := rd.fetch(ctx, st, x, each)
 		class := ClassOf(err)
@@ -280,13 +298,12 @@ func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, wi
 		vars["window"] = map[string]any{"start": win.Start, "end": win.End}
 	}
 	p := rd.s.newPager(st)
-	if st == rd.st && rd.res.Incremental && st.page.kind == pageDelta {
-		if err := p.goTo(rd.res.State.Delta); err != nil {
-			return err
-		}
+	n, err := rd.firstPage(p, st)
+	if err != nil {
+		return err
 	}
 	x := exchange{spec: &st.request, vars: vars, patient: true, stream: st.name}
-	for n := 1; ; n++ {
+	for ; ; n++ {
 		if n > st.page.maxPages {
 			return &Error{Class: ClassPaginationStuck, Stream: st.name,
 				Message: fmt.Sprintf("the list did not end after %d pages", st.page.maxPages)}
@@ -294,6 +311,9 @@ func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, wi
 		p.place(&x)
 		rd.res.Requests++
 		pg, err := rd.persist(ctx, st, x, each)
+		if err != nil && !pg.stop {
+			rd.leave(ctx, st, p, n, err)
+		}
 		if err != nil || pg.stop {
 			return err
 		}
@@ -322,6 +342,11 @@ func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, wi
 				rd.delta = p.delta
 			}
 			return nil
+		}
+		if n%checkpointPages == 0 {
+			if err := rd.checkpoint(ctx, st, p, n); err != nil {
+				return err
+			}
 		}
 	}
 }

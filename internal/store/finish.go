@@ -125,6 +125,7 @@ func (y *Sync) flushStream(ctx context.Context, stream string, types []model.Dat
 func (y *Sync) forget(ctx context.Context, stream string) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
+	delete(y.places, stream)
 	maps.DeleteFunc(y.stages, func(k stageKey, st *stage) bool {
 		if k.stream == stream {
 			st.abandon()

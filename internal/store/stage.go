@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -32,6 +33,7 @@ type Sync struct {
 
 	mu     sync.Mutex
 	stages map[stageKey]*stage
+	places map[string]json.RawMessage // by stream: where a listing would go on
 }
 
 type stageKey struct {
@@ -57,26 +59,31 @@ type stage struct {
 }
 
 // BeginSync starts a sync of the claimed Integration. What a sync that did not
-// end has left staged is dropped; nothing of it was ever visible.
+// end has left staged is taken over where it has a place (see Checkpoint), and
+// dropped otherwise; nothing of it was ever visible.
 func (s *Store) BeginSync(ctx context.Context, c Claim) (*Sync, error) {
 	err := s.write(ctx, func(tx *sql.Tx) error { return s.fence(ctx, tx, c) })
+	y := &Sync{store: s, claim: c, stages: map[stageKey]*stage{}, places: map[string]json.RawMessage{}}
 	if err == nil {
-		err = s.dropStages(ctx, c, "")
+		err = y.adopt(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("begin the sync of integration %q: %w", c.Name, err)
 	}
-	return &Sync{store: s, claim: c, stages: map[stageKey]*stage{}}, nil
+	return y, nil
 }
 
-// Close drops what is still staged. A sync that is not closed is cleaned up by
-// the next one.
+// Close drops what is still staged, except where a listing can go on with it. A
+// sync that is not closed is cleaned up by the next one.
 func (y *Sync) Close(ctx context.Context) error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	var errs []error
 	for k, st := range y.stages {
 		st.abandon()
+		if y.places[k.stream] != nil {
+			continue
+		}
 		errs = append(errs, y.store.dropStages(ctx, y.claim, st.table))
 		delete(y.stages, k)
 	}

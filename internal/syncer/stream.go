@@ -49,9 +49,7 @@ func (a *attempt) readStream(ctx context.Context, session Session, stage *store.
 }
 
 func (a *attempt) stream(ctx context.Context, session Session, stage *store.Sync, info connector.StreamInfo) (result store.StreamResult, read connector.ReadResult, err error) {
-	read, err = session.Read(ctx, info.Name, func(ctx context.Context, part string, records []model.Record) error {
-		return stage.Stage(ctx, info.Name, part, records)
-	})
+	read, err = a.list(ctx, session, stage, info.Name)
 	if !read.Complete && !anyPartComplete(info, read) {
 		if err == nil {
 			err = &connector.Error{Class: connector.ClassTransient, Stream: info.Name, Message: "the listing ended before it was complete"}
@@ -69,6 +67,63 @@ func (a *attempt) stream(ctx context.Context, session Session, stage *store.Sync
 	a.written += result.Written()
 	// Complete partitions are stored; the stream as a whole stays stale.
 	return result, read, err
+}
+
+// resumer is a session that can go on where a listing broke off.
+type resumer interface {
+	ReadFrom(ctx context.Context, stream string, from *connector.Resume, sink connector.Sink, keep connector.Keep) (connector.ReadResult, error)
+}
+
+// list stages a stream. A listing that an earlier sync could not end, because
+// the vendor was away or its limit used up, goes on where it broke off if what
+// it had staged is still there.
+func (a *attempt) list(ctx context.Context, session Session, stage *store.Sync, stream string) (connector.ReadResult, error) {
+	sink := func(ctx context.Context, part string, records []model.Record) error {
+		return stage.Stage(ctx, stream, part, records)
+	}
+	r, ok := session.(resumer)
+	if !ok {
+		return session.Read(ctx, stream, sink)
+	}
+	keep := func(ctx context.Context, at connector.Resume) error {
+		place, err := json.Marshal(at)
+		if err != nil {
+			return fmt.Errorf("encode where the listing stands: %w", err)
+		}
+		return stage.Checkpoint(ctx, stream, place)
+	}
+	if from := a.placeOf(stage, stream); from != nil {
+		a.log.Info("Going on where the listing broke off", "stream", stream, "records", from.Records, "pages", from.Pages)
+		read, err := r.ReadFrom(ctx, stream, from, sink, keep)
+		if connector.ClassOf(err) != connector.ClassReset {
+			a.giveUp(ctx, stage, stream, err)
+			return read, err
+		}
+	}
+	stage.Discard(ctx, stream)
+	read, err := r.ReadFrom(ctx, stream, nil, sink, keep)
+	a.giveUp(ctx, stage, stream, err)
+	return read, err
+}
+
+func (a *attempt) placeOf(stage *store.Sync, stream string) *connector.Resume {
+	place := stage.Place(stream)
+	if place == nil || a.claim.Generation != a.status.Generation {
+		return nil
+	}
+	var from connector.Resume
+	if err := json.Unmarshal(place, &from); err != nil {
+		return nil
+	}
+	return &from
+}
+
+// giveUp drops what is staged of a stream that would not fail otherwise later.
+func (a *attempt) giveUp(ctx context.Context, stage *store.Sync, stream string, err error) {
+	var e *connector.Error
+	if errors.As(err, &e) && !e.Temporary() && e.Class != connector.ClassUnreachable {
+		stage.Discard(ctx, stream)
+	}
 }
 
 // outcomeOf says what the absences of a read prove. previous is the state that
