@@ -19,6 +19,7 @@ import (
 func TestColumnsNameFieldsOfTheAPI(t *testing.T) {
 	served := map[string]any{
 		"integrations": query.Integration{}, "apps": query.App{}, "people": store.PersonView{}, "accounts": query.Account{}, "seats": query.Seat{},
+		"transactions": query.Transaction{}, "contracts": query.Contract{},
 		"runs": store.Run{}, "savings": query.Saving{}, "audit": model.AuditRecord{}, "guards": query.HeldGuard{},
 	}
 	for _, r := range resources {

@@ -89,6 +89,29 @@ var resources = []resource{
 		},
 	},
 	{
+		Name: "transactions", Aliases: []string{"transaction", "spend"},
+		Short:   "Money spent with vendors, as expense systems report it",
+		Example: "  seatkeeper transactions -n acme --from 2026-01-01 -o csv",
+		Columns: []column{
+			{Header: "DATE", Path: "date"}, {Header: "VENDOR", Path: "vendorName"}, {Header: "AMOUNT", Path: "amount", Format: money}, {Header: "KIND", Path: "kind"},
+			{Header: "DEPARTMENT", Path: "department"}, {Header: "PAYER", Path: "payerEmail", Wide: true}, {Header: "STATUS", Path: "status", Wide: true},
+			{Header: "INTEGRATION", Path: "integration", Wide: true}, {Header: "ID", Path: "externalID", Wide: true},
+		},
+		Filters: spendFilters("the day booked"),
+	},
+	{
+		Name: "contracts", Aliases: []string{"contract"},
+		Short:   "Contracts as sources report them",
+		Long:    "Contracts as sources report them. Those that you declare: `kubectl get contracts`.",
+		Example: "  seatkeeper contracts -n acme --until 2026-12-31",
+		Columns: []column{
+			{Header: "NAME", Path: "name"}, {Header: "APP", Path: "appHint"}, {Header: "START", Path: "start"}, {Header: "END", Path: "end"},
+			{Header: "VALUE", Path: "value", Format: money}, {Header: "STATUS", Path: "status"}, {Header: "RENEWS", Path: "autoRenew", Wide: true},
+			{Header: "OWNER", Path: "ownerEmail", Wide: true}, {Header: "INTEGRATION", Path: "integration", Wide: true}, {Header: "ID", Path: "externalID", Wide: true},
+		},
+		Filters: spendFilters("the end"),
+	},
+	{
 		Name: "runs", Aliases: []string{"run"}, One: true,
 		Short:   "Runs: who was asked, what was decided, what was done",
 		Example: "  seatkeeper runs -n acme --state waiting\n  seatkeeper runs -n acme 0190c2… -o yaml",
@@ -136,4 +159,12 @@ var resources = []resource{
 			{Header: "DIGEST", Path: "digest", Wide: true}, {Header: "SINCE", Path: "since", Format: minute, Wide: true}, {Header: "REASON", Path: "reason", Wide: true},
 		},
 	},
+}
+
+// spendFilters are those of transactions and contracts.
+func spendFilters(day string) []filter {
+	return []filter{
+		{"integration", "integration", "only what this integration reports"}, {"search", "search", "only names that contain this"},
+		{"from", "from", "only where " + day + " is this date or later"}, {"until", "until", "only where " + day + " is this date or earlier"},
+	}
 }

@@ -103,3 +103,35 @@ func (f *fixture) connectPush(namespace, name string) {
 		}
 	}
 }
+
+// TestSpendIsListed lists what sources report of money, under a right of its own.
+func TestSpendIsListed(t *testing.T) {
+	f := newFixture(t, storetest.Open(t, storetest.SQLite(t)))
+	ns := f.env.Namespace(t)
+	f.connectPush(ns, "ramp")
+	f.bind(ns, "finance", []string{"create", "list"}, "integrations/records", "transactions", "contracts")
+	f.bind(ns, "hr", []string{"list"}, "people", "accounts")
+	finance := f.client(f.env.ClientCert(t, "finance"))
+	records := `{"type":"Transaction","externalId":"t1","date":"2026-11-20","amountMinor":1999,"currency":"EUR","vendorName":"Zoom","kind":"card"}
+{"type":"Transaction","externalId":"t2","date":"2026-11-21","amountMinor":500,"currency":"JPY","vendorName":"Notion","kind":"card"}
+{"type":"Contract","externalId":"c1","name":"Zoom 2026","appHint":"zoom.us","end":"2026-12-31","valueMinor":54000,"currency":"EUR"}
+`
+	if err := finance.Push(t.Context(), apis(ns, "integrations/ramp/records"), nil, "", strings.NewReader(records), nil); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"transactions?until=2026-11-20": `"amount":{"minor":1999,"currency":"EUR"}`, "transactions?search=notion": `"vendorName":"Notion"`,
+		"contracts?integration=ramp": `"value":{"minor":54000,"currency":"EUR"}`,
+	} {
+		var out struct{ Items []json.RawMessage }
+		path, query, _ := strings.Cut(path, "?")
+		if err := finance.Get(t.Context(), apis(ns, path), parseQuery(t, query), &out); err != nil || len(out.Items) != 1 || !strings.Contains(string(out.Items[0]), want) {
+			t.Errorf("%s?%s: %s, %v; want %s", path, query, out.Items, err, want)
+		}
+	}
+	f.expect(f.client(f.env.ClientCert(t, "hr")), 403, apis(ns, "transactions"))
+	var out map[string]any
+	if err := finance.Get(t.Context(), apis(ns, "transactions"), parseQuery(t, "from=yesterday"), &out); status(err) != 400 {
+		t.Errorf("from=yesterday: %v", err)
+	}
+}

@@ -16,6 +16,8 @@ func (a *API) endpoints() []endpoint {
 		{"GET people/{name}", "get", "people", a.person},
 		{"GET accounts", "list", "accounts", a.accounts},
 		{"GET seats", "list", "seats", a.seats},
+		{"GET transactions", "list", "transactions", a.transactions},
+		{"GET contracts", "list", "contracts", a.contracts},
 		{"GET runs", "list", "runs", a.runs},
 		{"GET runs/{name}", "get", "runs", a.run},
 		{"POST runs/{name}/stop", "create", "runs/stop", a.stopRun},

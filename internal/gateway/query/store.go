@@ -22,6 +22,8 @@ type Store interface {
 	Person(ctx context.Context, t model.TenantID, id string) (store.PersonView, error)
 	PeopleCounts(ctx context.Context, t model.TenantID) (map[model.Lifecycle]int64, error)
 	ListAccounts(ctx context.Context, t model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error)
+	ListTransactions(ctx context.Context, t model.TenantID, q store.SpendQuery) ([]store.TransactionView, string, error)
+	ListContracts(ctx context.Context, t model.TenantID, q store.SpendQuery) ([]store.ContractView, string, error)
 	SeatVerdicts(ctx context.Context, t model.TenantID, q store.VerdictQuery) ([]store.SeatVerdict, string, error)
 	SeatTotals(ctx context.Context, t model.TenantID) ([]store.SeatTotal, error)
 	Totals(ctx context.Context, t model.TenantID) (store.Totals, error)
