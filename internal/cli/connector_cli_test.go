@@ -7,14 +7,19 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"k8s.io/utils/clock"
 
 	"github.com/seatkeeper/seatkeeper/connectors"
 	"github.com/seatkeeper/seatkeeper/internal/connector/fixture"
+	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
@@ -227,6 +232,40 @@ func TestLiveConnectorTest(t *testing.T) {
 	}
 	if len(writes) > 0 || len(tokens) == 0 {
 		t.Errorf("a live test wrote to %v", writes)
+	}
+}
+
+// The connectors of vendors that have a simulator, tested as if it were them.
+func TestLiveTestOfSimulatedVendors(t *testing.T) {
+	company := fakesaas.Config{Seed: 3, People: 60, Now: time.Now(), Domain: "acme.example"}
+	srv, err := fakesaas.Start(t.Context(), fakesaas.Options{Company: fakesaas.Generate(company), Clock: clock.RealClock{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = srv.Close() })
+	folder, err := filepath.Abs("../../connectors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, flags := range map[string][]string{
+		"okta":  {"--config", "domain=" + company.OktaHost(), "--secret-env", "token=SIM_0"},
+		"slack": {"--secret-env", "token=SIM_1", "--secret-env", "adminToken=SIM_2"},
+		"zoom":  {"--secret-env", "accountId=SIM_3", "--secret-env", "clientId=SIM_4", "--secret-env", "clientSecret=SIM_5", "--config", "purchasedSeats=true"},
+	} {
+		for i, v := range []string{fakesaas.SimOktaToken, fakesaas.SimSlackBotToken, fakesaas.SimSlackAdminToken, fakesaas.SimZoomAccountID, fakesaas.SimZoomClientID, fakesaas.SimZoomClientSecret} {
+			t.Setenv(fmt.Sprintf("SIM_%d", i), v)
+		}
+		args := append([]string{"connector", "test", filepath.Join(folder, name), "--show", "2"}, flags...)
+		for host, url := range srv.Endpoints() {
+			args = append(args, "--endpoint", host+"="+url)
+		}
+		code, out, errOut := execute(t, args...)
+		if code != 0 || !strings.Contains(out, "Outcome    A") || !strings.Contains(out, "  Account ") || strings.Count(out, "\n  ") < 3 {
+			t.Errorf("%s: %d\n%s%s", name, code, out, errOut)
+		}
+		if n := strings.Count(out, "@"+company.Domain); n != strings.Count(out, "…@"+company.Domain) {
+			t.Errorf("%s shows addresses:\n%s", name, out)
+		}
 	}
 }
 
