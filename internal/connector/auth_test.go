@@ -544,6 +544,8 @@ func TestAuthFaultsAreNamedAtLoad(t *testing.T) {
 		"mutation":    {"request: {get: /linked}", "request: {post: /g, graphql: {query: 'mutation M { x }'}}", "spec.streams.linked.request.graphql.query", "a query"},
 		"graphql get": {"request: {get: /linked}", "request: {get: /g, graphql: {query: '{ x }'}}", "spec.streams.linked.request.graphql", "POST"},
 		"both":        {"request: {get: /linked}", "request: {post: /g, body: '{}', graphql: {query: '{ x }'}}", "spec.streams.linked.request.graphql", "one of them"},
+		"token":       {"request: {get: /linked}", "request: {get: /linked, token: '${secret.tokn}'}", "spec.streams.linked.request.token", "did you mean token?"},
+		"own token":   {"request: {get: /linked}", "token: '${secret.admin}'\n      request: {get: /linked}", "spec.streams.linked.token", "way to sign in"},
 		"put":         {"request: {get: /linked}", "request: {put: /g}", "spec.streams.linked.request", "search"},
 	} {
 		text := strings.Replace(chaosManifest, tt.old, tt.text, 1)

@@ -99,13 +99,17 @@ func (l *loader) secretsDeclared(a *authMethod) {
 		names[i] = f.name
 	}
 	for _, n := range l.withSecrets {
-		for _, m := range secretReference.FindAllStringSubmatch(n.yaml.Value, -1) {
-			if !slices.Contains(names, m[1]) {
-				n.problem("secret."+m[1], "a key under secrets of this method", didYouMean(m[1], names))
-			}
-		}
+		undeclared(n, names, "a key under secrets of this method")
 	}
 	l.withSecrets = nil
+}
+
+func undeclared(n node, names []string, want string) {
+	for _, m := range secretReference.FindAllStringSubmatch(n.yaml.Value, -1) {
+		if !slices.Contains(names, m[1]) {
+			n.problem("secret."+m[1], want, didYouMean(m[1], names))
+		}
+	}
 }
 
 // secretTemplate compiles a template that may hold the credential.
@@ -113,6 +117,22 @@ func (l *loader) secretTemplate(n node) *expr.Template {
 	t := n.template(l.secretEnv)
 	if t != nil {
 		l.withSecrets = append(l.withSecrets, n)
+	}
+	return t
+}
+
+// tokenTemplate compiles a credential that one request has for itself. It may
+// read the keys of any way to sign in.
+func (l *loader) tokenTemplate(n node) *expr.Template {
+	var names []string
+	for _, a := range l.manifest.auth {
+		for _, f := range a.secrets {
+			names = append(names, f.name)
+		}
+	}
+	t := n.template(l.secretEnv)
+	if t != nil {
+		undeclared(n, names, "a key under secrets of a way to sign in")
 	}
 	return t
 }

@@ -53,7 +53,7 @@ func (l *loader) request(n node, env *expr.Env) requestSpec {
 	r.form = l.pairs(n.get("form"), compile)
 	r.headers = l.pairs(n.get("headers"), compile)
 	r.body = n.get("body").program(env, expr.Dyn)
-	r.token = n.get("token").template(l.secretEnv)
+	r.token = l.tokenTemplate(n.get("token"))
 	r.okWhen = n.get("okWhen").program(env, expr.Bool)
 	if len(r.form) > 0 && r.body != nil {
 		n.get("body").problem("both form and body", "one of them", "")
@@ -97,7 +97,7 @@ func (l *loader) stream(name string, n node) {
 	req.object(requestKeys...)
 	s.request = l.reading(req, l.request(req, env))
 	if tok := n.get("token"); tok.exists() {
-		s.request.token = tok.template(l.secretEnv)
+		s.request.token = l.tokenTemplate(tok)
 	}
 	l.page(s, n.get("page"))
 	l.decode(s, n.get("decode"))
