@@ -72,8 +72,6 @@ type Options struct {
 	MaxWait time.Duration
 	// State holds the state that earlier reads returned, by stream.
 	State map[string]StreamState
-	// InFull reads every stream as a whole, whatever State says.
-	InFull bool
 	// Upload opens the uploaded file of a file connector.
 	Upload func() (io.ReadCloser, error)
 	// UserAgent overrides "seatkeeper".

@@ -40,7 +40,7 @@ func (s *Session) streamVars(since time.Time) map[string]any {
 // that what rests on whole reads does not outlive it between two syncs.
 func (rd *reader) begin() {
 	st, state := rd.st, rd.res.State
-	if st.mode != "incremental" || rd.s.o.InFull || state.FullAt.IsZero() || state.Shape == "" || state.Shape != rd.s.shape(st) ||
+	if st.mode != "incremental" || state.FullAt.IsZero() || state.Shape == "" || state.Shape != rd.s.shape(st) ||
 		rd.started.Sub(state.FullAt) >= st.fullEvery-st.fullEvery/8 || state.FullAt.After(rd.started) {
 		return
 	}
