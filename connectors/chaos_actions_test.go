@@ -37,7 +37,7 @@ func TestChaosOfActions(t *testing.T) {
 			}
 			for fault, tt := range faults {
 				t.Run(name+"/"+a.Name+"/"+fault, func(t *testing.T) {
-					res, err, asked := carryOut(t, m, f, i, func(r *http.Request, w http.ResponseWriter) bool {
+					res, asked, err := carryOut(t, m, f, i, func(r *http.Request, w http.ResponseWriter) bool {
 						return lineOf(r) == write && tt.strike(w)
 					})
 					if !slices.Contains(tt.want, res.Class) || err == nil || connector.ClassOf(err) == "" {
@@ -88,7 +88,7 @@ func lineOf(r *http.Request) string {
 
 // carryOut prechecks and executes one action of the fixtures, and counts the
 // requests.
-func carryOut(t *testing.T, m *connector.Manifest, f *fixture.Fixture, i int, strike func(*http.Request, http.ResponseWriter) bool) (connector.ActionResult, error, map[string]int) {
+func carryOut(t *testing.T, m *connector.Manifest, f *fixture.Fixture, i int, strike func(*http.Request, http.ResponseWriter) bool) (connector.ActionResult, map[string]int, error) {
 	t.Helper()
 	var mu sync.Mutex
 	asked := map[string]int{}
@@ -113,10 +113,10 @@ func carryOut(t *testing.T, m *connector.Manifest, f *fixture.Fixture, i int, st
 	defer s.Close()
 	call := connector.ActionCall{Name: f.Actions[i].Name, Input: f.Actions[i].Input, IdempotencyKey: "chaos-key"}
 	if pre, err := s.Precheck(t.Context(), call); err != nil || pre.Class != connector.ResultAbsent {
-		return pre, err, nil
+		return pre, nil, err
 	}
 	res, err := s.Execute(t.Context(), call)
-	return res, err, asked
+	return res, asked, err
 }
 
 // effectOf finds the request with the effect: the last one that writes, while
@@ -125,7 +125,7 @@ func carryOut(t *testing.T, m *connector.Manifest, f *fixture.Fixture, i int, st
 func effectOf(t *testing.T, m *connector.Manifest, f *fixture.Fixture, i int) string {
 	t.Helper()
 	last := ""
-	res, err, _ := carryOut(t, m, f, i, func(r *http.Request, _ http.ResponseWriter) bool {
+	res, _, err := carryOut(t, m, f, i, func(r *http.Request, _ http.ResponseWriter) bool {
 		if r.Method != http.MethodGet {
 			last = lineOf(r)
 		}
