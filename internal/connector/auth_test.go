@@ -5,19 +5,10 @@ package connector
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
-	"math/big"
 	"net/http"
 	"net/url"
 	"slices"
@@ -45,65 +36,6 @@ func signingIn(t testing.TB, v *vendor, auth string, secrets map[string]string, 
 		o.Manifest, o.Secrets = load1(t, withAuth(auth)), secrets
 		o.Endpoints["login.chaos.example"] = v.URL
 	}}, change...)...)
-}
-
-var (
-	rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
-		k, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(err)
-		}
-		return k
-	})
-	ecKey = sync.OnceValue(func() *ecdsa.PrivateKey {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			panic(err)
-		}
-		return k
-	})
-)
-
-func pemOf(t testing.TB, key any) string {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-}
-
-// verifyJWT checks a JWT as a vendor does and returns its claims.
-func verifyJWT(t testing.TB, token string, pub crypto.PublicKey) (header, claims map[string]any) {
-	t.Helper()
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		t.Fatalf("a JWT of %d parts", len(parts))
-	}
-	raw := make([][]byte, 3)
-	for i, p := range parts {
-		var err error
-		if raw[i], err = base64.RawURLEncoding.DecodeString(p); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
-	switch k := pub.(type) {
-	case *rsa.PublicKey:
-		if err := rsa.VerifyPKCS1v15(k, crypto.SHA256, sum[:], raw[2]); err != nil {
-			t.Fatal(err)
-		}
-	case *ecdsa.PublicKey:
-		if len(raw[2]) != 64 || !ecdsa.Verify(k, sum[:], new(big.Int).SetBytes(raw[2][:32]), new(big.Int).SetBytes(raw[2][32:])) {
-			t.Fatal("the signature does not verify")
-		}
-	}
-	for i, at := range []*map[string]any{&header, &claims} {
-		if err := json.Unmarshal(raw[i], at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return header, claims
 }
 
 // tokenEndpoint answers with what check says, and keeps the forms.
@@ -240,88 +172,6 @@ func TestJWTBearer(t *testing.T) {
 			t.Fatalf("%d records, %v", len(recs), err)
 		}
 	}
-}
-
-// A key that is none says which key of the Secret is wrong, and what, but
-// nothing of its content.
-func TestWrongPrivateKeys(t *testing.T) {
-	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // what is to be refused
-	if err != nil {
-		t.Fatal(err)
-	}
-	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	good := pemOf(t, rsaKey())
-	block := func(label, body string) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: []byte(body)}))
-	}
-	const marker = "hunter2hunter2"
-	for name, tt := range map[string]struct{ pem, want string }{
-		"no PEM":      {marker, "holds no PEM private key"},
-		"JSON":        {`{"private_key": "` + marker + `"}`, "holds JSON"},
-		"certificate": {block("CERTIFICATE", marker), "holds a PEM CERTIFICATE"},
-		"label":       {block(marker, marker), "holds no PEM private key"},
-		"damaged":     {block("PRIVATE KEY", marker), "holds a damaged private key"},
-		"passphrase":  {block("ENCRYPTED PRIVATE KEY", marker), "passphrase"},
-		"small":       {pemOf(t, small), "1024 bits"},
-		"curve":       {pemOf(t, p384), "not on P-256"},
-		"algorithm":   {pemOf(t, ecKey()), "signs with RS256"},
-		"cut":         {good[:len(good)/2], "holds no PEM private key"},
-	} {
-		v := newVendor(t, map[string]http.HandlerFunc{"/": say(`{}`)})
-		method := strings.Replace(bearerMethod, "SCOPE", "scope: true", 1)
-		s, _ := signingIn(t, v, method, map[string]string{"email": "e", "keyId": "k", "key": tt.pem})
-		_, _, err := read(t, s, "users")
-		e := wantClass(t, err, ClassAuth)
-		if !strings.Contains(e.Message, "the Secret's key key "+tt.want) && !strings.Contains(e.Message, tt.want) {
-			t.Errorf("%s: %v", name, e)
-		}
-		body := base64.StdEncoding.EncodeToString([]byte(marker))[:12]
-		if all := fmt.Sprintf("%v %+v", err, e); strings.Contains(all, marker) || strings.Contains(all, body) || strings.Contains(all, tt.pem[len(tt.pem)/3:len(tt.pem)/3+8]) && name != "passphrase" {
-			t.Errorf("%s: the error tells the key: %s", name, all)
-		}
-		if rep := s.Test(t.Context()); rep.Outcome != Failed || rep.Err == nil || v.count("/") != 0 {
-			t.Errorf("%s: %s after %d requests", name, rep.Outcome, v.count("/"))
-		}
-	}
-	// As it is copied out of a JSON file, with its escapes.
-	if _, err := parsePrivateKey(strings.ReplaceAll(good, "\n", `\n`)); err != nil {
-		t.Error(err)
-	}
-	for _, k := range []struct {
-		label string
-		der   []byte
-	}{{"RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey())}, {"EC PRIVATE KEY", must(x509.MarshalECPrivateKey(ecKey()))}} {
-		if _, err := parsePrivateKey(block("EC PARAMETERS", "x") + block(k.label, string(k.der))); err != nil {
-			t.Errorf("%s: %v", k.label, err)
-		}
-	}
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-func FuzzParsePrivateKey(f *testing.F) {
-	f.Add("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
-	f.Add(`{"a":1}`)
-	f.Add(string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: must(x509.MarshalECPrivateKey(ecKey()))})))
-	f.Fuzz(func(t *testing.T, text string) {
-		k, err := parsePrivateKey(text)
-		if (k == nil) == (err == nil) {
-			t.Fatal("neither key nor error, or both")
-		}
-		if k != nil {
-			if _, err := signJWT(k, "", map[string]any{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
 }
 
 const queryMethod = `
@@ -503,143 +353,6 @@ func TestErrorsThatANewTokenMends(t *testing.T) {
 	wantClass(t, err, ClassAuth)
 	if issued != 2 {
 		t.Errorf("%d tokens: the rule does not say that a token mends it", issued)
-	}
-}
-
-func TestAuthFaultsAreNamedAtLoad(t *testing.T) {
-	for name, tt := range map[string]struct{ auth, path, want string }{
-		"type":         {`- {id: a, type: magic}`, "spec.auth[0].type", "one of"},
-		"key of other": {`- {id: a, type: bearer, token: "${secret.t}", query: {}, secrets: {t: {}}}`, "spec.auth[0].query", "unknown key"},
-		"undeclared":   {`- {id: a, type: query, query: {k: "${secret.keyy}"}, secrets: {key: {}}}`, "spec.auth[0].query.k", "did you mean key?"},
-		"twice":        {"- {id: a, type: bearer, token: \"${secret.t}\", secrets: {t: {}}}\n    - {id: a, type: bearer, token: \"${secret.t}\", secrets: {t: {}}}", "spec.auth[1].id", "second time"},
-		"rotates":      {`- {id: a, type: bearer, token: "${secret.t}", secrets: {t: {rotates: true}}}`, "spec.auth[0].secrets.t.rotates", "refreshToken"},
-		"format":       {`- {id: a, type: bearer, token: "${secret.t}", secrets: {t: {format: der}}}`, "spec.auth[0].secrets.t.format", "pem"},
-		"no pem":       {strings.Replace(clientAuthMethod, "{format: pem}", "{}", 1), "spec.auth[0].secrets.privateKey", "format: pem"},
-		"optional key": {strings.Replace(clientAuthMethod, "{format: pem}", "{format: pem, optional: true}", 1), "spec.auth[0].secrets.privateKey", "required"},
-		"clientAuth":   {strings.Replace(clientAuthMethod, "private_key_jwt", "psychic", 1), "spec.auth[0].clientAuth", "private_key_jwt"},
-		"http":         {strings.Replace(clientAuthMethod, "https://login", "http://login", 1), "spec.auth[0].tokenURL", "https://"},
-		"assertion":    {clientAuthMethod + "\n      assertion: {iss: x}", "spec.auth[0].assertion", "jwt_bearer"},
-		"no assertion": {`- {id: a, type: oauth2, grant: jwt_bearer, tokenURL: "https://l.example/t"}`, "spec.auth[0].assertion", "nothing"},
-		"key text":     {strings.Replace(bearerMethod, `key: "${secret.key}"`, `key: "x${secret.key}"`, 1), "spec.auth[0].assertion.key", "one Secret key alone"},
-		"ttl":          {strings.Replace(bearerMethod, "ttl: 1h", "ttl: 2h", 1), "spec.auth[0].assertion.ttl", "at most 1h"},
-		"refresh":      {`- {id: a, type: oauth2, grant: refresh_token, clientAuth: basic, tokenURL: "https://l.example/t", secrets: {clientId: {}, clientSecret: {optional: true}}}`, "spec.auth[0].secrets", "refreshToken"},
-		"login":        {`- {id: a, type: session, secrets: {}}`, "spec.auth[0].login", "nothing"},
-		"login type":   {`- {id: a, type: session, login: {post: /x, token: "1"}, secrets: {}}`, "spec.auth[0].login.token", "string"},
-		"login path":   {`- {id: a, type: session, login: {post: "/x/${secret.a}", token: resp.t}, secrets: {a: {}}}`, "spec.auth[0].login.post", "secret"},
-		"login host":   {`- {id: a, type: session, login: {post: /x, host: nowhere, token: resp.t}, secrets: {}}`, "spec.auth[0].login.host", "http.hosts"},
-	} {
-		text := withAuth("    " + strings.TrimSpace(strings.Replace(tt.auth, "SCOPE", "scope: true", 1)))
-		_, err := Load("f.yaml", []byte(text))
-		ps, _ := err.(Problems)
-		if !slices.ContainsFunc(ps, func(p Problem) bool {
-			return p.Path == tt.path && strings.Contains(p.String(), tt.want) && p.Line > 0 && strings.HasPrefix(p.String(), "f.yaml:")
-		}) {
-			t.Errorf("%s: want %s … %s, got:\n%v", name, tt.path, tt.want, err)
-		}
-	}
-	for name, tt := range map[string]struct{ old, text, path, want string }{
-		"refresh":     {"class: auth}", "class: plan, refresh: true}", "spec.http.errors[1].refresh", "class auth"},
-		"usage regex": {"      key: [path]\n", "      key: [path]\n      usage: {header: X, regex: '(?P<used>x)'}\n", "spec.http.rateLimit.usage.regex", "limit"},
-		"concurrency": {"    rateLimit:\n", "    concurrency: 17\n    rateLimit:\n", "spec.http.concurrency", "16"},
-		"mutation":    {"request: {get: /linked}", "request: {post: /g, graphql: {query: 'mutation M { x }'}}", "spec.streams.linked.request.graphql.query", "a query"},
-		"graphql get": {"request: {get: /linked}", "request: {get: /g, graphql: {query: '{ x }'}}", "spec.streams.linked.request.graphql", "POST"},
-		"both":        {"request: {get: /linked}", "request: {post: /g, body: '{}', graphql: {query: '{ x }'}}", "spec.streams.linked.request.graphql", "one of them"},
-		"token":       {"request: {get: /linked}", "request: {get: /linked, token: '${secret.tokn}'}", "spec.streams.linked.request.token", "did you mean token?"},
-		"own token":   {"request: {get: /linked}", "token: '${secret.admin}'\n      request: {get: /linked}", "spec.streams.linked.token", "way to sign in"},
-		"put":         {"request: {get: /linked}", "request: {put: /g}", "spec.streams.linked.request", "search"},
-	} {
-		text := strings.Replace(chaosManifest, tt.old, tt.text, 1)
-		_, err := Load("f.yaml", []byte(text))
-		ps, _ := err.(Problems)
-		if text == chaosManifest || !slices.ContainsFunc(ps, func(p Problem) bool { return p.Path == tt.path && strings.Contains(p.String(), tt.want) }) {
-			t.Errorf("%s: want %s … %s, got:\n%v", name, tt.path, tt.want, err)
-		}
-	}
-}
-
-// A GraphQL listing is a read, whatever its method; errors in a good answer
-// are failures with the vendor's words, unless a rule knows better.
-func TestGraphQL(t *testing.T) {
-	answer := ""
-	var got []map[string]any
-	v := newVendor(t, map[string]http.HandlerFunc{"POST /v1/graphql": func(w http.ResponseWriter, r *http.Request) {
-		raw, _ := io.ReadAll(r.Body)
-		body, _ := decodeJSON(raw)
-		got = append(got, body.(map[string]any))
-		_, _ = w.Write([]byte(answer))
-	}})
-	text := strings.Replace(chaosManifest, "request: {get: /linked}\n      page: {type: link}\n      records: resp\n",
-		"request: {post: /graphql, graphql: {query: 'query Q($n: Int) { groups(n: $n) { id name } }', variables: {n: config.size, none: \"get(config, 'x')\"}}}\n      records: resp.data.groups\n", 1)
-	text = strings.Replace(text, "    errors:\n", "    errors:\n      - {when: \"get(resp, 'errors.0.code') == 'LIMIT'\", class: rate_limit, retryAfter: 45s}\n", 1)
-	s, _ := session(t, v, func(o *Options) { o.Manifest, o.Permission = load1(t, text), PermissionRead })
-	answer = `{"data":{"groups":[{"id":"g","name":"G"}]},"errors":[]}`
-	if recs, _, err := read(t, s, "linked"); err != nil || len(recs) != 1 {
-		t.Fatalf("%d records, %v", len(recs), err)
-	}
-	want := map[string]any{"query": "query Q($n: Int) { groups(n: $n) { id name } }", "variables": map[string]any{"n": int64(2)}}
-	if d := cmp.Diff([]map[string]any{want}, got); d != "" {
-		t.Error(d)
-	}
-	answer = `{"data":null,"errors":[{"message":"no such field"}]}`
-	_, _, err := read(t, s, "linked")
-	if e := wantClass(t, err, ClassInvalid); e.Message != "no such field" {
-		t.Errorf("%v", e)
-	}
-	answer = `{"errors":[{"message":"slow down","code":"LIMIT"}]}`
-	_, _, err = read(t, s, "linked")
-	if e := wantClass(t, err, ClassRateLimit); e.RetryAfter != 45*time.Second {
-		t.Errorf("%v", e)
-	}
-	for doc, want := range map[string]bool{
-		"{ a }": false, "query { mutation }": false, "mutation { a }": true, "# mutation\nquery Q { a }": false, "fragment F on T { a } mutation M($a: [I!]) { b }": true,
-		"query Q(\n$a: S = \"} mutation {\") { a }": false, "query { a(x: \"\"\" } mutation \"\"\") }": false, "subscription S { a }": true, "{ a } mutation": true, "query mutationX { a }": false,
-	} {
-		if changes(doc) != want {
-			t.Errorf("%q: changes is %v", doc, !want)
-		}
-	}
-}
-
-func FuzzGraphQLDocument(f *testing.F) {
-	f.Add(`query { a(x: "\"") } mutation { b }`)
-	f.Add(`"""`)
-	f.Fuzz(func(_ *testing.T, doc string) { changes(doc) })
-}
-
-// A usage header blocks the whole account before the allowance is used up.
-func TestUsageHeader(t *testing.T) {
-	used := 10
-	v := newVendor(t, map[string]http.HandlerFunc{"/": func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/1000", used))
-		_, _ = w.Write([]byte(`[]`))
-	}})
-	text := strings.Replace(chaosManifest, "      key: [path]\n",
-		"      key: [path]\n      reservePercent: 20\n      usage: {header: Sforce-Limit-Info, regex: 'api-usage=(?P<used>\\d+)/(?P<limit>\\d+)'}\n", 1)
-	s, c := session(t, v, func(o *Options) { o.Manifest = load1(t, text) })
-	for range 2 {
-		if _, _, err := read(t, s, "linked"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	used = 800
-	if _, _, err := read(t, s, "linked"); err != nil {
-		t.Fatal(err) // it was answered
-	}
-	sent := v.count("/")
-	_, _, err := read(t, s, "events") // another path, the same allowance
-	if e := wantClass(t, err, ClassRateLimit); e.RetryAfter != time.Hour || v.count("/") != sent {
-		t.Errorf("%v after %d requests", e, v.count("/")-sent)
-	}
-	c.Step(time.Hour)
-	used = 100
-	if _, _, err := read(t, s, "linked"); err != nil {
-		t.Error(err)
-	}
-	for _, header := range []string{"", "api-usage=1/0", "api-usage=99999999999999999999/1000", "api-usage=x/y"} {
-		u := s.m.http.limits.usage
-		if _, _, ok := u.read(&answer{header: http.Header{"Sforce-Limit-Info": {header}}}); ok {
-			t.Errorf("%q is taken", header)
-		}
 	}
 }
 
