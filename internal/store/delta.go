@@ -83,14 +83,13 @@ func (y *Sync) computeDelta(ctx context.Context, stream string, st *stage, o Str
 		if known {
 			return s.compareKnown(ctx, tx, c, stream, st, d, o.scope())
 		}
+		if d.staged, err = s.dropRepeated(ctx, tx, st, d.staged); err != nil {
+			return err
+		}
 		if d.staged, err = s.dropTombstones(ctx, tx, st, d.staged); err != nil {
 			return err
 		}
-		d.ops[opAdded], err = s.dropRepeated(ctx, tx, st, d.staged)
-		if err != nil {
-			return err
-		}
-		d.staged = d.ops[opAdded]
+		d.ops[opAdded] = d.staged
 		return tx.QueryRowContext(ctx, `SELECT coalesce(max(n), 0) FROM `+st.table).Scan(&d.maxN)
 	})
 	if err != nil {

@@ -196,7 +196,7 @@ func TestFirstReadIsWhole(t *testing.T) {
 		w.must(y.Close(w.Context()))
 		// A source that had nothing may be told of what is gone.
 		w.sync("slack", complete("users", seatTypes))
-		if res := w.sync("slack", changes(gone(account("a")), account("b"))); res[0].Types[model.DataAccounts].Added != 1 {
+		if res := w.sync("slack", changes(gone(account("a")), account("b"), account("c"), gone(account("c")))); res[0].Types[model.DataAccounts].Added != 1 {
 			w.Errorf("%+v", res[0])
 		}
 		// A whole read that is told of a deletion does not list it.
