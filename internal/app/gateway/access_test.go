@@ -50,8 +50,12 @@ func newFixture(t *testing.T, s *store.Store) *fixture {
 	f.ca = cert
 	ctx, cancel := context.WithCancel(t.Context())
 	address := make(chan net.Addr, 1)
+	ring, err := store.LoadKeyring(filepath.Join(dir, "keyring"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
 	app, err := gateway.New(gateway.Options{
-		Store: s, RestConfig: env.Config, Listen: "127.0.0.1:0", CertFile: cert, KeyFile: key, ClientCA: env.CAFile,
+		Store: s, Keyring: ring, RestConfig: env.Config, Listen: "127.0.0.1:0", CertFile: cert, KeyFile: key, ClientCA: env.CAFile,
 		Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Listening: func(a net.Addr) { address <- a },
 	})
 	if err != nil {

@@ -128,7 +128,7 @@ type answer struct {
 	status metav1.Status
 }
 
-const records = "/apis/v1/namespaces/acme/integrations/agent/records"
+const recordsPath = "/apis/v1/namespaces/acme/integrations/agent/records"
 
 func (w *world) request(method, path, user string, body io.Reader, header map[string]string) *http.Request {
 	w.Helper()
@@ -166,7 +166,7 @@ func (w *world) push(body string, header ...string) answer {
 	for i := 0; i < len(header); i += 2 {
 		h[header[i]] = header[i+1]
 	}
-	return w.do(w.request("POST", records, agentUser, strings.NewReader(body), h))
+	return w.do(w.request("POST", recordsPath, agentUser, strings.NewReader(body), h))
 }
 
 func lines(from, to int) string {
@@ -223,7 +223,7 @@ func TestPush(t *testing.T) {
 			t.Errorf("a part: %+v", d)
 		}
 		// What is complete takes away what is missing, of its own types only.
-		a = w.do(w.request("POST", records+"?complete=true", agentUser, strings.NewReader(lines(0, 30)), nil))
+		a = w.do(w.request("POST", recordsPath+"?complete=true", agentUser, strings.NewReader(lines(0, 30)), nil))
 		if d := a.result.DataTypes[0]; d.Removed != 1 || d.Known != 30 || len(a.result.DataTypes) != 1 {
 			t.Errorf("complete: %+v", a.result)
 		}
@@ -296,7 +296,7 @@ func TestWrongLinesChangeNothing(t *testing.T) {
 			"compressed":   {body: lines(5, 7), header: "gzip", code: 415, want: "Content-Encoding"},
 		} {
 			t.Run(name, func(t *testing.T) {
-				r := w.request("POST", records, agentUser, strings.NewReader(tc.body), nil)
+				r := w.request("POST", recordsPath, agentUser, strings.NewReader(tc.body), nil)
 				switch tc.header {
 				case "gzip":
 					r.Header.Set("Content-Encoding", "gzip")
@@ -315,7 +315,7 @@ func TestWrongLinesChangeNothing(t *testing.T) {
 				}
 			})
 		}
-		if a := w.do(w.request("POST", records+"?compelte=true", agentUser, strings.NewReader(lines(0, 1)), nil)); a.code != 400 {
+		if a := w.do(w.request("POST", recordsPath+"?compelte=true", agentUser, strings.NewReader(lines(0, 1)), nil)); a.code != 400 {
 			t.Errorf("a misspelt parameter: %d", a.code)
 		}
 	})
@@ -332,7 +332,7 @@ func TestSenderDies(t *testing.T) {
 		w.must(err)
 		chunk := lines(0, 4000)[:100_000]
 		_, err = fmt.Fprintf(conn, "POST %s?complete=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n",
-			records, agentUser, len(chunk), chunk)
+			recordsPath, agentUser, len(chunk), chunk)
 		w.must(err)
 		w.claimed(true)
 		w.must(conn.Close())
@@ -366,7 +366,7 @@ func TestOneAtATime(t *testing.T) {
 		w.connect("acme", "other", nil)
 		body, feed := io.Pipe()
 		first := make(chan answer, 1)
-		go func() { first <- w.do(w.request("POST", records, agentUser, body, nil)) }()
+		go func() { first <- w.do(w.request("POST", recordsPath, agentUser, body, nil)) }()
 		_, err := io.WriteString(feed, lines(0, 1))
 		w.must(err)
 		w.claimed(true)
@@ -502,7 +502,7 @@ func TestDisconnectWins(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		body, feed := io.Pipe()
 		got := make(chan answer, 1)
-		go func() { got <- w.do(w.request("POST", records, agentUser, body, nil)) }()
+		go func() { got <- w.do(w.request("POST", recordsPath, agentUser, body, nil)) }()
 		_, err := io.WriteString(feed, lines(0, 1))
 		w.must(err)
 		w.claimed(true)
