@@ -106,6 +106,29 @@ func TestNewConnectorPassesAtOnce(t *testing.T) {
 	}
 }
 
+// A file may hold other resources beside Connectors.
+func TestLintOfSeveralDocuments(t *testing.T) {
+	sample, err := os.ReadFile("../../config/samples/connector.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	text := "kind: Namespace\n---\n" + string(sample) + "---\nkind: Integration\n---\n" + strings.Replace(strings.Replace(string(sample), "name: timesheets", "name: other", 1), "records:", "recordz:", 1)
+	if err := os.WriteFile("all.yaml", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	line := strings.Count(text[:strings.Index(text, "recordz:")], "\n") + 1
+	if code, _, errOut := execute(t, "connector", "lint", "all.yaml"); code != exitFailure || !strings.Contains(errOut, fmt.Sprintf("all.yaml:%d: spec.streams.members.recordz", line)) || strings.Contains(errOut, "kind:") {
+		t.Errorf("%d\n%s", code, errOut)
+	}
+	if err := os.WriteFile("all.yaml", []byte(strings.Replace(text, "recordz:", "records:", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errOut := execute(t, "connector", "lint", "all.yaml"); code != 0 || !strings.Contains(out, "timesheets") || !strings.Contains(out, "other") {
+		t.Errorf("%d\n%s%s", code, out, errOut)
+	}
+}
+
 func TestConnectorCommandsRefuse(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if code, _, _ := execute(t, "connector", "new", "acme"); code != 0 {

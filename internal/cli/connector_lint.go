@@ -4,10 +4,13 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,7 +28,7 @@ func newConnectorLintCommand(e *env) *cobra.Command {
 whether last activity is known, paging that ends, the class of every write, the
 closed list of actions. Every fault is listed with file, line and path.
 
-Of a folder it checks every connector.yaml below, with its README.md (which must
+Of a file with several documents it checks those of kind Connector, of a folder every connector.yaml below, with its README.md (which must
 name every action and every key of the Secret) and its fixtures.`,
 		Example: "  seatkeeper connector lint connectors/acme\n  seatkeeper connector lint my-connector.yaml",
 		Args:    usageArgs(cobra.MinimumNArgs(1)),
@@ -48,12 +51,12 @@ func runLint(e *env, args []string, native bool) error {
 			return err
 		}
 		for _, path := range manifests {
-			m, faults, err := lintOne(path, folder, native)
+			loaded, faults, err := lintOne(path, folder, native)
 			if err != nil {
 				return err
 			}
 			problems = append(problems, faults...)
-			if m != nil {
+			for _, m := range loaded {
 				items = append(items, item{"file": path, "name": m.Name(), "streams": float64(len(m.Streams())), "actions": float64(len(m.Actions()))})
 			}
 		}
@@ -88,7 +91,8 @@ func manifestsBelow(arg string) (paths []string, folder bool, err error) {
 	return paths, true, err
 }
 
-func lintOne(path string, folder, native bool) (*connector.Manifest, []string, error) {
+// lintOne checks the manifests of one file.
+func lintOne(path string, folder, native bool) (all []*connector.Manifest, faults []string, err error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the user names the file
 	if err != nil {
 		return nil, nil, err
@@ -97,14 +101,46 @@ func lintOne(path string, folder, native bool) (*connector.Manifest, []string, e
 	if native {
 		load = connector.LoadBuiltin
 	}
-	m, err := load(path, data)
-	if err != nil {
-		return nil, linesOf(err), nil
+	for _, doc := range connectorsIn(data) {
+		m, err := load(path, doc)
+		if err != nil {
+			faults = append(faults, linesOf(err)...)
+			continue
+		}
+		all = append(all, m)
+		if folder {
+			faults = append(faults, lintFolder(filepath.Dir(path), m)...)
+		}
 	}
-	if !folder {
-		return m, nil, nil
+	return all, faults, nil
+}
+
+var (
+	documentEnd  = regexp.MustCompile(`(?m)^---[ \t]*(#.*)?$`)
+	connectorDoc = regexp.MustCompile(`(?m)^kind:[ \t]*"?Connector"?[ \t]*(#.*)?$`)
+)
+
+// connectorsIn returns the Connectors among the documents of a file, each
+// behind as many line breaks as lines come before it, so that problems name the
+// right one. A file of one document is taken for a Connector.
+func connectorsIn(data []byte) [][]byte {
+	var docs, found [][]byte
+	start := 0
+	for _, at := range append(documentEnd.FindAllIndex(data, -1), []int{len(data), len(data)}) {
+		if doc := data[start:at[0]]; len(bytes.TrimSpace(doc)) > 0 {
+			docs = append(docs, slices.Concat(bytes.Repeat([]byte{'\n'}, bytes.Count(data[:start], []byte{'\n'})), doc))
+		}
+		start = at[1]
 	}
-	return m, lintFolder(filepath.Dir(path), m), nil
+	for _, doc := range docs {
+		if connectorDoc.Match(doc) {
+			found = append(found, doc)
+		}
+	}
+	if len(docs) <= 1 || len(found) == 0 {
+		return [][]byte{data}
+	}
+	return found
 }
 
 func linesOf(err error) []string {
