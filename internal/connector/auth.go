@@ -92,12 +92,16 @@ func (c *TokenCache) get(ctx context.Context, key string, now time.Time, fetch f
 
 // forget drops a token that the vendor refused, unless another has taken its
 // place already. It reports whether asking again makes sense.
-func (c *TokenCache) forget(used credential) bool {
+func (c *TokenCache) forget(ctx context.Context, used credential) bool {
 	if used.key == "" {
 		return false
 	}
 	e := c.entry(used.key)
-	e.slot <- struct{}{}
+	select {
+	case e.slot <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
 	defer func() { <-e.slot }()
 	if e.token == used.token {
 		e.token, e.refused = "", used.token

@@ -45,6 +45,11 @@ func (s *Session) requestToken(ctx context.Context, secrets map[string]string, r
 	secretVars := s.withSecrets(s.vars(), secrets)
 	w := &wire{method: http.MethodPost, header: http.Header{}}
 	form := url.Values{"grant_type": {o.grant}}
+	for name, v := range secrets {
+		if v != s.o.Secrets[name] {
+			w.hidden = append(w.hidden, v) // of a Secret that was changed since
+		}
+	}
 	scope := ""
 	switch o.grant {
 	case grantClient:

@@ -37,13 +37,15 @@ type rotatingVendor struct {
 	used    map[string]int
 	silent  bool // answers without a new refresh token
 	onToken func()
+	// complain repeats the client's secret in a refusal.
+	complain bool
 }
 
 func newRotatingVendor(t testing.TB, first string) *rotatingVendor {
 	r := &rotatingVendor{valid: first, used: map[string]int{}}
 	r.vendor = newVendor(t, map[string]http.HandlerFunc{
 		"POST /token": tokenEndpoint(t, func(f url.Values, req *http.Request) string {
-			if want := "Basic " + base64.StdEncoding.EncodeToString([]byte("id%3A1:s%2Fecret")); req.Header.Get("Authorization") != want || f.Get("grant_type") != "refresh_token" {
+			if want := "Basic " + base64.StdEncoding.EncodeToString([]byte("id%3A1:s%2Fecret")); !r.complain && r.onToken == nil && req.Header.Get("Authorization") != want || f.Get("grant_type") != "refresh_token" {
 				t.Errorf("%q %v", req.Header.Get("Authorization"), f)
 			}
 			r.mu.Lock()
@@ -52,6 +54,10 @@ func newRotatingVendor(t testing.TB, first string) *rotatingVendor {
 			r.used[got]++
 			if r.onToken != nil {
 				r.onToken()
+			}
+			if r.complain {
+				_, secret, _ := req.BasicAuth()
+				return fmt.Sprintf(`{"error":"invalid_client","error_description":"%s with %s is wrong"}`, secret, got)
 			}
 			if got != r.valid {
 				return fmt.Sprintf(`{"error":"invalid_grant","error_description":"%s is spent"}`, got)
@@ -301,6 +307,16 @@ func TestInvalidGrantReadsAgain(t *testing.T) {
 	}
 	if n := v.count("/token") - before; n != 1 {
 		t.Errorf("%d requests with a dead token", n)
+	}
+	// What the Secret has by now is as secret as what it had.
+	secret.set("fourth-and-last")
+	secret.data["clientSecret"] = "changed-secret"
+	v.onToken = func() { v.complain = true }
+	s, _ = v.replica(t, vault, secret)
+	s.o.Secrets = map[string]string{"clientId": "id:1", "clientSecret": "s/ecret", "refreshToken": "third"}
+	_, _, err := read(t, s, "users")
+	if e := wantClass(t, err, ClassAuth); strings.Contains(fmt.Sprintf("%+v", e), "changed-secret") || strings.Contains(e.Message, "fourth") {
+		t.Errorf("%+v", e)
 	}
 }
 

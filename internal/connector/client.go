@@ -116,7 +116,7 @@ func (s *Session) do(ctx context.Context, x exchange) (*answer, error) {
 		}
 		failure.Stream = x.stream
 		switch {
-		case failure.renewable && !refreshed && s.tokens.forget(credential):
+		case failure.renewable && !refreshed && s.tokens.forget(ctx, credential):
 			refreshed = true // the token ended before its time; a 401 was not executed
 			continue
 		case failure.Class == ClassRateLimit && x.patient && limited < maxLimitedTries:
