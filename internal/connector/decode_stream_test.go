@@ -5,6 +5,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -205,7 +206,7 @@ func TestErrorOfTheSinkIsNoFaultOfTheVendor(t *testing.T) {
 	}})
 	s := groupSession(t, v, streamedGroups)
 	broken := &Error{Class: ClassTransient, Message: "the store is away"}
-	if _, err := s.Read(t.Context(), "groups", func(context.Context, string, []model.Record) error { return broken }); err != broken || calls != 1 {
+	if _, err := s.Read(t.Context(), "groups", func(context.Context, string, []model.Record) error { return broken }); !errors.Is(err, broken) || calls != 1 {
 		t.Errorf("got %v after %d requests", err, calls)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"hash"
 	"net/http"
 	"strconv"
 	"strings"
@@ -148,7 +147,7 @@ func (w *Webhook) recent(stamp string, now time.Time) error {
 }
 
 func (v *verifySpec) mac(secret, payload string) []byte {
-	var algorithm func() hash.Hash = sha256.New
+	algorithm := sha256.New
 	if v.kind == verifySHA1 {
 		algorithm = sha1.New
 	}

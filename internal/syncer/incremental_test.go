@@ -65,7 +65,6 @@ type changing struct {
 	account string
 	users   []map[string]any
 	asked   []string // since of each request, "-" for none
-	groups  []string // address and what it answers, in order
 	expired bool
 	deltas  []string
 }
