@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/connector/fixture"
@@ -361,6 +362,12 @@ func (b *baseline) check(t *testing.T, got outcome) {
 	}
 	if got.err != nil && got.res.Complete {
 		t.Errorf("complete, and yet failed: %v", got.err)
+	}
+	if was := b.f.State[b.stream]; got.err != nil && (!got.res.State.Cursor.Equal(was.Cursor) || got.res.State.Delta != was.Delta) {
+		t.Errorf("the place moved on from %v to %v, and what failed would never be read", was, got.res.State)
+	}
+	if got.err != nil && got.res.Window != nil && b.res.Window != nil && got.res.Window.End.After(b.res.Window.End.Add(-time.Second)) {
+		t.Errorf("the read failed, and yet proves use until %v", got.res.Window.End)
 	}
 	proves := map[string]bool{}
 	if len(got.res.Parts) == 0 && got.res.AbsenceProves() {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -140,6 +141,14 @@ var scenarios = []scenario{
 		}
 		return true
 	}},
+	{"a connection that breaks once in mid-answer", func(t *testing.T, b *baseline) bool {
+		b.whole(t, b.read(t, b.m, b.strike(times(1, broken))))
+		return true
+	}},
+	{"a connection that breaks in mid-answer", func(t *testing.T, b *baseline) bool {
+		b.failed(t, b.read(t, b.m, b.strike(b.atVictim(broken))), connector.ClassTransient)
+		return true
+	}},
 	{"token ends in mid-list", func(t *testing.T, b *baseline) bool {
 		got := b.read(t, b.m, b.strike(b.atVictim(times(1, refuse(http.StatusUnauthorized, `{}`)))))
 		if b.renews {
@@ -190,6 +199,15 @@ func refuse(status int, body string) strikes {
 		_, _ = w.Write([]byte(body))
 		return true
 	}
+}
+
+// broken sends half of an answer, and nothing more.
+func broken(x exchange, _ *http.Request, w http.ResponseWriter) bool {
+	maps.Copy(w.Header(), x.header)
+	w.Header().Set("Content-Length", fmt.Sprint(len(x.body)+1))
+	w.WriteHeader(x.status)
+	_, _ = w.Write(x.body[:len(x.body)/2])
+	panic(http.ErrAbortHandler)
 }
 
 // times strikes each request so many times.
