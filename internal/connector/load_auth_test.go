@@ -4,6 +4,7 @@
 package connector
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +34,8 @@ func TestAuthFaultsAreNamedAtLoad(t *testing.T) {
 	} {
 		text := withAuth("    " + strings.TrimSpace(strings.Replace(tt.auth, "SCOPE", "scope: true", 1)))
 		_, err := Load("f.yaml", []byte(text))
-		ps, _ := err.(Problems)
+		var ps Problems
+		errors.As(err, &ps)
 		if !slices.ContainsFunc(ps, func(p Problem) bool {
 			return p.Path == tt.path && strings.Contains(p.String(), tt.want) && p.Line > 0 && strings.HasPrefix(p.String(), "f.yaml:")
 		}) {
@@ -53,7 +55,8 @@ func TestAuthFaultsAreNamedAtLoad(t *testing.T) {
 	} {
 		text := strings.Replace(chaosManifest, tt.old, tt.text, 1)
 		_, err := Load("f.yaml", []byte(text))
-		ps, _ := err.(Problems)
+		var ps Problems
+		errors.As(err, &ps)
 		if text == chaosManifest || !slices.ContainsFunc(ps, func(p Problem) bool { return p.Path == tt.path && strings.Contains(p.String(), tt.want) }) {
 			t.Errorf("%s: want %s … %s, got:\n%v", name, tt.path, tt.want, err)
 		}
