@@ -190,7 +190,7 @@ type matcher struct{ byName, byHost map[string]string }
 func newMatcher(all []Connectable) matcher {
 	m := matcher{byName: map[string]string{}, byHost: map[string]string{}}
 	for _, c := range all {
-		names := []string{c.Name, c.Title}
+		names := append(titleNames(c.Title), c.Name, c.Title)
 		for _, d := range c.Domains {
 			// Identity providers name catalogue entries after domains: zoomus.
 			names = append(names, d)
@@ -203,6 +203,13 @@ func newMatcher(all []Connectable) matcher {
 		}
 	}
 	return m
+}
+
+// titleNames are the products that a title names: "Jira and Atlassian",
+// "Workday (Report as a Service)".
+func titleNames(title string) []string {
+	title, _, _ = strings.Cut(title, "(")
+	return strings.Split(title, " and ")
 }
 
 // connector names the connector of an app, or "": by the host of its URL or a

@@ -84,6 +84,25 @@ func ask(t *testing.T, s Store, view string) (int, List[Integration]) {
 	return w.Code, l
 }
 
+func TestMatchingOfApps(t *testing.T) {
+	m := newMatcher([]Connectable{
+		{"entra", "Microsoft Entra ID and Microsoft 365", []string{"microsoft.com"}}, {"zoom", "Zoom", []string{"zoom.us"}}, {"workday", "Workday (Report as a Service)", nil},
+		{"okta", "Okta", []string{"okta.com"}},
+	})
+	for want, apps := range map[string][]model.DiscoveredApp{
+		"entra":   {{Name: "Microsoft 365"}, {Name: "Mail", URL: "https://admin.microsoft.com/x"}, {Name: "microsoft entra ID"}},
+		"zoom":    {{Name: "Video", CatalogHint: "zoomus"}, {Name: " ZOOM "}, {Name: "x", URL: "https://acme.Zoom.us"}},
+		"workday": {{Name: "Workday"}},
+		"":        {{Name: "ZoomInfo"}, {Name: "x", URL: "https://zoom.us.evil.example"}, {Name: "y", URL: "https://acme.okta.com/home/y"}, {Name: "z", URL: "::"}, {}},
+	} {
+		for _, a := range apps {
+			if got := m.connector(a, "okta"); got != want {
+				t.Errorf("%+v: %q, want %q", a, got, want)
+			}
+		}
+	}
+}
+
 func TestViewsOfTheIntegrations(t *testing.T) {
 	s := found{
 		states: []store.IntegrationState{
