@@ -108,7 +108,7 @@ func (s *Session) scope() string {
 	if s.o.Permission == PermissionReadAndAct {
 		scopes = append(scopes[:len(scopes):len(scopes)], s.auth.oauth.scopes["act"]...)
 	}
-	return strings.Join(scopes, " ")
+	return strings.Join(scopes, s.auth.oauth.separator)
 }
 
 // authenticateClient says which client asks (RFC 6749, 2.3; RFC 7523, 2.2).

@@ -76,6 +76,7 @@ const clientAuthMethod = `
       tokenURL: https://login.chaos.example/token
       tokenForm: {resource: "https://api.${secret.clientId}.example"}
       scopes: {read: [users.read], act: [users.manage]}
+      scopeSeparator: ","
       tokenHeader: {name: Authorization, prefix: "Zoho-oauthtoken "}
       tokenField: data.token
       secrets: {clientId: {}, privateKey: {format: pem}, keyId: {optional: true}}`
@@ -90,7 +91,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 						f.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" || f.Has("client_secret") || r.Header.Get("Authorization") != "" {
 						t.Errorf("form %v", f)
 					}
-					if f.Get("scope") != "users.read users.manage" {
+					if f.Get("scope") != "users.read,users.manage" {
 						t.Errorf("scope %q", f.Get("scope"))
 					}
 					header, claims := verifyJWT(t, f.Get("client_assertion"), key.Public())

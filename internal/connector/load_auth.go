@@ -22,7 +22,7 @@ var authKeys = map[string][]string{
 	"header":  {"headers"},
 	"basic":   {"username", "password"},
 	"query":   {"query"},
-	"oauth2":  {"grant", "clientAuth", "tokenURL", "tokenQuery", "tokenForm", "scopes", "assertion", "tokenHeader", "tokenField"},
+	"oauth2":  {"grant", "clientAuth", "tokenURL", "tokenQuery", "tokenForm", "scopes", "scopeSeparator", "assertion", "tokenHeader", "tokenField"},
 	"session": {"login", "header"},
 }
 
@@ -178,6 +178,10 @@ func (l *loader) oauth(v node, a *authMethod) *oauthSpec {
 		tokenForm:  l.pairs(v.get("tokenForm"), l.secretTemplate),
 		tokenField: cmp.Or(v.get("tokenField").text(), "access_token"),
 		scopes:     map[string][]string{},
+		separator:  " ", // RFC 6749, 3.3
+	}
+	if sep := v.get("scopeSeparator"); sep.exists() {
+		o.separator = sep.enum(" ", ",")
 	}
 	sc := v.get("scopes")
 	sc.object("read", "act")

@@ -43,6 +43,7 @@ type oauthSpec struct {
 	tokenURL              *expr.Template
 	tokenQuery, tokenForm []pair
 	scopes                map[string][]string
+	separator             string // between scopes
 	tokenField            string // dotted path in the answer
 	assertion             *assertionSpec
 }
