@@ -35,7 +35,8 @@ func TestCheckpoint(t *testing.T) {
 		y := begin()
 		w.must(y.Stage(w.Context(), "users", "", []model.Record{account("a"), account("b"), seat("a", "pro", true)}))
 		w.must(y.Checkpoint(w.Context(), "users", json.RawMessage(`{"page":2}`)))
-		w.must(y.Stage(w.Context(), "users", "", []model.Record{account("lost"), membership("g", "lost")}))
+		// Rows behind the checkpoint reach the database too.
+		w.must(y.Stage(w.Context(), "users", "", append(accounts(6000), membership("g", "lost"))))
 		w.must(y.Stage(w.Context(), "other", "", []model.Record{account("x")}))
 		end(y)
 		if len(w.list(store.AccountQuery{})) != 0 {
