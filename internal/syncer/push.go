@@ -170,7 +170,7 @@ func (u *Push) run(ctx context.Context, feed func(context.Context, *Push) (conne
 		typ := info.DataTypes[0]
 		complete := end.All && u.counts[typ] > 0 || slices.Contains(end.Types, typ)
 		covered := typ == model.DataUsage && end.Window != nil
-		if u.counts[typ] == 0 && !complete && !covered {
+		if u.counts[typ] == 0 && !complete && !covered || !u.Accepts(typ) {
 			continue
 		}
 		done, err := u.apply(ctx, info, complete, end, left[info.Name])

@@ -23,7 +23,7 @@ type customFile struct {
 }
 
 type customUser struct {
-	ID             string          `json:"id"`
+	ID             textOrNumber    `json:"id"`
 	Email          string          `json:"email"`
 	FirstName      string          `json:"firstName"`
 	LastName       string          `json:"lastName"`
@@ -31,6 +31,19 @@ type customUser struct {
 	ExternalStatus string          `json:"externalStatus"`
 	Roles          []string        `json:"roles"`
 	LastUsedDate   json.RawMessage `json:"lastUsedDate"` // null: never; not there: not known
+}
+
+// textOrNumber is an id, which some senders write as a number.
+type textOrNumber string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *textOrNumber) UnmarshalJSON(data []byte) error {
+	var n json.Number
+	if err := json.Unmarshal(data, &n); err == nil && data[0] != '"' {
+		*t = textOrNumber(n)
+		return nil
+	}
+	return json.Unmarshal(data, (*string)(t))
 }
 
 type customLicense struct {
@@ -110,7 +123,7 @@ func (u customUser) account() (*model.Account, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &model.Account{ExternalID: cmp.Or(u.ID, key), PersonKey: key, Username: key, DisplayName: strings.TrimSpace(u.FirstName + " " + u.LastName),
+	a := &model.Account{ExternalID: cmp.Or(string(u.ID), key), PersonKey: key, Username: key, DisplayName: strings.TrimSpace(u.FirstName + " " + u.LastName),
 		RawStatus: u.ExternalStatus, Role: strings.Join(u.Roles, ", ")}
 	switch u.Status {
 	case "active":

@@ -315,7 +315,7 @@ func TestWrongLinesChangeNothing(t *testing.T) {
 				}
 			})
 		}
-		if a := w.do(w.request("POST", recordsPath+"?compelte=true", agentUser, strings.NewReader(lines(0, 1)), nil)); a.code != 400 {
+		if a := w.do(w.request("POST", recordsPath+"?completed=true", agentUser, strings.NewReader(lines(0, 1)), nil)); a.code != 400 {
 			t.Errorf("a misspelt parameter: %d", a.code)
 		}
 	})
@@ -479,6 +479,9 @@ func TestWhoMayPush(t *testing.T) {
 				}
 			})
 		}
+		if a := w.do(w.request("POST", path("acme", "seats"), "admin", strings.NewReader(`{"complete":["Account"]}`), nil)); a.code != 200 || len(a.result.DataTypes) != 0 {
+			t.Errorf("nothing of a type that is left out: %d %s", a.code, a.body)
+		}
 		if a := w.push(lines(0, 3)); a.code != 200 {
 			t.Error(a.body)
 		}
@@ -516,7 +519,7 @@ func TestDisconnectWins(t *testing.T) {
 }
 
 const custom = `{"users":[
- {"id":"1","email":"Ada@Acme.example","firstName":"Ada","lastName":"Lovelace","status":"active","externalStatus":"ok","roles":["admin","member"],"lastUsedDate":"2026-11-20"},
+ {"id":1,"email":"Ada@Acme.example","firstName":"Ada","lastName":"Lovelace","status":"active","externalStatus":"ok","roles":["admin","member"],"lastUsedDate":"2026-11-20"},
  {"email":"bob@acme.example","status":"active","lastUsedDate":null},
  {"email":"cy@acme.example","status":"deleted"}],
 "licenses":[{"name":"Pro","unassignedAmount":3,"pricePerUser":1500,"users":[{"email":"ada@acme.example","licenseStatus":"active"},{"email":"bob@acme.example","licenseStatus":"inactive"},{"email":"cy@acme.example","licenseStatus":"deleted"}]}]}`
