@@ -74,6 +74,8 @@ type resumer interface {
 	ReadFrom(ctx context.Context, stream string, from *connector.Resume, sink connector.Sink, keep connector.Keep) (connector.ReadResult, error)
 }
 
+var _ resumer = (*connector.Session)(nil)
+
 // list stages a stream. A listing that an earlier sync could not end, because
 // the vendor was away or its limit used up, goes on where it broke off if what
 // it had staged is still there.
