@@ -164,3 +164,15 @@ func (s *Store) IntegrationByNumber(ctx context.Context, tenant model.TenantID, 
 	}
 	return st, err
 }
+
+// PrunePushes deletes answers and files of the tenant whose day is over.
+func (s *Store) PrunePushes(ctx context.Context, tenant model.TenantID) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		now := s.now()
+		if _, err := tx.ExecContext(ctx, `DELETE FROM push_answer WHERE tenant=$1 AND created_at <= $2`, tenant, now-pushAnswersKept.Milliseconds()); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM api_file WHERE tenant=$1 AND created_at <= $2`, tenant, now-apiFileTime.Milliseconds())
+		return err
+	})
+}

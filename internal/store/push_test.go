@@ -99,6 +99,14 @@ func TestPushAnswersAndFilesAreKeptForADay(t *testing.T) {
 		if _, err := w.s.APIFile(ctx, w.tenant, id); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a file of yesterday: %v", err)
 		}
+		w.must(w.s.PrunePushes(ctx, w.otherTenant("beta").tenant))
+		if n := len(w.dump()["api_file"]) + len(w.dump()["push_answer"]); n != 2 {
+			t.Errorf("another tenant's janitor left %d of 2 rows", n)
+		}
+		w.must(w.s.PrunePushes(ctx, w.tenant))
+		if n := len(w.dump()["api_file"]) + len(w.dump()["push_answer"]); n != 0 {
+			t.Errorf("%d rows of yesterday are kept", n)
+		}
 		w.must(w.s.PutPushAnswer(ctx, w.tenant, store.PushAnswer{Integration: "agent", Key: "k2"}))
 		if n := len(w.dump()["push_answer"]); n != 1 {
 			t.Errorf("%d answers are kept, want 1", n)

@@ -61,6 +61,9 @@ func (j *janitor) clean(ctx context.Context) {
 		if err := j.store.PruneEvents(ctx, t.ID, now.Add(-handledRetention)); err != nil {
 			j.log.Error("Could not erase handled events", "namespace", t.Namespace, "error", err)
 		}
+		if err := j.store.PrunePushes(ctx, t.ID); err != nil {
+			j.log.Error("Could not erase what was pushed for a day", "namespace", t.Namespace, "error", err)
+		}
 		if err := j.store.PruneDelegations(ctx, t.ID, now.Add(-delegationRetention)); err != nil {
 			j.log.Error("Could not erase ended delegations", "namespace", t.Namespace, "error", err)
 		}

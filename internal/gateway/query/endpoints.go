@@ -17,7 +17,7 @@ func (a *API) endpoints() []endpoint {
 		{"GET accounts", "list", "accounts", a.accounts},
 		{"GET seats", "list", "seats", a.seats},
 		{"GET transactions", "list", "transactions", a.transactions},
-		{"GET contracts", "list", "contracts", a.contracts},
+		{"GET contracts", "list", "transactions", a.contracts}, // names owners, which who lists the kind may not see
 		{"GET runs", "list", "runs", a.runs},
 		{"GET runs/{name}", "get", "runs", a.run},
 		{"POST runs/{name}/stop", "create", "runs/stop", a.stopRun},
