@@ -31,6 +31,8 @@ const (
 	workerWait = 3 * time.Second
 	workerPoll = 50 * time.Millisecond
 	pushBatch  = 1000
+	// applyTimeout bounds the work after the last record came.
+	applyTimeout = 15 * time.Minute
 )
 
 // PushStore is what a push needs of the store.
@@ -100,10 +102,12 @@ func (p *Pusher) Push(ctx context.Context, key Key, feed func(context.Context, *
 		return nil, err
 	}
 	push := &Push{p: p, key: key, claim: claim, counts: map[model.DataType]int64{}}
-	work, cancel := context.WithCancel(ctx)
+	// A sender that goes away ends what it feeds. What came whole is applied all
+	// the same: it may be gone because it said everything.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stopRenewing := renewClaim(work, cancel, p.Store, claim, pushLease, p.Clock, p.Log)
-	result, err := push.run(work, feed)
+	result, err := push.run(ctx, work, feed)
 	stopRenewing()
 	// The outcome is recorded whether or not the sender still listens.
 	finish, done := context.WithTimeout(context.WithoutCancel(ctx), finishGrace)
@@ -142,7 +146,8 @@ func (p *Pusher) claim(ctx context.Context, key Key) (store.Claim, error) {
 	}
 }
 
-func (u *Push) run(ctx context.Context, feed func(context.Context, *Push) (connector.RecordsEnd, error)) (result []PushedType, err error) {
+// run stages while the sender is there, and applies as long as the claim holds.
+func (u *Push) run(sender, ctx context.Context, feed func(context.Context, *Push) (connector.RecordsEnd, error)) (result []PushedType, err error) {
 	if err := u.open(); err != nil {
 		return nil, err
 	}
@@ -155,11 +160,16 @@ func (u *Push) run(ctx context.Context, feed func(context.Context, *Push) (conne
 			u.p.Log.Warn("Could not drop staged rows", "integration", u.key.String(), "error", err)
 		}
 	}()
-	end, err := feed(ctx, u)
-	if err == nil {
-		err = u.flush(ctx)
-	}
+	feeding, stop := context.WithCancel(sender)
+	defer context.AfterFunc(ctx, stop)()
+	end, err := feed(feeding, u)
+	stop()
 	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	if err := u.flush(ctx); err != nil {
 		return nil, err
 	}
 	left, err := u.p.Store.StreamStates(ctx, u.key.Tenant, u.key.Name)

@@ -346,6 +346,32 @@ func TestSenderDies(t *testing.T) {
 	})
 }
 
+// A sender that hangs up once it has said everything is heard.
+func TestSenderHangsUp(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(w.url, "http://"))
+		w.must(err)
+		body := lines(0, 2000) + complete
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s", recordsPath, agentUser, len(body), body)
+		w.must(err)
+		w.must(conn.Close())
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			counts, err := w.s.Counts(t.Context(), w.tenant, "agent")
+			w.must(err)
+			if counts[model.DataAccounts] == 2000 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d of 2000 accounts", counts[model.DataAccounts])
+			}
+		}
+		w.claimed(false)
+		if st := w.status(); len(st.DataTypes) != 1 || st.DataTypes[0].Records != 2000 {
+			t.Errorf("status: %+v", st)
+		}
+	})
+}
+
 // claimed waits until somebody, or nobody, syncs the Integration.
 func (w *world) claimed(want bool) {
 	w.Helper()
