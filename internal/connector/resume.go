@@ -20,10 +20,12 @@ const (
 type Keep func(ctx context.Context, at Resume) error
 
 // resumable reports whether a stream is one list of pages. Partitions and
-// windows are units of their own, and what was quarantined is not kept.
+// windows are units of their own, and what was quarantined is not kept. A place
+// that is a number means another record once one before it has gone: a list put
+// together of two halves would lack what moved across, and call it removed.
 func (rd *reader) resumable(st *stream) bool {
 	return rd.keep != nil && st == rd.st && st.parent == "" && st.items == nil && st.mode != "window" && st.page.kind != pageNone &&
-		rd.res.Quarantined == 0
+		st.page.kind != pageNumber && st.page.kind != pageOffset && rd.res.Quarantined == 0
 }
 
 // goOnFrom takes over what an earlier read had found, unless it was of another

@@ -19,8 +19,6 @@ import (
 func TestListingGoesOnWhereItBrokeOff(t *testing.T) {
 	const pages = 60
 	for name, stream := range map[string]string{
-		"offset":   "page: {type: offset, param: at, size: 1}",
-		"page":     "page: {type: page, param: at, start: 0}",
 		"cursor":   "page: {type: cursor, param: at, next: \"get(resp, 'next')\"}",
 		"next URL": "page: {type: next_url, next: \"get(resp, 'url')\"}",
 	} {
@@ -108,16 +106,80 @@ func TestNoCheckpointAfterQuarantine(t *testing.T) {
 		if at == 3 {
 			delete(item, "name")
 		}
-		items := []any{item}
-		if at > 70 {
-			items = []any{}
+		out := map[string]any{"items": []any{item}}
+		if at < 70 {
+			out["next"] = at + 1
 		}
-		reply(w, items)
+		reply(w, out)
 	}})
-	s := groupSession(t, v, "request: {get: /groups}\npage: {type: offset, param: at, size: 1}\nrecords: resp")
+	s := groupSession(t, v, "request: {get: /groups}\npage: {type: cursor, param: at, next: \"get(resp, 'next')\"}\nrecords: resp.items")
 	res, err := s.ReadFrom(t.Context(), "groups", nil, func(context.Context, string, []model.Record) error { return nil },
 		func(context.Context, Resume) error { t.Error("a checkpoint"); return nil })
 	if err != nil || res.Quarantined != 1 {
 		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// A record deleted on a page already read shifts a numbered listing: going on
+// there hours later would skip one that is still at the vendor.
+func TestNumberedListingBeginsAnew(t *testing.T) {
+	for name, stream := range map[string]string{
+		"offset": "page: {type: offset, param: at, size: 2, total: resp.total}",
+		"page":   "page: {type: page, param: at, start: 0}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := make([]string, 100)
+			for i := range all {
+				all[i] = fmt.Sprintf("g%02d", i)
+			}
+			limited := -1
+			v := newVendor(t, map[string]http.HandlerFunc{"/v1/groups": func(w http.ResponseWriter, r *http.Request) {
+				at, _ := strconv.Atoi(r.URL.Query().Get("at"))
+				if name == "page" {
+					at *= 2
+				}
+				if at == limited {
+					w.Header().Set("Retry-After", "3600")
+					w.WriteHeader(http.StatusTooManyRequests)
+					return
+				}
+				items := []any{}
+				for i := at; i < min(at+2, len(all)); i++ {
+					items = append(items, map[string]any{"id": all[i], "name": "x"})
+				}
+				reply(w, map[string]any{"items": items, "total": len(all)})
+			}})
+			var kept Resume
+			keep := func(_ context.Context, at Resume) error { kept = at; return nil }
+			seen := map[string]bool{}
+			sink := func(_ context.Context, _ string, recs []model.Record) error {
+				for _, r := range recs {
+					seen[r.Group.ExternalID] = true
+				}
+				return nil
+			}
+			limits := func(o *Options) {
+				o.Manifest = load1(t, oneStream("request: {get: /groups}\nrecords: resp.items\ndeletes: {by: absence}\n"+stream))
+			}
+			limited = 60
+			s, _ := session(t, v, limits)
+			_, err := s.ReadFrom(t.Context(), "groups", nil, sink, keep)
+			wantClass(t, err, ClassRateLimit)
+			all, limited = all[1:], -1 // the vendor deletes g00 in the hour between
+			s, _ = session(t, v, limits)
+			from := &kept
+			if kept.Pages == 0 {
+				from = nil
+			}
+			res, err := s.ReadFrom(t.Context(), "groups", from, sink, keep)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range all {
+				if res.AbsenceProves() && !seen[id] {
+					t.Errorf("%s is at the vendor, was not listed, and absence proves it gone: it will be removed", id)
+				}
+			}
+		})
 	}
 }
