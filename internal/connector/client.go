@@ -59,6 +59,8 @@ type answer struct {
 	digest  string
 	bodyErr error
 	hidden  []string // credentials that it may repeat
+	// unbounded: the body ends where the connection does, whoever closed it.
+	unbounded bool
 }
 
 // wire is a request ready to be sent, and to be sent again.
@@ -341,6 +343,8 @@ func (s *Session) send(ctx context.Context, w *wire) (*answer, *Error) {
 	if res.Request != nil && res.Request.URL != nil {
 		ans.url = s.withoutCredential(res.Request.URL)
 	}
+	// RFC 9112, 6.3 (8): neither length nor chunks, and no checksum either.
+	ans.unbounded = res.ProtoMajor == 1 && res.ContentLength < 0 && len(res.TransferEncoding) == 0 && !res.Uncompressed
 	if w.consume != nil && classOfStatus(ans.status) == "" {
 		return ans, arriving.consume(ctx, w, ans, res.Body)
 	}

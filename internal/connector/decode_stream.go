@@ -212,6 +212,11 @@ func (s *Session) consume(ctx context.Context, st *stream, vars map[string]any, 
 			return err
 		}
 	}
+	// JSON and XML say themselves where they end; lines do not.
+	if ans.unbounded && (st.decode.kind == "csv" || st.decode.kind == "ndjson") {
+		return &Error{Class: ClassMapping, Status: ans.status, Message: "the answer has neither a length nor chunks, so that nothing tells whether it is whole",
+			Fix: "let the vendor, or the proxy in front of it, answer with Content-Length or Transfer-Encoding: chunked"}
+	}
 	if err := flush(); err != nil {
 		return err
 	}

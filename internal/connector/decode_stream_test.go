@@ -305,3 +305,30 @@ func FuzzDecoders(f *testing.F) {
 		}
 	})
 }
+
+// A body without length and without chunks ends where the connection does: a
+// vendor or proxy that dies at a line's end looks like a whole listing.
+func TestTruncatedLinesAreNoWholeListing(t *testing.T) {
+	for _, d := range []struct{ kind, body string }{
+		{"ndjson", "{\"id\":\"a\",\"name\":\"x\"}\n{\"id\":\"b\",\"name\":\"x\"}\n"},
+		{"csv", "id,name\na,x\nb,Jo"}, // cut in the middle of "b,Johanna"
+	} {
+		t.Run(d.kind, func(t *testing.T) {
+			v := newVendor(t, map[string]http.HandlerFunc{"/v1/groups": func(w http.ResponseWriter, _ *http.Request) {
+				c, buf, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = buf.WriteString("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" + d.body)
+				_ = buf.Flush()
+				_ = c.Close() // it had more to say
+			}})
+			s := groupSession(t, v, "request: {get: /groups}\npage: {type: none}\ndeletes: {by: absence}\ndecode: {type: "+d.kind+"}")
+			recs, res, err := read(t, s, "groups")
+			if err == nil && res.AbsenceProves() {
+				t.Errorf("%d records of a body that nobody ended count as the whole list", len(recs))
+			}
+		})
+	}
+}
