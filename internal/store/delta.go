@@ -86,6 +86,9 @@ func (y *Sync) computeDelta(ctx context.Context, stream string, st *stage, o Str
 		if d.staged, err = s.dropRepeated(ctx, tx, st, d.staged); err != nil {
 			return err
 		}
+		if err := s.dropReplaced(ctx, tx, st, d); err != nil {
+			return err
+		}
 		if d.staged, err = s.dropTombstones(ctx, tx, st, d.staged); err != nil {
 			return err
 		}
@@ -109,6 +112,9 @@ func (s *Store) compareKnown(ctx context.Context, tx *sql.Tx, c Claim, stream st
 		if d.staged, err = s.dropRepeated(ctx, tx, st, d.staged); err != nil {
 			return err
 		}
+	}
+	if err := s.dropReplaced(ctx, tx, st, d); err != nil {
+		return err
 	}
 	if sc.sweep { // what is not listed goes anyhow
 		if d.staged, err = s.dropTombstones(ctx, tx, st, d.staged); err != nil {
@@ -310,6 +316,28 @@ func (s *Store) dropTombstones(ctx context.Context, q querier, st *stage, staged
 	}
 	n, err := res.RowsAffected()
 	return staged - n, err
+}
+
+// dropReplaced drops the staged rows of an owner that were staged before its
+// tombstone: a list of changes may name a record twice, and the last one wins.
+func (s *Store) dropReplaced(ctx context.Context, q querier, st *stage, d *delta) error {
+	if !st.tombstones || st.f != &assignmentFact && st.f != &membershipFact {
+		return nil
+	}
+	for i, absent := range st.f.key {
+		owner := st.f.key[1-i].name
+		res, err := q.ExecContext(ctx, `DELETE FROM `+st.table+` WHERE op <> 5 AND EXISTS (SELECT 1 FROM `+st.table+` t
+			WHERE t.op = 5 AND t.`+absent.name+` = '' AND t.`+owner+` <> '' AND t.`+owner+` = `+st.table+`.`+owner+` AND t.n > `+st.table+`.n)`)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		d.staged -= n
+	}
+	return nil
 }
 
 // removeOwned adds the removals of tombstones with a part of the key only: an

@@ -206,3 +206,27 @@ func TestFirstReadIsWhole(t *testing.T) {
 		}
 	})
 }
+
+// A list of changes may name a record several times (Graph: "the last one
+// wins"): what its earlier version held is not held.
+func TestLastChangeWinsForSeats(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		all := []model.Record{account("a"), seat("a", "basic", true), account("b"), seat("b", "basic", true)}
+		for i := range 30 {
+			all = append(all, account(fmt.Sprintf("x%d", i)), seat(fmt.Sprintf("x%d", i), "basic", true))
+		}
+		w.sync("zoom", complete("users", seatTypes, all...))
+		none := func(id string) model.Record { return gone(seat(id, "", false)) }
+		w.step(time.Hour)
+		w.sync("zoom", changes(
+			account("a"), none("a"), seat("a", "pro", true), // first page: a has pro
+			account("b"), none("b"), seat("b", "pro", true),
+			account("a"), none("a"), seat("a", "team", true), // later page: a has team instead
+			gone(account("b")), none("b"), // later page: b is gone
+		))
+		got := slices.DeleteFunc(w.held(), func(s string) bool { return s[0] == 'x' })
+		if !slices.Equal(got, []string{"a/team"}) {
+			t.Errorf("seats %v, want a/team only", got)
+		}
+	})
+}
