@@ -151,6 +151,9 @@ func (s *Store) SubmitDelegation(ctx context.Context, k *Keyring, token string, 
 			return err
 		}
 		now := s.now()
+		if err := s.supersedeSubmitted(ctx, tx, d, now); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO sealed_secret (tenant, name, key_id, nonce, ciphertext, updated_at) VALUES ($1,$2,$3,$4,$5,$6)`,
 			d.Tenant, name, keyID, nonce, sealed, now); err != nil {
 			return err
@@ -169,11 +172,31 @@ func (s *Store) SubmitDelegation(ctx context.Context, k *Keyring, token string, 
 	return d, nil
 }
 
+// supersedeSubmitted erases what was supplied for the Integration before and is
+// not written yet: written later, it would replace what is newer.
+func (s *Store) supersedeSubmitted(ctx context.Context, tx *sql.Tx, d Delegation, now int64) error {
+	before, err := collect(ctx, tx, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) },
+		`SELECT id FROM delegation WHERE tenant=$1 AND integration=$2 AND state='submitted'`, d.Tenant, d.Integration)
+	if err != nil {
+		return err
+	}
+	for _, id := range before {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM sealed_secret WHERE tenant=$1 AND name=$2`, d.Tenant, delegationName(id)); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE delegation SET state=$3, ended_at=$4 WHERE tenant=$1 AND id=$2`, d.Tenant, id, DelegationSuperseded, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // SubmittedDelegations lists what waits to be written into a Secret, of any
-// tenant, the oldest first.
-func (s *Store) SubmittedDelegations(ctx context.Context, limit int) ([]Delegation, error) {
+// tenant, by id, from behind one on: what cannot be written keeps nothing else
+// from being looked at.
+func (s *Store) SubmittedDelegations(ctx context.Context, after string, limit int) ([]Delegation, error) {
 	return collect(ctx, s.reads, func(r *sql.Rows) (Delegation, error) { return scanDelegation(r) },
-		`SELECT `+delegationColumns+` FROM delegation WHERE state='submitted' ORDER BY submitted_at LIMIT $1`, clampLimit(limit))
+		`SELECT `+delegationColumns+` FROM delegation WHERE state='submitted' AND id > $1 ORDER BY id LIMIT $2`, after, clampLimit(limit))
 }
 
 // DelegatedCredential returns what was supplied.

@@ -6,6 +6,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func TestDelegationWorksOnce(t *testing.T) {
 				t.Errorf("table %s holds the value or the token in the clear", table)
 			}
 		}
-		waiting, err := w.s.SubmittedDelegations(ctx, 10)
+		waiting, err := w.s.SubmittedDelegations(ctx, "", 10)
 		w.must(err)
 		if len(waiting) != 1 || waiting[0].ID != d.ID || waiting[0].Tenant != w.tenant {
 			t.Fatalf("waiting: %+v", waiting)
@@ -126,6 +127,33 @@ func TestDelegationEnds(t *testing.T) {
 		w.delegationOver(ring, fourth, store.ErrDelegationOver) // disconnected
 		if n := len(w.dump()["sealed_secret"]); n != 0 {
 			t.Errorf("%d values were taken", n)
+		}
+	})
+}
+
+// One tenant whose Secrets cannot be written must not keep another's from it.
+func TestStuckDelegationsOfAnotherTenant(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		ctx, ring := w.Context(), keyring(w.T, key(w.T, "k1"))
+		w.must(w.s.FinishIntegration(ctx, w.claim("zoom", "zoom"), store.IntegrationResult{}))
+		for i := range 20 { // no RoleBinding there: they cannot be written
+			_, token := w.delegate(ring)
+			_, err := w.s.SubmitDelegation(ctx, ring, token, map[string]string{"token": fmt.Sprint("secret-", i)})
+			w.must(err)
+			w.step(time.Second)
+		}
+		other := w.otherTenant("globex")
+		other.must(w.s.FinishIntegration(ctx, other.claim("zoom", "zoom"), store.IntegrationResult{}))
+		_, token := other.delegate(ring)
+		_, err := w.s.SubmitDelegation(ctx, ring, token, map[string]string{"token": "theirs"})
+		w.must(err)
+		waiting, err := w.s.SubmittedDelegations(ctx, "", 20)
+		w.must(err)
+		if !slices.ContainsFunc(waiting, func(d store.Delegation) bool { return d.Tenant == other.tenant }) {
+			t.Errorf("%d of one tenant wait; the other tenant's is not even looked at", len(waiting))
+		}
+		if n := len(waiting); n > 2 {
+			t.Errorf("%d credentials wait for one Secret: after a failed write an older one replaces a newer", n)
 		}
 	})
 }

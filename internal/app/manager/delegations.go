@@ -67,17 +67,23 @@ func (d *delegations) Start(ctx context.Context) error {
 }
 
 func (d *delegations) writeAll(ctx context.Context) {
-	waiting, err := d.store.SubmittedDelegations(ctx, delegationBatch)
-	if err != nil {
-		if ctx.Err() == nil {
-			d.log.Error("Could not list supplied credentials", "error", err)
+	for after := ""; ctx.Err() == nil; {
+		waiting, err := d.store.SubmittedDelegations(ctx, after, delegationBatch)
+		if err != nil {
+			if ctx.Err() == nil {
+				d.log.Error("Could not list supplied credentials", "error", err)
+			}
+			return
 		}
-		return
-	}
-	for _, one := range waiting {
-		if err := d.write(ctx, one); err != nil && ctx.Err() == nil {
-			// No error of these quotes a value.
-			d.log.Error("A supplied credential is not written yet", "integration", one.Integration, "secret", one.SecretName, "error", err)
+		for _, one := range waiting {
+			if err := d.write(ctx, one); err != nil && ctx.Err() == nil {
+				// No error of these quotes a value.
+				d.log.Error("A supplied credential is not written yet", "integration", one.Integration, "secret", one.SecretName, "error", err)
+			}
+			after = one.ID
+		}
+		if len(waiting) < delegationBatch {
+			return
 		}
 	}
 }

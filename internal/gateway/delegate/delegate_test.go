@@ -140,7 +140,7 @@ const value = "hunter2-of-the-owner"
 
 func (w *world) waiting() []store.Delegation {
 	w.Helper()
-	all, err := w.s.SubmittedDelegations(w.Context(), 10)
+	all, err := w.s.SubmittedDelegations(w.Context(), "", 10)
 	w.must(err)
 	return all
 }
