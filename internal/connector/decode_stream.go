@@ -12,7 +12,10 @@ import (
 	"iter"
 	"mime"
 	"net/http"
+	"slices"
 	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // Bounds of an answer that is read as it arrives: it may be of any length, but
@@ -118,11 +121,17 @@ func (rd *reader) fetch(ctx context.Context, st *stream, x exchange, each func([
 		}
 		return nil
 	}
+	counts := st == rd.st && slices.ContainsFunc(st.emits, func(e *emit) bool { return e.rt.dataType == model.DataUsage })
 	x.consume = func(a *answer, body io.Reader) error {
+		if counts && rd.counted {
+			// Events have no key by which the stage would know them again: it would
+			// count them twice. The next sync reads them anew.
+			return &halted{&Error{Class: ClassTransient, Stream: st.name, Message: "the answer broke off"}}
+		}
 		rd.rewind(start) // a repeated request begins anew
 		pg.count = 0
 		return rd.s.consume(ctx, st, x.vars, a, body, func(records []any) (bool, error) {
-			pg.count += len(records)
+			pg.count, rd.counted = pg.count+len(records), counts
 			return each(records)
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -330,5 +331,33 @@ func TestTruncatedLinesAreNoWholeListing(t *testing.T) {
 				t.Errorf("%d records of a body that nobody ended count as the whole list", len(recs))
 			}
 		})
+	}
+}
+
+// What is counted must not be counted twice because a body broke off.
+func TestStreamedUsageIsHandedOnOnce(t *testing.T) {
+	tries := 0
+	var b strings.Builder
+	for i := range 1500 {
+		fmt.Fprintf(&b, "{\"id\":\"e%d\",\"user\":\"u\",\"at\":\"2026-11-19T10:00:00Z\"}\n", i)
+	}
+	v := newVendor(t, map[string]http.HandlerFunc{"/v1/groups": func(w http.ResponseWriter, _ *http.Request) {
+		tries++
+		w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+		if tries == 1 {
+			_, _ = w.Write([]byte(b.String()[:b.Len()*9/10])) // then the connection breaks
+			return
+		}
+		_, _ = w.Write([]byte(b.String()))
+	}})
+	m := strings.Replace(oneStream("request: {get: /groups}\npage: {type: none}\ndecode: {type: ndjson}"),
+		"emit: [{type: Group, map: {externalId: r.id, name: r.name}}]",
+		"emit: [{type: UsageEvent, map: {accountExternalId: r.user, at: ts(r.at), kind: \"'sign_in'\", source: \"'test'\"}}]\n      lastActivity: Reported\n      sync: {mode: full, field: ts(r.at)}", 1)
+	s, _ := session(t, v, func(o *Options) { o.Manifest = load1(t, m) })
+	n := 0
+	res, err := s.Read(t.Context(), "groups", func(_ context.Context, _ string, recs []model.Record) error { n += len(recs); return nil })
+	t.Logf("tries %d, result %d, %v", tries, res.Records, err)
+	if n > 1500 || err == nil && n < 1500 {
+		t.Errorf("1500 events happened, %d reached the stage, which sums them up", n)
 	}
 }

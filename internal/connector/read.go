@@ -86,6 +86,7 @@ type reader struct {
 	stopped bool      // stopWhen ended the listing
 	// delivered: records have reached the sink.
 	delivered bool
+	counted   bool      // events of the page that is asked for now have been handed on
 	since     time.Time // state.cursor of an incremental read
 	newest    time.Time // sync.cursor of the records seen
 	delta     string    // where the next incremental read begins
@@ -310,6 +311,7 @@ func (rd *reader) pages(ctx context.Context, st *stream, vars map[string]any, wi
 		}
 		p.place(&x)
 		rd.res.Requests++
+		rd.counted = false
 		pg, err := rd.persist(ctx, st, x, each)
 		if err != nil && !pg.stop {
 			rd.leave(ctx, st, p, n, err)

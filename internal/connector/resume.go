@@ -83,7 +83,7 @@ func (rd *reader) checkpoint(ctx context.Context, st *stream, p *pager, n int) e
 func (rd *reader) leave(ctx context.Context, st *stream, p *pager, n int, err error) {
 	switch ClassOf(err) {
 	case ClassTransient, ClassRateLimit, ClassUnreachable:
-		if n > 1 {
+		if n > 1 && !rd.counted {
 			_ = rd.checkpoint(ctx, st, p, n-1) // at worst the next read begins anew
 		}
 	}
