@@ -154,6 +154,9 @@ type ReadResult struct {
 	Window *Window
 	// Parts has one entry per partition read, in order; none without partitions.
 	Parts []PartResult
+	// Began is when the listing began that this read went on with: nothing in
+	// the result is known to be newer. Zero: with this read.
+	Began time.Time
 	// State replaces the stream's state once the records are stored.
 	State StreamState
 	// Notes tell what a person should know, such as a file's unmapped columns.

@@ -37,7 +37,7 @@ func (rd *reader) goOnFrom(r *Resume) bool {
 	}
 	rd.from, rd.started = r, r.Started
 	rd.res.Incremental, rd.since, rd.newest, rd.oldest = r.Incremental, r.Since, r.Newest, r.Oldest
-	rd.res.Records, rd.res.Items = r.Records, r.Items
+	rd.res.Records, rd.res.Items, rd.res.Began = r.Records, r.Items, r.Started
 	return true
 }
 

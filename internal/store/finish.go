@@ -233,6 +233,9 @@ func (y *Sync) finalise(ctx context.Context, stream string, o StreamOutcome, cha
 	s, c := y.store, y.claim
 	return s.write(ctx, func(tx *sql.Tx) error {
 		now := s.now()
+		if !o.ReadAt.IsZero() {
+			now = min(now, o.ReadAt.UnixMilli())
+		}
 		from, until, err := coverage(ctx, tx, c, stream, o)
 		if err != nil {
 			return err

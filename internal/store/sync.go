@@ -43,6 +43,9 @@ type StreamOutcome struct {
 	// delivered no row is swept too.
 	Types []model.DataType
 	Guard model.Guard
+	// ReadAt is when reading began, if that was in an earlier sync: rows are no
+	// fresher than that (invariant 2). Zero: now.
+	ReadAt time.Time
 	// Window is the time that a complete read of usage covers.
 	Window *Window
 	// ActivityReported: on a usage stream, no event in the window means no use.

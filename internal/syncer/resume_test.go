@@ -99,6 +99,14 @@ func TestSyncGoesOnWhereTheListingBrokeOff(t *testing.T) {
 		if status.Problem != nil || accounts() != pages || !slices.Contains(asked, 30) || slices.Contains(asked, 29) {
 			t.Fatalf("%d accounts, asked %v, %+v", accounts(), asked, status.Problem)
 		}
+		// What was read before it broke off is as old as that, not as its end.
+		states, err := b.store.StreamStates(t.Context(), b.tenant, "zoom")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := states["users"].CompletedAt; got.After(clk.Now().Add(-2 * time.Hour)) {
+			t.Errorf("the list counts as read at %v, its first page is from %v", got, clk.Now().Add(-2*time.Hour))
+		}
 		// A whole sync later nothing of that is left.
 		asked = nil
 		if status, _ = b.sync(t.Context()); status.Problem != nil || accounts() != pages || len(asked) != pages {

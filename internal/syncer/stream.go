@@ -137,7 +137,8 @@ func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.Rea
 		// from the stage: while there is one, absence proves nothing.
 		KeepAbsent:  !info.DeletesByAbsence || read.Quarantined > 0,
 		Incremental: read.Incremental, Gaps: read.Quarantined > 0, Types: info.DataTypes, ActivityReported: info.ActivityReported,
-		Guard: model.Guard{MinItems: spec.ShrinkMinItems, MaxPercent: spec.ShrinkMaxPercent}.Tighten(model.Guard{MaxPercent: info.MaxDropPercent}),
+		Guard:  model.Guard{MinItems: spec.ShrinkMinItems, MaxPercent: spec.ShrinkMaxPercent}.Tighten(model.Guard{MaxPercent: info.MaxDropPercent}),
+		ReadAt: read.Began,
 	}
 	if !read.Complete {
 		for _, p := range read.Parts {
