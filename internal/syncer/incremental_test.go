@@ -273,3 +273,23 @@ func TestAnotherAccountIsReadAsAWhole(t *testing.T) {
 		}
 	})
 }
+
+// What a whole read had to leave out stays left out until it is read again: a
+// read of changes does not look at it.
+func TestLeftOutRecordStaysKnown(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		v := newChanging(t)
+		b, now := newIncrementalBench(t, open(), v)
+		v.users[5]["seen"] = "nonsense"
+		v.users[6]["changed"] = "2026-11-20T11:00:00Z" // u05 is older than the next read asks for
+		status, _ := b.sync(t.Context())
+		if st := status.Streams["users"]; st.Quarantined != 1 {
+			t.Fatalf("%+v", st)
+		}
+		now.Step(time.Hour)
+		status, _ = b.due(t.Context())
+		if st := status.Streams["users"]; st.State == handover.Fresh && st.Quarantined == 0 {
+			t.Errorf("asked since %v: u05 is still left out, and the status says %+v", v.asked, st)
+		}
+	})
+}

@@ -22,7 +22,7 @@ func (a *attempt) readStream(ctx context.Context, session Session, stage *store.
 	result, read, err := a.stream(ctx, session, stage, info)
 	before := a.status.Streams[info.Name]
 	if err != nil {
-		st := handover.Stream{State: handover.Stale, Quarantined: before.Quarantined}
+		st := handover.Stream{State: handover.Stale, Quarantined: before.Quarantined, LeftOut: before.LeftOut}
 		if before.State == "" || before.State == handover.Pending {
 			st.State = handover.Pending
 		}
@@ -34,6 +34,14 @@ func (a *attempt) readStream(ctx context.Context, session Session, stage *store.
 	st := handover.Stream{State: handover.Fresh, Quarantined: int64(read.Quarantined)}
 	if read.Quarantined > 0 {
 		st.Reason, st.Message = ReasonRecordsQuarantined, quarantineMessage(read)
+	}
+	if !read.Incremental {
+		st.LeftOut = st.Quarantined
+	} else if before.LeftOut > 0 {
+		st.LeftOut, st.Quarantined = before.LeftOut, st.Quarantined+before.LeftOut
+		if st.Reason == "" {
+			st.Reason, st.Message = ReasonRecordsQuarantined, fmt.Sprintf("records that could not be mapped are left out since the last whole read: %d", before.LeftOut)
+		}
 	}
 	if h := result.Held; h != nil {
 		st = a.held(info, before, h)
@@ -114,7 +122,7 @@ func (a *attempt) placeOf(stage *store.Sync, stream string) *connector.Resume {
 		return nil
 	}
 	var from connector.Resume
-	if err := json.Unmarshal(place, &from); err != nil {
+	if err := json.Unmarshal(place, &from); err != nil || from.Incremental && a.wantsWhole(stream) {
 		return nil
 	}
 	return &from
@@ -190,7 +198,7 @@ func quarantineMessage(read connector.ReadResult) string {
 func (a *attempt) held(info connector.StreamInfo, before handover.Stream, h *store.Hold) handover.Stream {
 	a.status.Held = append(a.status.Held, handover.HeldSet{
 		Stream: info.Name, Digest: h.Digest, Count: h.Count, Total: h.Total, Allowed: h.Allowed, Reason: ReasonGuardHeld})
-	return handover.Stream{State: handover.Held, Reason: ReasonGuardHeld, Quarantined: before.Quarantined,
+	return handover.Stream{State: handover.Held, Reason: ReasonGuardHeld, Quarantined: before.Quarantined, LeftOut: before.LeftOut,
 		Message: truncate(fmt.Sprintf(
 			"the last listing of %s lacks %d of %d known records, %d may go unasked; nothing was changed. Look at: seatkeeper guards -n %s. "+
 				"If that is right, release exactly this set: kubectl annotate integration %s -n %s --overwrite %s=%s",

@@ -171,6 +171,9 @@ type Stream struct {
 	Reason      string `json:"reason,omitempty"`
 	Message     string `json:"message,omitempty"`
 	Quarantined int64  `json:"quarantined,omitempty"`
+	// LeftOut is how many of them the last whole read left out: reads of changes
+	// do not ask for those again.
+	LeftOut int64 `json:"leftOut,omitempty"`
 }
 
 // HeldSet is what a guard holds back of one stream.
