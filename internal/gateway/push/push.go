@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -79,10 +80,12 @@ type API struct {
 	Log    *slog.Logger
 	// MaxBytes bounds one push; 0 is DefaultMaxBytes.
 	MaxBytes int64
-	// Concurrent bounds pushes at the same time in this process; 0 is 8.
+	// Concurrent bounds pushes at the same time in this process; 0 is 8. One
+	// tenant gets at most half of them: none can keep the others waiting.
 	Concurrent int
 
-	slots chan struct{}
+	mu      sync.Mutex
+	running map[model.TenantID]int
 }
 
 // States of a Result.
@@ -110,7 +113,7 @@ func (a *API) Register(mux *http.ServeMux) {
 	if a.MaxBytes <= 0 {
 		a.MaxBytes = DefaultMaxBytes
 	}
-	a.slots = make(chan struct{}, a.Concurrent)
+	a.running = map[model.TenantID]int{}
 	mux.HandleFunc("POST /apis/v1/namespaces/{ns}/integrations/{name}/records", a.records)
 	mux.HandleFunc("POST /v1.0/files/upload", a.rest(a.uploadFile))
 	mux.HandleFunc("PUT /v1.0/services/sync/custom", a.rest(a.syncCustom))
@@ -245,15 +248,36 @@ type request struct {
 	digest                       func() string // of what was sent, once it was read
 }
 
+// enter takes one of the places for pushes, if there is one for the tenant.
+func (a *API) enter(t model.TenantID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := 0
+	for _, n := range a.running {
+		all += n
+	}
+	if all >= a.Concurrent || a.running[t] >= max(1, a.Concurrent/2) {
+		return false
+	}
+	a.running[t]++
+	return true
+}
+
+func (a *API) leave(t model.TenantID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.running[t]--; a.running[t] == 0 {
+		delete(a.running, t)
+	}
+}
+
 // push carries out one push, keeps its answer and writes the audit.
 func (a *API) push(ctx context.Context, in request, feed func(context.Context, *syncer.Push) (connector.RecordsEnd, int64, error)) ([]byte, error) {
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	default:
+	if !a.enter(in.tenant) {
 		return nil, &answerError{code: http.StatusServiceUnavailable, reason: metav1.StatusReasonServiceUnavailable, retryAfter: 10 * time.Second,
 			message: "this gateway takes in as many pushes as it can: try again"}
 	}
+	defer a.leave(in.tenant)
 	result := Result{Kind: "PushResult", APIVersion: "query.seatkeeper.dev/v1", State: Applied}
 	types, err := a.Pusher.Push(ctx, syncer.Key{Tenant: in.tenant, Namespace: in.namespace, Name: in.integration},
 		func(ctx context.Context, p *syncer.Push) (end connector.RecordsEnd, err error) {

@@ -640,3 +640,31 @@ func TestCustomSync(t *testing.T) {
 		}
 	})
 }
+
+// A tenant whose pushes do not end keeps nobody else from pushing.
+func TestPlacesAreSharedByTenants(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.api.Concurrent = 2
+		w.connect("acme", "other", nil)
+		w.connect("beta", "agent", nil)
+		path := func(namespace, name string) string {
+			return "/apis/v1/namespaces/" + namespace + "/integrations/" + name + "/records"
+		}
+		body, feed := io.Pipe()
+		first := make(chan answer, 1)
+		go func() { first <- w.do(w.request("POST", path("acme", "agent"), "admin", body, nil)) }()
+		_, err := io.WriteString(feed, lines(0, 1))
+		w.must(err)
+		w.claimed(true)
+		if a := w.do(w.request("POST", path("acme", "other"), "admin", strings.NewReader(lines(0, 1)), nil)); a.code != http.StatusServiceUnavailable {
+			t.Errorf("the same tenant: %d %s", a.code, a.body)
+		}
+		if a := w.do(w.request("POST", path("beta", "agent"), "admin", strings.NewReader(lines(0, 1)), nil)); a.code != 200 {
+			t.Errorf("another tenant: %d %s", a.code, a.body)
+		}
+		w.must(feed.Close())
+		if a := <-first; a.code != 200 {
+			t.Errorf("the first push: %d %s", a.code, a.body)
+		}
+	})
+}
