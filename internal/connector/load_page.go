@@ -17,7 +17,7 @@ import (
 )
 
 func (l *loader) page(s *stream, n node) {
-	n.object("type", "in", "rel", "param", "next", "delta", "start", "last", "total", "size", "sizeParam", "stopOnShortPage", "maxPages", "max", "removed")
+	n.object("type", "in", "rel", "param", "next", "delta", "start", "last", "total", "size", "sizeParam", "stopOnShortPage", "maxPages", "max", "removed", "stable")
 	p := pageSpec{kind: pageNone, in: "query", start: 1, maxPages: defaultMaxPages}
 	if n.exists() {
 		p.kind = n.need("type", strings.Join(pageKinds[:len(pageKinds)-1], ", ")+" or none").enum(pageKinds...)
@@ -25,7 +25,7 @@ func (l *loader) page(s *stream, n node) {
 	if m := n.get("maxPages"); m.exists() {
 		p.maxPages = m.integer(1, 1_000_000)
 	}
-	p.size = n.get("size").integer(1, 100_000)
+	p.size, p.stable = n.get("size").integer(1, 100_000), n.get("stable").boolean()
 	switch p.kind {
 	case pageLink:
 		if p.rel = n.get("rel").text(); p.rel == "" {
@@ -73,7 +73,7 @@ func (l *loader) page(s *stream, n node) {
 var pageKeys = map[string][]string{
 	"rel": {pageLink}, "in": {pageCursor, pageNumber, pageOffset}, "param": {pageCursor, pageNumber, pageOffset},
 	"next": {pageCursor, pageURL, pageDelta}, "delta": {pageDelta}, "removed": {pageDelta}, "start": {pageNumber, pageOffset}, "last": {pageNumber},
-	"max": {pageNumber}, "total": {pageOffset},
+	"max": {pageNumber}, "total": {pageOffset}, "stable": {pageLink, pageCursor, pageURL},
 }
 
 // foreignPageKeys reports keys that this kind of paging would not look at.

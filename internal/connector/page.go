@@ -42,6 +42,9 @@ type pageSpec struct {
 	stopOnShortPage bool
 	maxPages        int
 	vendorMax       int // page.max: the vendor answers no further page
+	// stable: the place of the next page names a record or a snapshot, so that
+	// what goes meanwhile moves no record across it.
+	stable bool
 }
 
 // Resume is a place in a long listing, from which a read may go on.

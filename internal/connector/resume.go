@@ -19,13 +19,14 @@ const (
 // taken so far. An error stops the read.
 type Keep func(ctx context.Context, at Resume) error
 
-// resumable reports whether a stream is one list of pages. Partitions and
-// windows are units of their own, and what was quarantined is not kept. A place
-// that is a number means another record once one before it has gone: a list put
-// together of two halves would lack what moved across, and call it removed.
+// resumable reports whether a stream is one list of pages whose places last.
+// Partitions and windows are units of their own, and what was quarantined is not
+// kept. A place that counts means another record once one before it has gone: a
+// list put together of two halves would lack what moved across, and call it
+// removed. Whether a cursor or a link counts only the manifest can tell.
 func (rd *reader) resumable(st *stream) bool {
-	return rd.keep != nil && st == rd.st && st.parent == "" && st.items == nil && st.mode != "window" && st.page.kind != pageNone &&
-		st.page.kind != pageNumber && st.page.kind != pageOffset && rd.res.Quarantined == 0
+	return rd.keep != nil && st == rd.st && st.parent == "" && st.items == nil && st.mode != "window" &&
+		(st.page.stable || st.page.kind == pageDelta) && rd.res.Quarantined == 0
 }
 
 // goOnFrom takes over what an earlier read had found, unless it was of another

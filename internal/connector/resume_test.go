@@ -19,8 +19,8 @@ import (
 func TestListingGoesOnWhereItBrokeOff(t *testing.T) {
 	const pages = 60
 	for name, stream := range map[string]string{
-		"cursor":   "page: {type: cursor, param: at, next: \"get(resp, 'next')\"}",
-		"next URL": "page: {type: next_url, next: \"get(resp, 'url')\"}",
+		"cursor":   "page: {type: cursor, stable: true, param: at, next: \"get(resp, 'next')\"}",
+		"next URL": "page: {type: next_url, stable: true, next: \"get(resp, 'url')\"}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			limited, expired := -1, false
@@ -112,7 +112,7 @@ func TestNoCheckpointAfterQuarantine(t *testing.T) {
 		}
 		reply(w, out)
 	}})
-	s := groupSession(t, v, "request: {get: /groups}\npage: {type: cursor, param: at, next: \"get(resp, 'next')\"}\nrecords: resp.items")
+	s := groupSession(t, v, "request: {get: /groups}\npage: {type: cursor, stable: true, param: at, next: \"get(resp, 'next')\"}\nrecords: resp.items")
 	res, err := s.ReadFrom(t.Context(), "groups", nil, func(context.Context, string, []model.Record) error { return nil },
 		func(context.Context, Resume) error { t.Error("a checkpoint"); return nil })
 	if err != nil || res.Quarantined != 1 {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -247,6 +248,27 @@ func TestLostStageIsNoticed(t *testing.T) {
 		}
 		if n := w.known().Accounts; n != 6000 {
 			w.Fatalf("%d accounts", n)
+		}
+	})
+}
+
+// A batch is written after the call that handed it over has returned, whatever
+// becomes of that call's context.
+func TestStagingOutlivesTheCall(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		y, err := w.s.BeginSync(w.Context(), w.claim("zoom", "zoom"))
+		w.must(err)
+		all := accounts(12_000)
+		for part := range slices.Chunk(all, 1000) {
+			ctx, cancel := context.WithCancel(w.Context())
+			err := y.Stage(ctx, "users", "", part)
+			cancel()
+			w.must(err)
+		}
+		res, err := y.FinishStream(w.Context(), "users", accountsOf().outcome)
+		w.must(err)
+		if n := res.Types[model.DataAccounts].Added; n != 12_000 {
+			w.Fatalf("%d of 12000 accounts arrived", n)
 		}
 	})
 }

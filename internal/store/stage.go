@@ -56,6 +56,9 @@ type stage struct {
 	// sending has the outcome of the batch on its way to the database; nil if
 	// none is. The next batch is made meanwhile.
 	sending chan error
+	// stop ends it. It outlives the call that handed the batch over, and so has
+	// no deadline of that call's.
+	stop context.CancelFunc
 }
 
 // BeginSync starts a sync of the claimed Integration. What a sync that did not
@@ -229,7 +232,7 @@ func (st *stage) add(ctx context.Context, s *Store, part string, records []model
 // send starts to write the buffered rows once the batch before is written, whose
 // error it returns. Its caller holds st.mu.
 func (st *stage) send(ctx context.Context, s *Store) error {
-	if err := st.settle(); err != nil || len(st.buf) == 0 {
+	if err := st.settle(ctx); err != nil || len(st.buf) == 0 {
 		return err
 	}
 	columns := append([]string{"part"}, strings.Split(names("", st.f.all()), ", ")...)
@@ -240,6 +243,7 @@ func (st *stage) send(ctx context.Context, s *Store) error {
 	batch, done := st.buf, make(chan error, 1)
 	st.rows += int64(len(batch))
 	st.buf, st.free, st.sending = st.free[:0], batch, done
+	ctx, st.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() { done <- s.bulkInsert(ctx, st.table, columns, batch) }()
 	return nil
 }
@@ -261,13 +265,18 @@ func (st *stage) opColumn() string {
 
 // settle waits for the batch that is being written. After an error the stage
 // stays short of its count, and no sync finishes with it.
-func (st *stage) settle() error {
+func (st *stage) settle(ctx context.Context) error {
 	if st.sending == nil {
 		return nil
 	}
-	err := <-st.sending
-	st.sending = nil
-	return err
+	select {
+	case err := <-st.sending:
+		st.stop()
+		st.sending = nil
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // flush writes what is buffered. Its caller holds st.mu.
@@ -275,14 +284,17 @@ func (st *stage) flush(ctx context.Context, s *Store) error {
 	if err := st.send(ctx, s); err != nil {
 		return err
 	}
-	return st.settle()
+	return st.settle(ctx)
 }
 
-// abandon waits until nothing writes to the table any more, so that it can go.
+// abandon ends what still writes to the table, so that it can go.
 func (st *stage) abandon() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	_ = st.settle() // the stage is given up: nobody asks whether it is whole
+	if st.sending != nil {
+		st.stop()
+		_ = st.settle(context.Background()) // the stage is given up: nobody asks whether it is whole
+	}
 }
 
 // bulkInsert writes rows with COPY on PostgreSQL and multi-row inserts on

@@ -39,7 +39,7 @@ spec:
       covers: [all]
       lastActivity: NotReported
       request: {get: /users}
-      page: {type: cursor, param: at, next: "get(resp, 'next')"}
+      page: {type: cursor, stable: true, param: at, next: "get(resp, 'next')"}
       records: resp.users
       key: r.id
       deletes: {by: absence}
