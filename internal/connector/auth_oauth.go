@@ -205,7 +205,8 @@ func (s *Session) signIn(ctx context.Context, w *wire, patient bool) (*answer, e
 		return ans, nil
 	}
 	m, _ := ans.body.(map[string]any)
-	switch code, _ := m["error"].(string); {
+	code, _ := m["error"].(string)
+	switch {
 	case code == "temporarily_unavailable", code == "server_error": // RFC 6749, 4.1.2.1
 		class = ClassTransient
 	case class != ClassRateLimit && class != ClassTransient:
@@ -213,6 +214,7 @@ func (s *Session) signIn(ctx context.Context, w *wire, patient bool) (*answer, e
 	}
 	e := s.explain(&Error{Class: class, Status: ans.status}, ans)
 	e.Message = "signing in failed: " + e.Message
+	e.badClient = code == "invalid_client" || code == "unauthorized_client" // RFC 6749, 5.2
 	if class == ClassRateLimit {
 		e.RetryAfter, _ = parseRetryAfter(ans.header.Get("Retry-After"), s.clock.Now())
 		e.RetryAfter = cmp.Or(e.RetryAfter, defaultPause)

@@ -117,7 +117,7 @@ func (s *Session) reload(ctx context.Context) (map[string]string, error) {
 // withoutToken says how to mend a refresh token that nobody takes.
 func withoutToken(err error) error {
 	var e *Error
-	if !errors.As(err, &e) {
+	if !errors.As(err, &e) || e.badClient {
 		return err
 	}
 	c := *e

@@ -282,6 +282,17 @@ func TestTokenThatCannotBeKept(t *testing.T) {
 	}
 }
 
+// Who is told to authorise anew would lose a token that is good.
+func TestUnknownClientIsNotASpentToken(t *testing.T) {
+	v, vault, secret := newRotatingVendor(t, "first"), &faultyVault{}, newSecret("first")
+	v.complain = true
+	s, _ := v.replica(t, vault, secret)
+	_, _, err := read(t, s, "users")
+	if e := wantClass(t, err, ClassAuth); strings.Contains(e.Fix, secretRefreshToken) || e.Fix != fixSecret {
+		t.Errorf("told to %q", e.Fix)
+	}
+}
+
 // A spent token makes the Secret and the kept token be read again, once.
 func TestInvalidGrantReadsAgain(t *testing.T) {
 	v, vault, secret := newRotatingVendor(t, "first"), &faultyVault{}, newSecret("first")

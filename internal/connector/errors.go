@@ -48,6 +48,8 @@ type Error struct {
 	Err        error
 
 	renewable bool // a new token may mend it
+	// badClient: the vendor does not know who asks for a token, whatever the token.
+	badClient bool
 }
 
 // Error implements error.
