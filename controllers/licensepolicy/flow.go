@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/intent"
@@ -182,6 +183,15 @@ func span(field, value, unset string) (workflow.Span, error) {
 	return s, nil
 }
 
+// observedSince is since when the absence of use is proven: by the vendor's
+// memory where it has one, else since we look.
+func observedSince(c policy.Candidate, s model.Seat) time.Time {
+	if since := c.Evidence.ObservedSince; since != nil {
+		return *since
+	}
+	return s.ObservedSince
+}
+
 // newRun makes the run that takes one seat back.
 func (f *flow) newRun(s model.Seat, c policy.Candidate, annual *model.Money) (store.NewRun, error) {
 	app := f.res.apps[f.res.rules.Sources[s.Integration].App]
@@ -210,7 +220,7 @@ func (f *flow) newRun(s model.Seat, c policy.Candidate, annual *model.Money) (st
 			App: app.Name, AppTitle: intent.Title(app), Asker: f.asker(), Integration: s.Integration, AccountID: s.AccountExternalID,
 			Why:     fmt.Sprintf("seats that were not used for %d days are given back", f.res.rules.InactiveAfterDays),
 			Account: cmp.Or(s.Username, s.Email), PlanKey: s.PlanKey, PlanName: plan, PersonID: s.PersonID, PersonName: cmp.Or(s.PersonName, s.DisplayName),
-			Email: s.Email, TimeZone: cmp.Or(s.TimeZone, f.res.zone.String()), LastUse: c.Evidence.LastUsed, Source: c.Evidence.Source, Observed: s.ObservedSince, YearlyCost: annual,
+			Email: s.Email, TimeZone: cmp.Or(s.TimeZone, f.res.zone.String()), LastUse: c.Evidence.LastUsed, Source: c.Evidence.Source, Observed: observedSince(c, s), YearlyCost: annual,
 			Effect: effect, GetBack: "ask " + contact, Contact: contact,
 		},
 	}

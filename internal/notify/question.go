@@ -38,8 +38,8 @@ type Seat struct {
 	Plan       string
 	Account    string // as its holder knows it; may be empty
 	LastUse    *time.Time
-	Source     string // of LastUse: "zoom.last_login_time"
-	Observed   time.Time
+	Source     string    // of LastUse or of its absence: "zoom.last_login_time"; may be empty
+	Observed   time.Time // since when absence of use is proven
 	YearlyCost *model.Money
 	// Effect says what happens on Reclaim, as a clause: "your seat is
 	// downgraded to Basic; your account stays".
@@ -129,15 +129,23 @@ func (q Question) facts(s Seat) []string {
 	}
 	lines := []string{name}
 	if s.LastUse != nil {
-		lines = append(lines, fmt.Sprintf("Last use: %s, as %s reports", Instant(*s.LastUse, q.Zone), s.Source))
+		lines = append(lines, "Last use: "+Instant(*s.LastUse, q.Zone)+reportedBy(s.Source))
 	} else {
-		lines = append(lines, fmt.Sprintf("Last use: none seen since %s, when %s was first watched", day(s.Observed, q.Zone), s.Source))
+		lines = append(lines, "Last use: none since "+day(s.Observed, q.Zone)+reportedBy(s.Source))
 	}
 	if s.YearlyCost != nil {
 		lines = append(lines, "Cost: "+s.YearlyCost.String()+" a year")
 	}
 	lines = append(lines, "If given back: "+toOthers(s.Effect, q.Holder), "To get it back: "+s.GetBack)
 	return lines
+}
+
+// reportedBy names where a last use, or its absence, is known from.
+func reportedBy(source string) string {
+	if source == "" {
+		return ""
+	}
+	return ", as " + source + " reports"
 }
 
 // toOthers words a clause that speaks to the holder for another reader.

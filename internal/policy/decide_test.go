@@ -226,6 +226,15 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// A question names the source whose silence it rests on, and since when.
+func TestNeverUsedNamesItsSource(t *testing.T) {
+	s := seat(neverUsed)
+	got := compile(t, rules()).Decide(t.Context(), Input{Seat: s, Now: now}).Evidence
+	if got.LastUsed != nil || got.Source != "zoom.last_login_time" || got.ObservedSince == nil || !got.ObservedSince.Equal(*s.AccountCreatedAt) {
+		t.Errorf("evidence of a seat never used = %+v, want zoom.last_login_time since %v", got, s.AccountCreatedAt)
+	}
+}
+
 func TestDaysAreCalendarDaysInTheZone(t *testing.T) {
 	// Berlin left summer time on 25 October 2026: 90 calendar days at the same
 	// wall time are 2161 hours, not 2160.

@@ -43,6 +43,10 @@ func (u usage) use() model.Use {
 // with proof that there was none, Unknown otherwise.
 func (c *Compiled) judge(s model.Seat, now time.Time) usage {
 	last, source := c.lastUse(s)
+	if source == "" && s.ActivityReported && c.trusts(activityKind(s.LastActivitySource)) {
+		// The vendor's silence is evidence, too, and has a name.
+		source = s.LastActivitySource
+	}
 	u := usage{evidence: model.Evidence{Source: source}}
 	if !last.IsZero() {
 		u.evidence.LastUsed = &last
