@@ -34,18 +34,19 @@ fail() { # step, what to do next
 
 # step NAME ESTIMATE NEXT COMMAND… runs the command into the log.
 step() {
-  local name=$1 estimate=$2 next=$3 start=$SECONDS pid
+  local name=$1 estimate=$2 next=$3 start=$SECONDS said=$SECONDS pid
   shift 3
   printf '%s (about %s)\n' "$name" "$estimate"
   "$@" >"$log" 2>&1 &
   pid=$!
   trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
   while kill -0 "$pid" 2>/dev/null; do
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
-      sleep 1
-      kill -0 "$pid" 2>/dev/null || break
-    done
-    ! kill -0 "$pid" 2>/dev/null || printf '%s … %d s\n' "$name" $((SECONDS - start))
+    sleep 1
+    # By the clock: on a busy machine a second's sleep takes longer than one.
+    if [ $((SECONDS - said)) -ge 8 ] && kill -0 "$pid" 2>/dev/null; then
+      printf '%s … %d s\n' "$name" $((SECONDS - start))
+      said=$SECONDS
+    fi
   done
   wait "$pid" || fail "$name" "$next"
   trap - INT TERM
