@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net/http"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/seatkeeper/seatkeeper/internal/cli/queryclient"
 	"github.com/seatkeeper/seatkeeper/internal/cli/up"
 	"github.com/seatkeeper/seatkeeper/internal/connector/csvfile"
@@ -25,7 +27,7 @@ type ErrorCode struct {
 // ErrorCodes lists every kind; the first that applies is the error's.
 var ErrorCodes = []ErrorCode{
 	{"SK9001", exitUsage, "The command line is wrong; nothing was tried.", "Correct it; `--help` shows what is possible.", as[usageError]},
-	{"SK9002", exitRefused, "The gateway does not know who you are.", "Sign in: the kubeconfig needs a bearer token or a client certificate that the gateway knows.", status(http.StatusUnauthorized)},
+	{"SK9002", exitRefused, "The gateway or the API server does not know who you are.", "Sign in: the kubeconfig needs a bearer token or a client certificate that they know.", unauthenticated},
 	{"SK9003", exitRefused, "You may not do this in that namespace.", "Have a role bound there; see [Security](security.md#roles).", status(http.StatusForbidden)},
 	{"SK9004", exitFailure, "There is no such thing, or the namespace has no Seatkeeper resources yet.", "Check `-n` and the name, or apply an Integration there.", status(http.StatusNotFound)},
 	{"SK9017", exitFailure, "Another push or sync of the Integration is running, and nothing was changed.", "Try again in a moment, or give `--wait` more time.", is(errBusy)},
@@ -67,6 +69,12 @@ func as[T error](err error) bool {
 
 func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
+}
+
+// unauthenticated is told of by the gateway, or before by the API server when it
+// is asked where the gateway is.
+func unauthenticated(err error) bool {
+	return status(http.StatusUnauthorized)(err) || apierrors.IsUnauthorized(err)
 }
 
 func status(code int32) func(error) bool {

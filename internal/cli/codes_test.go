@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/seatkeeper/seatkeeper/internal/cli/queryclient"
 	"github.com/seatkeeper/seatkeeper/internal/cli/up"
 	"github.com/seatkeeper/seatkeeper/internal/connector/csvfile"
@@ -32,6 +34,14 @@ func TestErrorsHaveTheirCode(t *testing.T) {
 		if got := codeOf(fmt.Errorf("wrapped: %w", err)).Code; got != want {
 			t.Errorf("%v: %s, want %s", err, got, want)
 		}
+	}
+}
+
+// An expired token is met first where the cluster is asked for the gateway.
+func TestAnUnknownUserIsNotAnUnreachableGateway(t *testing.T) {
+	err := &queryclient.UnreachableError{Err: fmt.Errorf("ask the cluster where the gateway is: %w", apierrors.NewUnauthorized("Unauthorized"))}
+	if got := codeOf(err); got.Code != "SK9002" || got.Exit != exitRefused {
+		t.Errorf("got %s with exit code %d, want SK9002 with %d", got.Code, got.Exit, exitRefused)
 	}
 }
 
