@@ -6,7 +6,7 @@ package config
 
 import "embed"
 
-// Files holds the CRDs and the sample company.
+// Files holds the CRDs, the roles for people and the sample company.
 //
-//go:embed crd/bases/*.yaml samples/acme/*.yaml
+//go:embed crd/bases/*.yaml rbac/roles/*.yaml samples/acme/*.yaml
 var Files embed.FS

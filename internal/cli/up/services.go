@@ -77,7 +77,8 @@ func (m *machine) startControlPlane(ctx context.Context, _ func(string)) error {
 	}
 }
 
-// installAPI applies the CRDs and waits until the API server serves them.
+// installAPI applies the CRDs and the roles that people are bound to, and waits
+// until the API server serves the kinds.
 func (m *machine) installAPI(ctx context.Context, say func(string)) error {
 	a, err := newApplier(m.running.Config)
 	if err != nil {
@@ -93,6 +94,18 @@ func (m *machine) installAPI(ctx context.Context, say func(string)) error {
 	}
 	for _, crd := range crds {
 		if err := a.apply(ctx, crd); err != nil {
+			return err
+		}
+	}
+	if dir, err = fs.Sub(config.Files, "rbac/roles"); err != nil {
+		return err
+	}
+	roles, err := readManifests(dir)
+	if err != nil {
+		return err
+	}
+	for _, role := range roles {
+		if err := a.apply(ctx, role); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -115,6 +116,19 @@ func (a *API) handle(e endpoint) http.HandlerFunc {
 	}
 }
 
+// roleFor names the least of the roles in config/rbac/roles that allows it.
+func roleFor(r access.Request) string {
+	switch {
+	case r.Subresource == "stop" || r.Subresource == "approve" || r.Subresource == "release":
+		return "seatkeeper-approver"
+	case r.Verb != "get" && r.Verb != "list":
+		return "seatkeeper-editor"
+	case slices.Contains([]string{"people", "accounts", "seats", "transactions", "runs", "audit", "imports"}, r.Resource):
+		return "seatkeeper-auditor" // it reads about people; seatkeeper-viewer does not
+	}
+	return "seatkeeper-viewer"
+}
+
 // authorise checks the caller before anything is looked up, so that a refusal
 // says nothing about what exists.
 func (a *API) authorise(r *http.Request, e endpoint) (*call, error) {
@@ -141,7 +155,7 @@ func (a *API) authorise(r *http.Request, e endpoint) (*call, error) {
 			reason = ": " + reason
 		}
 		return nil, &statusError{http.StatusForbidden, metav1.StatusReasonForbidden,
-			fmt.Sprintf("user %q may not %s%s; bind the role seatkeeper-viewer or seatkeeper-editor in that namespace", user, want, reason)}
+			fmt.Sprintf("user %q may not %s%s; bind the ClusterRole %s in that namespace, or a Role with that resource", user, want, reason, roleFor(want))}
 	}
 	limit := 0
 	if v := r.URL.Query().Get("limit"); v != "" {
