@@ -27,12 +27,11 @@ func httpMaxBytes(r *http.Request) io.Reader { return http.MaxBytesReader(nil, r
 func (c *call) actor() model.Actor { return model.Actor{Name: c.user, Kind: model.ActorUser} }
 
 func (a *API) runs(c *call) (any, error) {
-	f := store.RunFilter{Name: c.query.Get("name"), PersonID: c.query.Get("person"), Before: c.query.Get("continue"), Limit: c.limit}
-	if v := c.query.Get("state"); v != "" {
-		for s := range strings.SplitSeq(v, ",") {
-			f.States = append(f.States, store.RunState(s))
-		}
+	states, err := oneOf(c, "state", store.RunReady, store.RunWaiting, store.RunInFlight, store.RunAttention, store.RunSucceeded, store.RunFailed, store.RunStopped)
+	if err != nil {
+		return nil, err
 	}
+	f := store.RunFilter{Name: c.query.Get("name"), PersonID: c.query.Get("person"), Before: c.query.Get("continue"), Limit: c.limit, States: states}
 	runs, err := a.Store.ListRuns(c, c.tenant, f)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -155,9 +154,11 @@ func (a *API) apps(c *call) (any, error) {
 
 func (a *API) people(c *call) (any, error) {
 	q := store.PeopleQuery{Page: c.page(), Search: c.query.Get("search"), Department: c.query.Get("department")}
-	if l := c.query.Get("lifecycle"); l != "" {
-		q.Lifecycle = strings.Split(l, ",")
+	lifecycles, err := oneOf(c, "lifecycle", model.LifecycleFuture, model.LifecycleCurrent, model.LifecycleOnLeave, model.LifecyclePast, model.LifecycleExternal)
+	if err != nil {
+		return nil, err
 	}
+	q.Lifecycle = plain(lifecycles)
 	people, next, err := a.Store.ListPeople(c, c.tenant, q)
 	if err != nil {
 		return nil, cursorError(err)
@@ -207,9 +208,12 @@ func (a *API) accounts(c *call) (any, error) {
 	if v := c.query.Get("integration"); v != "" {
 		q.Integrations = []string{v}
 	}
-	if v := c.query.Get("status"); v != "" {
-		q.Statuses = strings.Split(v, ",")
+	statuses, err := oneOf(c, "status", model.AccountActive, model.AccountInvited, model.AccountSuspended, model.AccountArchived,
+		model.AccountDeactivated, model.AccountDeleted, model.AccountUnknown)
+	if err != nil {
+		return nil, err
 	}
+	q.Statuses = plain(statuses)
 	found, next, err := a.Store.ListAccounts(c, c.tenant, q)
 	if err != nil {
 		return nil, cursorError(err)

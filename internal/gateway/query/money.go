@@ -54,12 +54,16 @@ func seatView(v store.SeatVerdict) Seat {
 
 func (a *API) seats(c *call) (any, error) {
 	q := store.VerdictQuery{Page: c.page(), Policy: c.query.Get("policy"), Integration: c.query.Get("integration"), PersonID: c.query.Get("person")}
-	if v := c.query.Get("class"); v != "" {
-		q.Classes = []string{v}
+	classes, err := oneOf(c, "class", model.SeatActive, model.SeatInactive, model.SeatUnknown, model.SeatExempt, model.SeatProtected,
+		model.SeatHeld, model.SeatKept, model.SeatInFlight)
+	if err != nil {
+		return nil, err
 	}
-	if v := c.query.Get("use"); v != "" {
-		q.Uses = []string{v}
+	uses, err := oneOf(c, "use", model.UseActive, model.UseInactive, model.UseUnknown)
+	if err != nil {
+		return nil, err
 	}
+	q.Classes, q.Uses = plain(classes), plain(uses)
 	found, next, err := a.Store.SeatVerdicts(c, c.tenant, q)
 	if err != nil {
 		return nil, cursorError(err)
