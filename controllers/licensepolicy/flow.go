@@ -183,13 +183,14 @@ func span(field, value, unset string) (workflow.Span, error) {
 	return s, nil
 }
 
-// observedSince is since when the absence of use is proven: by the vendor's
-// memory where it has one, else since we look.
-func observedSince(c policy.Candidate, s model.Seat) time.Time {
-	if since := c.Evidence.ObservedSince; since != nil {
-		return *since
+// proof is what says that a seat was not used, and since when it would have
+// said otherwise: a vendor's own memory where it has one, else our watching.
+func proof(c policy.Candidate, s model.Seat) (source string, since time.Time) {
+	since = s.ObservedSince
+	if c.Evidence.ObservedSince != nil {
+		since = *c.Evidence.ObservedSince
 	}
-	return s.ObservedSince
+	return cmp.Or(c.Evidence.Source, s.Integration), since
 }
 
 // newRun makes the run that takes one seat back.
@@ -213,6 +214,7 @@ func (f *flow) newRun(s model.Seat, c policy.Candidate, annual *model.Money) (st
 	if action.EndsAccount {
 		effect = fmt.Sprintf("your %s account ends, not only the seat", intent.Title(app))
 	}
+	source, since := proof(c, s)
 	spec := workflow.ReclaimSpec{
 		Policy: f.policy.Name, Generation: f.policy.Generation, Mode: mode, IdleSince: c.Since, Ask: f.ask,
 		Removal: workflow.ReclaimRemoval{Action: f.action, With: with},
@@ -220,7 +222,7 @@ func (f *flow) newRun(s model.Seat, c policy.Candidate, annual *model.Money) (st
 			App: app.Name, AppTitle: intent.Title(app), Asker: f.asker(), Integration: s.Integration, AccountID: s.AccountExternalID,
 			Why:     fmt.Sprintf("seats that were not used for %d days are given back", f.res.rules.InactiveAfterDays),
 			Account: cmp.Or(s.Username, s.Email), PlanKey: s.PlanKey, PlanName: plan, PersonID: s.PersonID, PersonName: cmp.Or(s.PersonName, s.DisplayName),
-			Email: s.Email, TimeZone: cmp.Or(s.TimeZone, f.res.zone.String()), LastUse: c.Evidence.LastUsed, Source: c.Evidence.Source, Observed: observedSince(c, s), YearlyCost: annual,
+			Email: s.Email, TimeZone: cmp.Or(s.TimeZone, f.res.zone.String()), LastUse: c.Evidence.LastUsed, Source: source, Observed: since, YearlyCost: annual,
 			Effect: effect, GetBack: "ask " + contact, Contact: contact,
 		},
 	}
