@@ -131,7 +131,7 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Integration, c *rec
 	// worker goes on with an older spec.
 	h := HandOver{Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Generation: obj.Generation, Spec: spec}
 	h.Request, _ = reconcile.RequestedAt(obj)
-	h.Spec.Suspended = spec.Suspended || problem != nil
+	h.Spec.Suspended, h.Spec.Problem = spec.Suspended || problem != nil, problem
 	if err := r.Backend.HandOver(ctx, h); err != nil {
 		return reconcile.Outcome{}, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store did not take the hand-over")
 	}

@@ -143,6 +143,10 @@ func TestStatusIsSteady(t *testing.T) {
 			if b.last.Spec.Suspended != wantSuspended {
 				t.Errorf("handed over with suspended=%v, want %v", b.last.Spec.Suspended, wantSuspended)
 			}
+			// Readers of the store are told what a suspension by the controller is about.
+			if p := b.last.Spec.Problem; (p != nil) != (wantSuspended && !obj.Spec.Suspend) || p != nil && p.Reason != tt.reason {
+				t.Errorf("handed over with the problem %+v, want %s", p, tt.reason)
+			}
 		})
 	}
 }

@@ -51,11 +51,21 @@ func integrationView(st store.IntegrationState) (Integration, error) {
 			return v, fmt.Errorf("status of integration %s: %w", st.Name, err)
 		}
 	}
+	var spec struct {
+		Problem *handover.Problem `json:"problem"`
+	}
+	if len(st.Spec) > 0 {
+		if err := json.Unmarshal(st.Spec, &spec); err != nil {
+			return v, fmt.Errorf("spec of integration %s: %w", st.Name, err)
+		}
+	}
 	v.DataTypes, v.Held = status.DataTypes, status.Held
 	for _, d := range status.DataTypes {
 		v.Records += d.Records
 	}
 	switch {
+	case spec.Problem != nil:
+		v.State, v.Message = spec.Problem.Reason, spec.Problem.Message
 	case st.Suspended:
 		v.State = "Suspended"
 	case status.Problem != nil:

@@ -103,6 +103,23 @@ func TestMatchingOfApps(t *testing.T) {
 	}
 }
 
+func TestWhatNeverConnectedNeedsAttention(t *testing.T) {
+	blocked := integrationState("nt", "notion", false, "")
+	blocked.Suspended, blocked.Spec = true, json.RawMessage(`{"suspended":true,"problem":{"reason":"SecretNotFound","message":"there is no Secret \"nt\""}}`)
+	paused := integrationState("okta", "okta", true, `{}`)
+	paused.Suspended, paused.Spec = true, json.RawMessage(`{"suspended":true}`)
+	s := found{states: []store.IntegrationState{blocked, paused}}
+
+	_, all := ask(t, s, "")
+	if all.Items[0].State != "Suspended" || all.Items[1].State != "SecretNotFound" {
+		t.Errorf("states: %q and %q, want Suspended and SecretNotFound", all.Items[0].State, all.Items[1].State)
+	}
+	_, l := ask(t, s, "attention")
+	if len(l.Items) != 1 || l.Items[0].Name != "nt" || l.Items[0].Message != `there is no Secret "nt"` {
+		t.Errorf("needs attention: %+v, want nt and why", l.Items)
+	}
+}
+
 func TestViewsOfTheIntegrations(t *testing.T) {
 	s := found{
 		states: []store.IntegrationState{

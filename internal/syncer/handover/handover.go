@@ -56,6 +56,8 @@ type Spec struct {
 	// Integration is until its disconnect is confirmed, stops actions.
 	Suspended     bool `json:"suspended,omitempty"`
 	Disconnecting bool `json:"disconnecting,omitempty"`
+	// Problem is what keeps the spec from being synced; Suspended is true then.
+	Problem *Problem `json:"problem,omitempty"`
 }
 
 // TestInput is the digest of everything that a connect test depends on: when
