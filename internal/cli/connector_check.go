@@ -70,6 +70,9 @@ failed or undecided (C).`,
 				}
 				return runLive(cmd.Context(), e, m, o.live)
 			}
+			if flag := o.live.unasked(); flag != "" {
+				return usageError{fmt.Errorf("--%s is for the live vendor: give a credential with --secret-file or --secret-env as well", flag)}
+			}
 			return runFixtures(cmd.Context(), e, path, m, o)
 		},
 	}

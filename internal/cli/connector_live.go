@@ -46,6 +46,20 @@ func (o *liveOptions) flags(f *pflag.FlagSet) {
 // is nothing to ask it.
 func (o *liveOptions) asked() bool { return len(o.secretFiles)+len(o.secretEnv) > 0 }
 
+// unasked names a flag that only means something where the live vendor is asked.
+// Playing fixtures in its place would read as a test of the vendor.
+func (o *liveOptions) unasked() string {
+	switch {
+	case len(o.config) > 0:
+		return "config"
+	case len(o.endpoints) > 0:
+		return "endpoint"
+	case len(o.networks) > 0:
+		return "allow-network"
+	}
+	return ""
+}
+
 // check looks at the flags that need no vendor.
 func (o *liveOptions) check(m *connector.Manifest) error {
 	for _, name := range o.streams {
