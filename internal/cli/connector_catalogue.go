@@ -167,8 +167,9 @@ func newConnectorsCommand(e *env) *cobra.Command {
 		Short: "The catalogue: what each built-in connector reads, what it can do, and what it was checked against",
 		Long: `The catalogue of built-in connectors, made from their manifests: category, data
 types, custom fields, actions, how far back the first sync reads usage, whether
-several accounts can be connected, and what it was checked against. With a NAME it
-shows that one, with its config and the keys of its Secret. It needs no cluster.`,
+several accounts can be connected, and what it was checked against. With a NAME
+it shows that one, with its config and the keys of its Secret. It needs no
+cluster.`,
 		Example: "  seatkeeper connectors\n  seatkeeper connectors okta -o yaml\n  seatkeeper connectors --category idp -o wide",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -35,10 +35,10 @@ func newConnectorTestCommand(e *env) *cobra.Command {
 		Use:   "test FILE|FOLDER",
 		Short: "Play a manifest against its fixtures, or read-only against the live vendor",
 		Long: `Play a manifest against its fixtures: the connect test, every stream, and every
-action that the fixtures list, with precheck and verification; --show N prints the
-first records of each stream. It fails if a
-record differs from the golden file beside the fixtures, if a request has no
-answer, and if an answer was never asked for.
+action that the fixtures list, with precheck and verification; --show N prints
+the first records of each stream. It fails if a record differs from the golden
+file beside the fixtures, if a request has no answer, and if an answer was never
+asked for.
 
 With a credential (--secret-file, --secret-env) it asks the live vendor instead.
 It only reads: permission is Read whatever the credential could do. It prints

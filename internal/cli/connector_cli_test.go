@@ -14,7 +14,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
 
 	"github.com/seatkeeper/seatkeeper/connectors"
@@ -177,6 +179,38 @@ func TestConnectorCommandsRefuse(t *testing.T) {
 			t.Errorf("%s: %d, want %d and %q\n%s", line, code, want.code, want.text, errOut)
 		}
 	}
+}
+
+// A wrong command line points to the help of the command that it is of.
+func TestUsageErrorNamesTheCommand(t *testing.T) {
+	for line, want := range map[string]string{
+		"connector new":                "Run 'seatkeeper connector new --help'",
+		"connectors --bogus":           "Run 'seatkeeper connectors --help'",
+		"integrations delegate":        "Run 'seatkeeper integrations delegate --help'",
+		"no-such-command":              "Run 'seatkeeper --help'",
+		"push badge-system a.ndjson x": "Run 'seatkeeper push --help'",
+	} {
+		code, _, errOut := execute(t, strings.Fields(line)...)
+		if code != exitUsage || !strings.Contains(errOut, want) {
+			t.Errorf("%s: %d, want %d and %q\n%s", line, code, exitUsage, want, errOut)
+		}
+	}
+}
+
+// Texts of commands fit a terminal of 80 columns.
+func TestHelpFitsEightyColumns(t *testing.T) {
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for line := range strings.Lines(c.Long) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+				t.Errorf("%s: %d columns: %s", c.CommandPath(), n, line)
+			}
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRoot("seatkeeper", &env{kube: kubeFlags()}))
 }
 
 // A live test reads only, shows records with personal data masked, and ends

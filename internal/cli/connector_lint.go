@@ -28,8 +28,9 @@ func newConnectorLintCommand(e *env) *cobra.Command {
 whether last activity is known, paging that ends, the class of every write, the
 closed list of actions. Every fault is listed with file, line and path.
 
-Of a file with several documents it checks those of kind Connector, of a folder every connector.yaml below, with its README.md (which must
-name every action and every key of the Secret) and its fixtures.`,
+Of a file with several documents it checks those of kind Connector, of a folder
+every connector.yaml below, with its README.md (which must name every action and
+every key of the Secret) and its fixtures.`,
 		Example: "  seatkeeper connector lint connectors/acme\n  seatkeeper connector lint my-connector.yaml",
 		Args:    usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -33,8 +33,8 @@ func newConnectorNewCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new NAME",
 		Short: "Start a connector: manifest, README and fixtures that pass lint and test at once",
-		Long: `Start a connector: a folder with manifest, README and fixtures that pass lint and
-test at once. Change them towards the vendor, one request at a time.`,
+		Long: `Start a connector: a folder with manifest, README and fixtures that pass lint
+and test at once. Change them towards the vendor, one request at a time.`,
 		Example: "  seatkeeper connector new acme --dir connectors",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -97,7 +97,7 @@ func runPush(ctx context.Context, e *env, stdin io.Reader, integration, path str
 	if out.State == "Held" {
 		return fmt.Errorf("%w: look at `seatkeeper guards -n %s`; if it is right, release the set and push again", errHeld, namespace)
 	}
-	e.say("Pushed %d records to %s.", out.Records, integration)
+	e.say("Pushed %s to %s.", counted(int(out.Records), "record"), integration)
 	return nil
 }
 

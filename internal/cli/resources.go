@@ -10,9 +10,9 @@ var resources = []resource{
 		Name: "integrations", Aliases: []string{"integration", "int"}, One: true,
 		Short: "Connected accounts, with how their last sync went; connected first",
 		Long: "Connected accounts, with how their last sync went; connected first.\n\n" +
-			"--view all adds the built-in connectors that are not connected; recommended shows\n" +
-			"those of them whose app was discovered in use; attention shows what has an issue.\n" +
-			"A view also says how much of what is in use is connected.",
+			"--view all adds the built-in connectors that are not connected; recommended\n" +
+			"shows those of them whose app was discovered in use; attention shows what has an\n" +
+			"issue. A view also says how much of what is in use is connected.",
 		Example: "  seatkeeper integrations -n acme\n  seatkeeper integrations -n acme --view recommended\n  seatkeeper integrations -n acme --view attention -o wide",
 		Columns: []column{
 			{Header: "NAME", Path: "name", Whole: true}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector"},
@@ -74,7 +74,7 @@ var resources = []resource{
 	{
 		Name: "seats", Aliases: []string{"seat"},
 		Short:   "Paid seats and how each policy judges them",
-		Long:    "Paid seats and how each policy judges them. USE is Active, Inactive or Unknown, and\nUnknown is never reclaimed; VERDICT is what the policy makes of it.",
+		Long:    "Paid seats and how each policy judges them. USE is Active, Inactive or Unknown,\nand Unknown is never reclaimed; VERDICT is what the policy makes of it.",
 		Example: "  seatkeeper seats -n acme --policy zoom-90d --use Inactive",
 		Columns: []column{
 			{Header: "POLICY", Path: "policy"}, {Header: "HOLDER", Path: "holder"}, {Header: "PLAN", Path: "planName"},
@@ -102,7 +102,7 @@ var resources = []resource{
 	{
 		Name: "contracts", Aliases: []string{"contract"},
 		Short:   "Contracts as sources report them",
-		Long:    "Contracts as sources report them. Those that you declare: `kubectl get contracts`.",
+		Long:    "Contracts as sources report them. Those that you declare:\n`kubectl get contracts`.",
 		Example: "  seatkeeper contracts -n acme --until 2026-12-31",
 		Columns: []column{
 			{Header: "NAME", Path: "name"}, {Header: "APP", Path: "appHint"}, {Header: "START", Path: "start"}, {Header: "END", Path: "end"},
@@ -152,7 +152,7 @@ var resources = []resource{
 	{
 		Name: "guards", Aliases: []string{"guard", "holds"}, One: true,
 		Short:   "Held sets: what a guard keeps from happening until a person releases it",
-		Long:    "Held sets: what a guard keeps from happening until a person releases it.\n`seatkeeper guards KIND/NAME` lists what is held; `seatkeeper release` lets it go.",
+		Long:    "Held sets: what a guard keeps from happening until a person releases it.\n`seatkeeper guards KIND/NAME` lists what is held; `seatkeeper release` lets it\ngo.",
 		Example: "  seatkeeper guards -n acme\n  seatkeeper guards -n acme policy/zoom-90d",
 		Columns: []column{
 			{Header: "GUARD", Path: "guard", Whole: true}, {Header: "HELD", Path: "count"}, {Header: "OF", Path: "total"}, {Header: "ALLOWED", Path: "allowed"},

@@ -59,14 +59,14 @@ func Execute(ctx context.Context, program string, args []string, out, errOut io.
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	code := codeOf(err)
 	_, _ = fmt.Fprintf(errOut, "error %s: %v\n", code.Code, err)
 	if code.Exit == exitUsage {
-		_, _ = fmt.Fprintf(errOut, "Run '%s --help' for usage.\n", root.CommandPath())
+		_, _ = fmt.Fprintf(errOut, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	}
 	return code.Exit
 }
