@@ -224,6 +224,15 @@ func (m *machine) publishGateway(ctx context.Context) error {
 	return nil
 }
 
+// samples are the resources of the sample company.
+func samples() ([]*unstructured.Unstructured, error) {
+	dir, err := fs.Sub(config.Files, "samples/acme")
+	if err != nil {
+		return nil, err
+	}
+	return readManifests(dir)
+}
+
 // applySamples applies what a git repository would hold, and the Secrets that
 // it would not.
 func (m *machine) applySamples(ctx context.Context, say func(string)) error {
@@ -231,11 +240,7 @@ func (m *machine) applySamples(ctx context.Context, say func(string)) error {
 	if err != nil {
 		return err
 	}
-	dir, err := fs.Sub(config.Files, "samples/acme")
-	if err != nil {
-		return err
-	}
-	objects, err := readManifests(dir)
+	objects, err := samples()
 	if err != nil {
 		return err
 	}
@@ -277,11 +282,19 @@ func simulatorSecrets() []*unstructured.Unstructured {
 }
 
 // awaitFirstSync waits until every Integration and LicensePolicy of the sample
-// is Ready.
+// is Ready. What a user has added beside them holds up no start.
 func (m *machine) awaitFirstSync(ctx context.Context, say func(string)) error {
 	a, err := newApplier(m.running.Config)
 	if err != nil {
 		return err
+	}
+	objects, err := samples()
+	if err != nil {
+		return err
+	}
+	sample := map[string]bool{}
+	for _, obj := range objects {
+		sample[obj.GetKind()+"/"+obj.GetName()] = true
 	}
 	for _, kind := range []string{"Integration", "Application", "Contract", "LicensePolicy"} {
 		res, err := a.resource(schema.GroupVersionKind{Group: "seatkeeper.dev", Version: "v1alpha1", Kind: kind}, Namespace)
@@ -300,7 +313,7 @@ func (m *machine) awaitFirstSync(ctx context.Context, say func(string)) error {
 			}
 			var waiting []error
 			for i := range list.Items {
-				if obj := &list.Items[i]; !ready(obj) {
+				if obj := &list.Items[i]; sample[kind+"/"+obj.GetName()] && !ready(obj) {
 					waiting = append(waiting, fmt.Errorf("%s %s: %s", kind, obj.GetName(), conditionMessage(obj)))
 				}
 			}
