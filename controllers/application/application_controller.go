@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,8 +36,21 @@ type Backend interface {
 	Domains(ctx context.Context, i *v1alpha1.Integration) []string
 	// Recommend returns a built-in connector of one of the domains, or "".
 	Recommend(domains []string) string
+	// Declare records an app for those who list apps; Forget one that is gone.
+	Declare(ctx context.Context, namespace string, d Declared) error
+	Forget(ctx context.Context, namespace, name string) error
 	// RollUp counts what the inventory knows of an app.
 	RollUp(ctx context.Context, namespace string, q Query) (RollUp, error)
+}
+
+// Declared is an app as it is listed.
+type Declared struct {
+	Name, Title string
+	Users       int64
+	// Paid seats assigned; Unused and Unknown of them.
+	Paid, Unused, Unknown int64
+	// Sources are the Integrations that deliver its own accounts.
+	Sources []string
 }
 
 // Query says what belongs to an app.
@@ -176,6 +190,9 @@ func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Application] {
 	return &reconcile.Loop[*v1alpha1.Application]{
 		Env: r.Env, Kind: v1alpha1.KindApplication, New: func() *v1alpha1.Application { return &v1alpha1.Application{} },
 		Owned: []string{v1alpha1.ConditionInventoryStale}, Step: r.step,
+		Gone: func(ctx context.Context, key types.NamespacedName) error {
+			return r.Backend.Forget(ctx, key.Namespace, key.Name)
+		},
 	}
 }
 
@@ -198,6 +215,9 @@ func (r *Reconciler) step(ctx context.Context, app *v1alpha1.Application, c *rec
 		return reconcile.Outcome{}, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
 	}
 	fill(app, own, rollup, in.contracts)
+	if err := r.Backend.Declare(ctx, app.Namespace, listed(app, own)); err != nil {
+		return reconcile.Outcome{}, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
+	}
 	app.Status.SimilarApps = similar(app, in.alike)
 	app.Status.RecommendedConnector = ""
 	if len(own) == 0 {

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
@@ -26,8 +27,22 @@ import (
 func TestMain(m *testing.M) { testenv.Start(m) }
 
 type backend struct {
-	rollup RollUp
-	query  Query
+	rollup   RollUp
+	query    Query
+	declared map[string]Declared
+}
+
+func (b *backend) Declare(_ context.Context, _ string, d Declared) error {
+	if b.declared == nil {
+		b.declared = map[string]Declared{}
+	}
+	b.declared[d.Name] = d
+	return nil
+}
+
+func (b *backend) Forget(_ context.Context, _, name string) error {
+	delete(b.declared, name)
+	return nil
 }
 
 func (*backend) Domains(_ context.Context, i *v1alpha1.Integration) []string {
@@ -161,6 +176,21 @@ func TestReconcile(t *testing.T) {
 	reconciletest.Steady(t, c, other, r)
 	if got := meta.FindStatusCondition(other.Status.Conditions, v1alpha1.ConditionReady); got.Reason != v1alpha1.ReasonDomainConflict {
 		t.Errorf("Ready: %+v", got)
+	}
+
+	// Whoever lists apps sees it, until it is deleted.
+	declared := Declared{Name: app.Name, Title: app.Spec.DisplayName, Users: 30, Paid: 15, Unused: 4, Unknown: 1, Sources: []string{"zoom"}}
+	if d := cmp.Diff(declared, b.declared[app.Name]); d != "" {
+		t.Errorf("listed (-want +got):\n%s", d)
+	}
+	if err := c.Delete(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(app)}); err != nil {
+		t.Fatal(err)
+	}
+	if d, ok := b.declared[app.Name]; ok {
+		t.Errorf("still listed: %+v", d)
 	}
 }
 

@@ -110,6 +110,17 @@ func fill(app *v1alpha1.Application, own []v1alpha1.Integration, r RollUp, contr
 	s.Spend = spend(plans, contractsOf(contracts), intent.ListPrices(app), r.Today)
 }
 
+// listed is the app as people list it, once its status is filled.
+func listed(app *v1alpha1.Application, own []v1alpha1.Integration) Declared {
+	s := app.Status
+	d := Declared{Name: app.Name, Title: app.Spec.DisplayName, Users: s.Users.Total, Paid: s.Seats.Assigned, Unused: s.Seats.Unused, Unknown: s.Seats.Unknown}
+	for _, i := range own {
+		d.Sources = append(d.Sources, i.Name)
+	}
+	slices.Sort(d.Sources)
+	return d
+}
+
 func add(to *v1alpha1.SeatCounts, s v1alpha1.SeatCounts) {
 	to.Assigned, to.Used, to.Unused, to.Unknown = to.Assigned+s.Assigned, to.Used+s.Used, to.Unused+s.Unused, to.Unknown+s.Unknown
 	if s.Purchased != nil {

@@ -113,6 +113,7 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	w.must(w.s.PutSigningSecret(ctx, ring, w.tenant, "zoom", []byte("signs")))
 	w.must(w.s.Lane(w.tenant, "zoom").Block(ctx, "k", t0.Add(time.Hour)))
 
+	w.must(w.s.PutDeclaredApp(ctx, w.tenant, store.DeclaredApp{Name: "zoom", Title: "Zoom", Users: 1, Sources: []string{"zoom"}}))
 	w.must(w.s.UpsertPolicy(ctx, w.tenant, store.PolicyState{Policy: "zoom-90d", App: "zoom", Mode: "Ask", Rules: json.RawMessage(`{}`)}))
 	_, err = w.s.ReplaceFindings(ctx, w.tenant, "zoom-90d", sequence([]model.Finding{finding(0, model.SeatInactive)}, nil))
 	w.must(err)
@@ -195,6 +196,8 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	put("seats", w.seats(store.SeatFilter{UsageFrom: []store.AppRef{{Integration: "zoom"}}}), nil)
 	verdicts, _, err := s.SeatVerdicts(ctx, w.tenant, store.VerdictQuery{})
 	put("verdicts", verdicts, err)
+	declared, err := s.DeclaredApps(ctx, w.tenant)
+	put("declared apps", declared, err)
 	seatTotals, err := s.SeatTotals(ctx, w.tenant)
 	put("seat totals", seatTotals, err)
 	totals, err := s.Totals(ctx, w.tenant)
@@ -339,6 +342,9 @@ func (w *world) ruin(k ids) {
 	} else {
 		try(s.FinishIntegration(ctx, mine, store.IntegrationResult{Status: json.RawMessage(`{"ruined":true}`), NextDue: mine.DueAt}))
 	}
+	try(s.PutDeclaredApp(ctx, w.tenant, store.DeclaredApp{Name: "zoom", Title: "ruined"}))
+	try(s.RemoveDeclaredApp(ctx, w.tenant, "zoom"))
+	try(s.PruneDeclaredApps(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
 	try(s.PruneDelegations(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
 	try(s.DeleteSealed(ctx, w.tenant, "signing/zoom"))
 	try(s.Lane(w.tenant, "zoom").Block(ctx, "k", t0.Add(99*time.Hour)))

@@ -19,6 +19,10 @@ const janitorInterval = time.Hour
 // handledRetention is how long handled outbox events stay for a look back.
 const handledRetention = 30 * 24 * time.Hour
 
+// declaredRetention is after how long an Application that its controller did not
+// see is gone: it looks at each every hour.
+const declaredRetention = 3 * time.Hour
+
 // janitor erases what retention no longer keeps.
 type janitor struct {
 	store *store.Store
@@ -63,6 +67,9 @@ func (j *janitor) clean(ctx context.Context) {
 		}
 		if err := j.store.PrunePushes(ctx, t.ID); err != nil {
 			j.log.Error("Could not erase what was pushed for a day", "namespace", t.Namespace, "error", err)
+		}
+		if err := j.store.PruneDeclaredApps(ctx, t.ID, now.Add(-declaredRetention)); err != nil {
+			j.log.Error("Could not forget Applications that are gone", "namespace", t.Namespace, "error", err)
 		}
 		if err := j.store.PruneDelegations(ctx, t.ID, now.Add(-delegationRetention)); err != nil {
 			j.log.Error("Could not erase ended delegations", "namespace", t.Namespace, "error", err)

@@ -74,6 +74,27 @@ func (b *applications) Recommend(domains []string) string {
 	return ""
 }
 
+// Declare implements application.Backend.
+func (b *applications) Declare(ctx context.Context, namespace string, d application.Declared) error {
+	tenant, err := b.store.EnsureTenant(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	return b.store.PutDeclaredApp(ctx, tenant, store.DeclaredApp(d))
+}
+
+// Forget implements application.Backend.
+func (b *applications) Forget(ctx context.Context, namespace, name string) error {
+	tenant, err := b.store.TenantByNamespace(ctx, namespace)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.store.RemoveDeclaredApp(ctx, tenant, name)
+}
+
 // RollUp implements application.Backend.
 func (b *applications) RollUp(ctx context.Context, namespace string, q application.Query) (application.RollUp, error) {
 	var out application.RollUp

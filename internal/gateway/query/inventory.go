@@ -129,7 +129,7 @@ type App struct {
 	Sources      []string      `json:"sources,omitempty"`
 }
 
-// apps lists declared apps, which policies judge, before discovered ones.
+// apps lists declared apps before discovered ones.
 func (a *API) apps(c *call) (any, error) {
 	state := c.query.Get("state")
 	if state != "" && state != "Declared" && state != "Discovered" {
@@ -137,16 +137,9 @@ func (a *API) apps(c *call) (any, error) {
 	}
 	var views []App
 	if state != "Discovered" && c.query.Get("continue") == "" {
-		totals, err := a.Store.SeatTotals(c, c.tenant)
-		if err != nil {
+		var err error
+		if views, err = a.declared(c); err != nil {
 			return nil, err
-		}
-		for _, t := range totals {
-			if t.App == "" {
-				continue
-			}
-			views = append(views, App{ID: "application/" + t.App, Name: t.App, State: "Declared", Users: t.Users, PaidSeats: t.Paid,
-				UnusedSeats: t.Unused, UnknownSeats: t.Unknown, AnnualCost: t.Annual, Sources: t.Integrations})
 		}
 	}
 	if state == "Declared" {
@@ -160,6 +153,40 @@ func (a *API) apps(c *call) (any, error) {
 		views = append(views, App{ID: f.Integration + "/" + f.ExternalID, Name: f.Name, State: "Discovered", Users: f.Accounts, Sources: []string{f.Integration}})
 	}
 	return page("AppList", views, next), nil
+}
+
+// declared lists the Applications. What their policies found counts before what
+// their own roll-up did: it knows exemptions and prices.
+func (a *API) declared(c *call) ([]App, error) {
+	apps, err := a.Store.DeclaredApps(c, c.tenant)
+	if err != nil {
+		return nil, err
+	}
+	totals, err := a.Store.SeatTotals(c, c.tenant)
+	if err != nil {
+		return nil, err
+	}
+	judged := map[string]*App{}
+	annual := map[string]map[string]int64{}
+	for _, t := range totals {
+		v := judged[t.App]
+		if v == nil {
+			v = &App{}
+			judged[t.App], annual[t.App] = v, map[string]int64{}
+		}
+		v.PaidSeats, v.UnusedSeats, v.UnknownSeats = v.PaidSeats+t.Paid, v.UnusedSeats+t.Unused, v.UnknownSeats+t.Unknown
+		addMoney(annual[t.App], t.Annual)
+	}
+	views := make([]App, 0, len(apps))
+	for _, d := range apps {
+		v := App{ID: "application/" + d.Name, Name: d.Name, State: "Declared", Users: d.Users, PaidSeats: d.Paid, UnusedSeats: d.Unused,
+			UnknownSeats: d.Unknown, Sources: d.Sources}
+		if j := judged[d.Name]; j != nil {
+			v.PaidSeats, v.UnusedSeats, v.UnknownSeats, v.AnnualCost = j.PaidSeats, j.UnusedSeats, j.UnknownSeats, moneyList(annual[d.Name])
+		}
+		views = append(views, v)
+	}
+	return views, nil
 }
 
 func (a *API) people(c *call) (any, error) {
