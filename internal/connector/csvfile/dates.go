@@ -132,7 +132,7 @@ func (d *dateColumn) order() order {
 func (d *dateColumn) settle() *RefusedError {
 	if d.order() == "" && d.ambiguousRow > 0 {
 		return &RefusedError{Row: d.ambiguousRow, Reason: fmt.Sprintf("%q may be day first or month first, and no row settles it", d.ambiguousValue),
-			Hint: "set dateFormat to DMY or MDY"}
+			Hint: "say which: --date-format of an import, config.dateFormat of an Integration (DMY or MDY)"}
 	}
 	if d.order() == "" {
 		d.fixed = orderMDY // every day equals its month: both orders agree
