@@ -23,7 +23,6 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
@@ -53,11 +52,6 @@ var (
 // senders is how many buckets senders share, so that nobody fills the memory.
 const senders = 1024
 
-// Guard says who a caller is and whether they may.
-type Guard interface {
-	Check(r *http.Request, want access.Request) (user string, d access.Decision, reason string, err error)
-}
-
 // Store keeps delegations.
 type Store interface {
 	TenantByNamespace(ctx context.Context, namespace string) (model.TenantID, error)
@@ -76,7 +70,7 @@ type Limiter interface {
 type Handler struct {
 	Store   Store
 	Keyring *store.Keyring
-	Guard   Guard
+	Guard   access.Checker
 	Limiter Limiter
 	// Manifest returns the connector of an Integration.
 	Manifest func(spec handover.Spec) (*connector.Manifest, error)
@@ -98,61 +92,33 @@ type Link struct {
 	Secret    string    `json:"secret"`
 }
 
-// refusal is an answer of the API that is no link.
-type refusal struct {
-	code    int
-	reason  metav1.StatusReason
-	message string
-}
-
-func (e *refusal) Error() string { return e.message }
-
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) {
 	link, err := h.link(w, r)
-	if err == nil {
-		writeJSON(w, http.StatusOK, link)
+	if err != nil {
+		access.Explain(h.Log, r, err).Write(w)
 		return
 	}
-	var e *refusal
-	if !errors.As(err, &e) {
-		h.Log.Error("A delegation failed", "error", err)
-		e = &refusal{http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the store or the API server does not answer; try again, and look at the gateway's log if it stays"}
-		w.Header().Set("Retry-After", "5")
-	}
-	writeJSON(w, e.code, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
-		Reason: e.reason, Message: e.message, Code: int32(e.code)}) //nolint:gosec // an HTTP status fits
-}
-
-func writeJSON(w http.ResponseWriter, code int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(v) // an error here is a caller that has gone
+	access.WriteJSON(w, http.StatusOK, link)
 }
 
 func (h *Handler) link(w http.ResponseWriter, r *http.Request) (Link, error) {
 	want := access.Request{Verb: "create", Namespace: r.PathValue("ns"), Resource: "integrations", Subresource: "delegate", Name: r.PathValue("name")}
-	user, decision, reason, err := h.Guard.Check(r, want)
-	switch {
-	case err != nil:
+	user, err := access.Authorise(h.Guard, r, want)
+	if err != nil {
 		return Link{}, err
-	case decision == access.Unauthenticated:
-		return Link{}, &refusal{http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "unauthorised: " + reason + "; use the credentials of your kubeconfig"}
-	case decision != access.Allowed:
-		return Link{}, &refusal{http.StatusForbidden, metav1.StatusReasonForbidden,
-			fmt.Sprintf("user %q may not %s; bind the role seatkeeper-editor in that namespace", user, want)}
 	}
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
-		return Link{}, &refusal{http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "Content-Type: want application/json"}
+		return Link{}, access.Refuse(http.StatusUnsupportedMediaType, "Content-Type: want application/json")
 	}
 	var in struct {
 		ExpiresIn string `json:"expiresIn"`
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
-		return Link{}, &refusal{http.StatusBadRequest, metav1.StatusReasonBadRequest, `want {"expiresIn": "24h"}`}
+		return Link{}, access.Refuse(http.StatusBadRequest, `want {"expiresIn": "24h"}`)
 	}
 	expiry, err := time.ParseDuration(cmp.Or(in.ExpiresIn, DefaultExpiry.String()))
 	if err != nil || expiry < minExpiry || expiry > maxExpiry {
-		return Link{}, &refusal{http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("expiresIn: want %s to %s, such as 24h", minExpiry, maxExpiry)}
+		return Link{}, access.Refuse(http.StatusBadRequest, "expiresIn: want %s to %s, such as 24h", minExpiry, maxExpiry)
 	}
 	st, spec, err := h.target(r.Context(), want)
 	if err != nil {
@@ -175,7 +141,7 @@ func (h *Handler) target(ctx context.Context, want access.Request) (store.Integr
 		st, err = h.Store.IntegrationState(ctx, tenant, want.Name)
 	}
 	if errors.Is(err, store.ErrNotFound) {
-		return st, spec, &refusal{http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("there is no Integration %q in namespace %q", want.Name, want.Namespace)}
+		return st, spec, access.Refuse(http.StatusNotFound, "there is no Integration %q in namespace %q", want.Name, want.Namespace)
 	}
 	if err != nil {
 		return st, spec, err
@@ -186,9 +152,9 @@ func (h *Handler) target(ctx context.Context, want access.Request) (store.Integr
 	case err != nil:
 		return st, spec, err
 	case spec.SecretName == "":
-		return st, spec, &refusal{http.StatusConflict, metav1.StatusReasonConflict, "the Integration names no Secret: set spec.credentialsRef.name first"}
+		return st, spec, access.Refuse(http.StatusConflict, "the Integration names no Secret: set spec.credentialsRef.name first")
 	case len(manifest.SecretSets()) == 0:
-		return st, spec, &refusal{http.StatusConflict, metav1.StatusReasonConflict, "the connector " + manifest.Name() + " needs no credential"}
+		return st, spec, access.Refuse(http.StatusConflict, "the connector %s needs no credential", manifest.Name())
 	}
 	return st, spec, nil
 }
@@ -200,7 +166,7 @@ func (h *Handler) connector(st store.IntegrationState) (*connector.Manifest, han
 	}
 	m, err := h.Manifest(spec)
 	if err != nil {
-		return nil, spec, &refusal{http.StatusConflict, metav1.StatusReasonConflict, "the Integration's connector cannot be used: " + err.Error()}
+		return nil, spec, access.Refuse(http.StatusConflict, "the Integration's connector cannot be used: %v", err)
 	}
 	return m, spec, nil
 }
@@ -279,7 +245,7 @@ func (h *Handler) closed(w http.ResponseWriter, err error) {
 }
 
 func (h *Handler) unusable(w http.ResponseWriter, err error) {
-	var e *refusal
+	var e *access.Refusal
 	if !errors.As(err, &e) {
 		h.Log.Error("A delegation page failed", "error", err)
 	}

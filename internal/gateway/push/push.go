@@ -51,7 +51,7 @@ var contentTypes = []string{"application/x-ndjson", "application/ndjson", "appli
 
 // Guard says who a caller is and whether they may.
 type Guard interface {
-	Check(r *http.Request, want access.Request) (user string, d access.Decision, reason string, err error)
+	access.Checker
 	Identify(r *http.Request) (user string, ok bool)
 }
 
@@ -120,46 +120,21 @@ func (a *API) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/v1.0/", func(w http.ResponseWriter, r *http.Request) {
 		// Nobody learns what is there before saying who they are.
 		if _, ok := a.Guard.Identify(r); !ok {
-			writeRESTError(w, unauthorised)
+			writeRESTError(w, access.Unauthorised())
 			return
 		}
-		writeRESTError(w, &answerError{code: http.StatusNotFound, message: "there is no such endpoint in this version; see docs/push.md"})
+		writeRESTError(w, access.Refuse(http.StatusNotFound, "there is no such endpoint in this version; see docs/push.md"))
 	})
 }
 
-// answerError is an answer that is not a result.
-type answerError struct {
-	code       int
-	reason     metav1.StatusReason
-	message    string
-	retryAfter time.Duration
-	faults     []*connector.LineError
-}
-
-func (e *answerError) Error() string { return e.message }
-
-var unauthorised = &answerError{code: http.StatusUnauthorized, reason: metav1.StatusReasonUnauthorized,
-	message: "unauthorised: no valid client certificate or bearer token; use the credentials of your kubeconfig, or the token of a ServiceAccount"}
-
 // authorise checks the caller before anything is looked up.
 func (a *API) authorise(r *http.Request, want access.Request) (user string, tenant model.TenantID, err error) {
-	user, decision, reason, err := a.Guard.Check(r, want)
-	switch {
-	case err != nil:
+	if user, err = access.Authorise(a.Guard, r, want); err != nil {
 		return user, 0, err
-	case decision == access.Unauthenticated:
-		return user, 0, unauthorised
-	case decision != access.Allowed:
-		if reason != "" {
-			reason = ": " + reason
-		}
-		return user, 0, &answerError{code: http.StatusForbidden, reason: metav1.StatusReasonForbidden,
-			message: fmt.Sprintf("user %q may not %s%s; bind the role seatkeeper-editor there, or a Role with that resource", user, want, reason)}
 	}
 	tenant, err = a.Store.TenantByNamespace(r.Context(), want.Namespace)
 	if errors.Is(err, store.ErrNotFound) {
-		return user, 0, &answerError{code: http.StatusNotFound, reason: metav1.StatusReasonNotFound,
-			message: fmt.Sprintf("namespace %q has no Seatkeeper resources yet: apply an Integration with the connector push there", want.Namespace)}
+		return user, 0, access.Refuse(http.StatusNotFound, "namespace %q has no Seatkeeper resources yet: apply an Integration with the connector push there", want.Namespace)
 	}
 	return user, tenant, err
 }
@@ -172,7 +147,7 @@ func recordsOf(namespace, integration string) access.Request {
 func (a *API) records(w http.ResponseWriter, r *http.Request) {
 	answer, replayed, err := a.pushRecords(w, r)
 	if err != nil {
-		a.fail(w, r, err)
+		access.Explain(a.Log, r, err).Write(w)
 		return
 	}
 	if replayed {
@@ -222,10 +197,10 @@ func (a *API) pushRecords(w http.ResponseWriter, r *http.Request) (answer []byte
 func parameters(r *http.Request) (complete bool, err error) {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if !slices.Contains(contentTypes, mediaType) {
-		return false, &answerError{code: http.StatusUnsupportedMediaType, reason: metav1.StatusReasonUnsupportedMediaType, message: "Content-Type: want application/x-ndjson"}
+		return false, access.Refuse(http.StatusUnsupportedMediaType, "Content-Type: want application/x-ndjson")
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return false, &answerError{code: http.StatusUnsupportedMediaType, reason: metav1.StatusReasonUnsupportedMediaType, message: "Content-Encoding: want none"}
+		return false, access.Refuse(http.StatusUnsupportedMediaType, "Content-Encoding: want none")
 	}
 	for name := range r.URL.Query() {
 		if name != "complete" {
@@ -274,8 +249,9 @@ func (a *API) leave(t model.TenantID) {
 // push carries out one push, keeps its answer and writes the audit.
 func (a *API) push(ctx context.Context, in request, feed func(context.Context, *syncer.Push) (connector.RecordsEnd, int64, error)) ([]byte, error) {
 	if !a.enter(in.tenant) {
-		return nil, &answerError{code: http.StatusServiceUnavailable, reason: metav1.StatusReasonServiceUnavailable, retryAfter: 10 * time.Second,
-			message: "this gateway takes in as many pushes as it can: try again"}
+		e := access.Refuse(http.StatusServiceUnavailable, "this gateway takes in as many pushes as it can: try again")
+		e.RetryAfter = 10 * time.Second
+		return nil, e
 	}
 	defer a.leave(in.tenant)
 	result := Result{Kind: "PushResult", APIVersion: "query.seatkeeper.dev/v1", State: Applied}
@@ -320,28 +296,27 @@ func (a *API) explain(in request, err error) error {
 	var faults lineErrors
 	switch {
 	case errors.As(err, &faults):
-		return &answerError{code: http.StatusUnprocessableEntity, reason: metav1.StatusReasonInvalid, message: faults.Error() + "; nothing was changed", faults: faults}
+		e := access.Refuse(http.StatusUnprocessableEntity, "%v; nothing was changed", faults)
+		e.Details = faults.details()
+		return e
 	case errors.As(err, &tooBig):
-		return &answerError{code: http.StatusRequestEntityTooLarge, reason: metav1.StatusReasonRequestEntityTooLarge,
-			message: fmt.Sprintf("more than %d bytes; nothing was changed: send one data type at a time, or split what is not complete", tooBig.Limit)}
+		return access.Refuse(http.StatusRequestEntityTooLarge, "more than %d bytes; nothing was changed: send one data type at a time, or split what is not complete", tooBig.Limit)
 	case errors.As(err, &busy):
-		wait := min(max(busy.Until.Sub(a.Clock.Now()), time.Second), 10*time.Second)
-		return &answerError{code: http.StatusConflict, reason: metav1.StatusReasonConflict, retryAfter: wait,
-			message: fmt.Sprintf("another push or sync of Integration %s is running; nothing was changed: try again in a moment", in.integration)}
+		e := access.Refuse(http.StatusConflict, "another push or sync of Integration %s is running; nothing was changed: try again in a moment", in.integration)
+		e.RetryAfter = min(max(busy.Until.Sub(a.Clock.Now()), time.Second), 10*time.Second)
+		return e
 	case errors.As(err, &refused):
-		e := &answerError{code: http.StatusConflict, reason: metav1.StatusReasonConflict, message: refused.Message}
+		e := access.Refuse(http.StatusConflict, "%s", refused.Message)
 		if refused.Later {
-			e.retryAfter = 2 * time.Second
+			e.RetryAfter = 2 * time.Second
 		}
 		return e
 	case errors.Is(err, store.ErrNotFound):
-		return &answerError{code: http.StatusNotFound, reason: metav1.StatusReasonNotFound,
-			message: fmt.Sprintf("there is no Integration %q in namespace %q: apply one with the connector push", in.integration, in.namespace)}
+		return access.Refuse(http.StatusNotFound, "there is no Integration %q in namespace %q: apply one with the connector push", in.integration, in.namespace)
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		return &answerError{code: http.StatusRequestTimeout, reason: metav1.StatusReasonTimeout,
-			message: fmt.Sprintf("the records did not come in within %s, or paused for more than %s; nothing was changed", pushTimeout, idleTimeout)}
+		return access.Refuse(http.StatusRequestTimeout, "the records did not come in within %s, or paused for more than %s; nothing was changed", pushTimeout, idleTimeout)
 	case errors.Is(err, errBody):
-		return &answerError{code: http.StatusBadRequest, reason: metav1.StatusReasonBadRequest, message: "the request ended before its end; nothing was changed"}
+		return access.Refuse(http.StatusBadRequest, "the request ended before its end; nothing was changed")
 	}
 	return err
 }
@@ -360,6 +335,16 @@ func (l lineErrors) Error() string {
 		texts[i] = e.Error()
 	}
 	return strings.Join(texts, "; ")
+}
+
+// details names the lines and fields.
+func (l lineErrors) details() *metav1.StatusDetails {
+	d := &metav1.StatusDetails{Kind: "records"}
+	for _, f := range l {
+		d.Causes = append(d.Causes, metav1.StatusCause{
+			Type: metav1.CauseTypeFieldValueInvalid, Message: f.Message, Field: strings.TrimSuffix(fmt.Sprintf("line %d.%s", f.Line, f.Field), ".")})
+	}
+	return d
 }
 
 // feed stages what the body has. After a wrong line it only looks for more of
@@ -441,14 +426,13 @@ func replay(have store.PushAnswer, body *bodyReader) ([]byte, error) {
 		return nil, bad("the request ended before its end; nothing was changed")
 	}
 	if body.digest() != have.Digest {
-		return nil, &answerError{code: http.StatusUnprocessableEntity, reason: metav1.StatusReasonInvalid,
-			message: "this Idempotency-Key was used for other records; nothing was changed: use a new key for each push"}
+		return nil, access.Refuse(http.StatusUnprocessableEntity, "this Idempotency-Key was used for other records; nothing was changed: use a new key for each push")
 	}
 	return have.Answer, nil
 }
 
 func bad(format string, args ...any) error {
-	return &answerError{code: http.StatusBadRequest, reason: metav1.StatusReasonBadRequest, message: fmt.Sprintf(format, args...)}
+	return access.Refuse(http.StatusBadRequest, format, args...)
 }
 
 func clip(s string) string {
@@ -456,43 +440,4 @@ func clip(s string) string {
 		return s[:64] + "…"
 	}
 	return s
-}
-
-// known returns what to answer for err. It logs what is nobody's business.
-func (a *API) known(r *http.Request, err error) *answerError {
-	var known *answerError
-	if errors.As(err, &known) {
-		return known
-	}
-	if !errors.Is(err, context.Canceled) {
-		a.Log.Error("A push failed", "route", r.Pattern, "error", err)
-	}
-	return &answerError{code: http.StatusServiceUnavailable, reason: metav1.StatusReasonServiceUnavailable, retryAfter: 5 * time.Second,
-		message: "the store or the API server does not answer; try again, and look at the gateway's log if it stays"}
-}
-
-// fail answers with a Kubernetes Status.
-func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	e := a.known(r, err)
-	status := metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-		Status:   metav1.StatusFailure, Reason: e.reason, Message: e.message, Code: int32(e.code), //nolint:gosec // an HTTP status fits
-	}
-	if len(e.faults) > 0 {
-		status.Details = &metav1.StatusDetails{Kind: "records"}
-		for _, f := range e.faults {
-			status.Details.Causes = append(status.Details.Causes, metav1.StatusCause{
-				Type: metav1.CauseTypeFieldValueInvalid, Message: f.Message, Field: strings.TrimSuffix(fmt.Sprintf("line %d.%s", f.Line, f.Field), ".")})
-		}
-	}
-	setRetryAfter(w, e.retryAfter)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(e.code)
-	_ = json.NewEncoder(w).Encode(status) // an error here is a caller that has gone
-}
-
-func setRetryAfter(w http.ResponseWriter, d time.Duration) {
-	if d > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))
-	}
 }

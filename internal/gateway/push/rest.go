@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -51,11 +50,11 @@ func (a *API) rest(serve func(*restCall) (any, error)) http.HandlerFunc {
 		answer, err := func() (any, error) {
 			user, ok := a.Guard.Identify(r)
 			if !ok {
-				return nil, unauthorised
+				return nil, access.Unauthorised()
 			}
 			// A form is what a web page can send with a visitor's certificate.
 			if err := origins.Check(r); err != nil {
-				return nil, &answerError{code: http.StatusForbidden, message: "a web page of another origin may not send this"}
+				return nil, access.Refuse(http.StatusForbidden, "a web page of another origin may not send this")
 			}
 			namespace := namespaceOf(r, user)
 			if namespace == "" {
@@ -64,10 +63,10 @@ func (a *API) rest(serve func(*restCall) (any, error)) http.HandlerFunc {
 			return serve(&restCall{Context: access.WithActor(r.Context(), user), w: w, r: r, user: user, namespace: namespace})
 		}()
 		if err != nil {
-			writeRESTError(w, a.known(r, err))
+			writeRESTError(w, access.Explain(a.Log, r, err))
 			return
 		}
-		writeJSON(w, http.StatusOK, answer)
+		access.WriteJSON(w, http.StatusOK, answer)
 	}
 }
 
@@ -91,7 +90,7 @@ func (a *API) uploadFile(c *restCall) (any, error) {
 	}
 	mediaType, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	if mediaType != "multipart/form-data" || params["boundary"] == "" {
-		return nil, &answerError{code: http.StatusUnsupportedMediaType, message: "Content-Type: want multipart/form-data with the fields type and file"}
+		return nil, access.Refuse(http.StatusUnsupportedMediaType, "Content-Type: want multipart/form-data with the fields type and file")
 	}
 	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, store.MaxAPIFile+formOverhead)
 	form, err := c.r.MultipartReader()
@@ -110,7 +109,7 @@ func (a *API) uploadFile(c *restCall) (any, error) {
 		}
 		var tooBig *http.MaxBytesError
 		if errors.As(err, &tooBig) || len(content) > store.MaxAPIFile {
-			return nil, &answerError{code: http.StatusRequestEntityTooLarge, message: "the file is larger than 3 MiB"}
+			return nil, access.Refuse(http.StatusRequestEntityTooLarge, "the file is larger than 3 MiB")
 		}
 		if err != nil {
 			return nil, bad("the form ended before its end; nothing was kept")
@@ -136,7 +135,7 @@ func (a *API) uploadFile(c *restCall) (any, error) {
 // and idAppAccount. The file is the whole of what the app has.
 func (a *API) syncCustom(c *restCall) (any, error) {
 	if mediaType, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); mediaType != "application/json" {
-		return nil, &answerError{code: http.StatusUnsupportedMediaType, message: "Content-Type: want application/json"}
+		return nil, access.Refuse(http.StatusUnsupportedMediaType, "Content-Type: want application/json")
 	}
 	var in struct {
 		IDFile       int64 `json:"idFile"`
@@ -151,7 +150,7 @@ func (a *API) syncCustom(c *restCall) (any, error) {
 	}
 	file, err := a.Store.APIFile(c, tenant, in.IDFile)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, &answerError{code: http.StatusNotFound, message: fmt.Sprintf("there is no file %d; files are kept for a day", in.IDFile)}
+		return nil, access.Refuse(http.StatusNotFound, "there is no file %d; files are kept for a day", in.IDFile)
 	}
 	if err != nil {
 		return nil, err
@@ -190,8 +189,7 @@ func (a *API) target(c *restCall, number int64) (model.TenantID, store.Integrati
 		return 0, st, denied
 	}
 	if err != nil {
-		return 0, st, &answerError{code: http.StatusNotFound,
-			message: fmt.Sprintf("idAppAccount %d: there is no such Integration in namespace %q; `seatkeeper integrations NAME -o yaml` shows its apiID", number, c.namespace)}
+		return 0, st, access.Refuse(http.StatusNotFound, "idAppAccount %d: there is no such Integration in namespace %q; `seatkeeper integrations NAME -o yaml` shows its apiID", number, c.namespace)
 	}
 	return tenant, st, nil
 }
@@ -221,13 +219,7 @@ type restError struct {
 	Message    string `json:"message"`
 }
 
-func writeRESTError(w http.ResponseWriter, e *answerError) {
-	setRetryAfter(w, e.retryAfter)
-	writeJSON(w, e.code, restError{StatusCode: e.code, Error: http.StatusText(e.code), Message: e.message})
-}
-
-func writeJSON(w http.ResponseWriter, code int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(v) // an error here is a caller that has gone
+func writeRESTError(w http.ResponseWriter, e *access.Refusal) {
+	e.TellRetryAfter(w)
+	access.WriteJSON(w, e.Code, restError{StatusCode: e.Code, Error: http.StatusText(e.Code), Message: e.Message})
 }

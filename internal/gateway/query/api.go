@@ -9,26 +9,16 @@ package query
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
-
-// Guard says who a caller is and whether they may.
-type Guard interface {
-	Check(r *http.Request, want access.Request) (user string, d access.Decision, reason string, err error)
-}
 
 // List is the answer of a list endpoint.
 type List[T any] struct {
@@ -52,7 +42,7 @@ const apiVersion = "query.seatkeeper.dev/v1"
 // API serves the query endpoints.
 type API struct {
 	Store Store
-	Guard Guard
+	Guard access.Checker
 	Log   *slog.Logger
 	// Connectors are the built-in ones, for views of what could be connected.
 	Connectors []Connectable
@@ -108,25 +98,12 @@ func (a *API) handle(e endpoint) http.HandlerFunc {
 			c.response = w
 			var answer any
 			if answer, err = e.serve(c); err == nil {
-				writeJSON(w, http.StatusOK, answer)
+				access.WriteJSON(w, http.StatusOK, answer)
 				return
 			}
 		}
 		a.fail(w, r, err)
 	}
-}
-
-// roleFor names the least of the roles in config/rbac/roles that allows it.
-func roleFor(r access.Request) string {
-	switch {
-	case r.Subresource == "stop" || r.Subresource == "approve" || r.Subresource == "release":
-		return "seatkeeper-approver"
-	case r.Verb != "get" && r.Verb != "list":
-		return "seatkeeper-editor"
-	case slices.Contains([]string{"people", "accounts", "seats", "transactions", "runs", "audit", "imports"}, r.Resource):
-		return "seatkeeper-auditor" // it reads about people; seatkeeper-viewer does not
-	}
-	return "seatkeeper-viewer"
 }
 
 // authorise checks the caller before anything is looked up, so that a refusal
@@ -144,18 +121,9 @@ func (a *API) authorise(r *http.Request, e endpoint) (*call, error) {
 		name = kind + "/" + name // one guard has one name, however its path is written
 	}
 	want := access.Request{Verb: e.verb, Namespace: r.PathValue("ns"), Resource: resource, Subresource: subresource, Name: name}
-	user, decision, reason, err := a.Guard.Check(r, want)
-	switch {
-	case err != nil:
+	user, err := access.Authorise(a.Guard, r, want)
+	if err != nil {
 		return nil, err
-	case decision == access.Unauthenticated:
-		return nil, &statusError{http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "unauthorised: " + reason + "; use the credentials of your kubeconfig"}
-	case decision != access.Allowed:
-		if reason != "" {
-			reason = ": " + reason
-		}
-		return nil, &statusError{http.StatusForbidden, metav1.StatusReasonForbidden,
-			fmt.Sprintf("user %q may not %s%s; bind the ClusterRole %s in that namespace, or a Role with that resource", user, want, reason, roleFor(want))}
 	}
 	limit := 0
 	if v := r.URL.Query().Get("limit"); v != "" {
@@ -173,52 +141,23 @@ func (a *API) authorise(r *http.Request, e endpoint) (*call, error) {
 	return &call{Context: access.WithActor(r.Context(), user), tenant: tenant, namespace: want.Namespace, user: user, query: r.URL.Query(), request: r, limit: limit}, nil
 }
 
-// statusError is an answer that is not an answer.
-type statusError struct {
-	code    int
-	reason  metav1.StatusReason
-	message string
-}
-
-func (e *statusError) Error() string { return e.message }
-
 func notFound(format string, args ...any) error {
-	return &statusError{http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf(format, args...)}
+	return access.Refuse(http.StatusNotFound, format, args...)
 }
 
 func badRequest(format string, args ...any) error {
-	return &statusError{http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf(format, args...)}
+	return access.Refuse(http.StatusBadRequest, format, args...)
 }
 
 func conflict(format string, args ...any) error {
-	return &statusError{http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf(format, args...)}
+	return access.Refuse(http.StatusConflict, format, args...)
 }
 
-// fail answers with a Kubernetes Status, which kubectl's users know.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	var s *statusError
-	switch {
-	case errors.As(err, &s):
-	case errors.Is(err, store.ErrNotFound):
-		s = &statusError{http.StatusNotFound, metav1.StatusReasonNotFound, err.Error()}
-	case errors.Is(err, context.Canceled):
-		return // the caller has gone
-	default:
-		a.Log.Error("A query failed", "route", r.Pattern, "error", err)
-		s = &statusError{http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the store or the API server does not answer; try again, and look at the gateway's log if it stays"}
-		w.Header().Set("Retry-After", "5")
+	if errors.Is(err, store.ErrNotFound) {
+		err = notFound("%v", err)
 	}
-	writeJSON(w, s.code, metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-		Status:   metav1.StatusFailure, Reason: s.reason, Message: s.message, Code: int32(s.code), //nolint:gosec // an HTTP status fits
-	})
-}
-
-func writeJSON(w http.ResponseWriter, code int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	// An error here is a caller that has gone; there is nobody to tell.
-	_ = json.NewEncoder(w).Encode(v)
+	access.Explain(a.Log, r, err).Write(w)
 }
 
 // page builds a list; next is the continue token if the page is full.

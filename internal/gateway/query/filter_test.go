@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 )
 
 // A misspelt filter must not look like "nothing found".
@@ -22,8 +24,8 @@ func TestMisspeltFiltersAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = list(&call{Context: t.Context(), query: query})
-		var refused *statusError
-		if !errors.As(err, &refused) || refused.code != http.StatusBadRequest || !strings.Contains(refused.Error(), "want ") || strings.Contains(refused.Error(), "[") {
+		var refused *access.Refusal
+		if !errors.As(err, &refused) || refused.Code != http.StatusBadRequest || !strings.Contains(refused.Error(), "want ") || strings.Contains(refused.Error(), "[") {
 			t.Errorf("%s: got %v, want a refusal that lists what there is", filter, err)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 func TestRefusalsNameARoleThatAllows(t *testing.T) {
 	for _, e := range (&API{}).endpoints() {
 		resource, subresource, _ := strings.Cut(e.want, "/")
-		name := roleFor(access.Request{Verb: e.verb, Resource: resource, Subresource: subresource})
+		name := access.RoleFor(access.Request{Verb: e.verb, Resource: resource, Subresource: subresource})
 		data, err := config.Files.ReadFile(path.Join("rbac/roles", strings.TrimPrefix(name, "seatkeeper-")+".yaml"))
 		if err != nil {
 			t.Fatal(err)
