@@ -110,7 +110,7 @@ func listPath(namespace, resource string) string {
 
 // fetchAll follows pages until limit items are there; 0 is all of them.
 func fetchAll(ctx context.Context, c *queryclient.Client, path string, query url.Values, limit int) (list, error) {
-	var all list
+	all := list{Items: []item{}} // no item is an empty list, not null
 	for {
 		size := pageSize
 		if limit > 0 {
