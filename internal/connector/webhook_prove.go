@@ -5,8 +5,6 @@ package connector
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -40,11 +38,10 @@ func (w *Webhook) Prove(ctx context.Context, in *WebhookRequest, secrets map[str
 		if in.Header.Get("Webhook-Id") == "" {
 			in.Header.Set("Webhook-Id", "msg-1")
 		}
-		in.Header.Set("Webhook-Timestamp", fmt.Sprint(at.Unix()))
-		h := hmac.New(sha256.New, key)
-		h.Write([]byte(in.Header.Get("Webhook-Id") + "." + in.Header.Get("Webhook-Timestamp") + "."))
-		h.Write(in.Body)
-		in.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(h.Sum(nil)))
+		stamp := fmt.Sprint(at.Unix())
+		in.Header.Set("Webhook-Timestamp", stamp)
+		mac := standardMAC(key, in.Header.Get("Webhook-Id"), stamp, in.Body)
+		in.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac))
 	default:
 		payload := string(in.Body)
 		if v.payload != nil {

@@ -321,7 +321,7 @@ func (s *Store) dropTombstones(ctx context.Context, q querier, st *stage, staged
 // dropReplaced drops the staged rows of an owner that were staged before its
 // tombstone: a list of changes may name a record twice, and the last one wins.
 func (s *Store) dropReplaced(ctx context.Context, q querier, st *stage, d *delta) error {
-	if !st.tombstones || st.f != &assignmentFact && st.f != &membershipFact {
+	if !st.tombstones || !st.f.paired {
 		return nil
 	}
 	for i, absent := range st.f.key {
@@ -343,7 +343,7 @@ func (s *Store) dropReplaced(ctx context.Context, q querier, st *stage, d *delta
 // removeOwned adds the removals of tombstones with a part of the key only: an
 // account's seats, or a group's memberships, that were not listed again.
 func removeOwned(ctx context.Context, tx *sql.Tx, st *stage, table, known string, args []any) error {
-	if st.f != &assignmentFact && st.f != &membershipFact {
+	if !st.f.paired {
 		return nil
 	}
 	for i, absent := range st.f.key {

@@ -26,6 +26,9 @@ type fact struct {
 	cols []column
 	// values returns the values of key and cols, in that order.
 	values func(model.Record) []any
+	// paired: the key is a pair, and a source that says one half is gone, or is
+	// listed anew, means every row that has it.
+	paired bool
 	// added, changed and removed are the events of a difference; "" is none.
 	added, changed, removed model.EventKind
 	// loaded replaces added in a first load.

@@ -91,7 +91,7 @@ var planFact = fact{
 const mailHolder = "mail:"
 
 var assignmentFact = fact{
-	typ: model.DataAssignments, table: "assignment",
+	typ: model.DataAssignments, table: "assignment", paired: true,
 	key: text("holder", "plan_key"),
 	cols: slices.Concat(text("account_external_id", "person_key", "plan_name"), columns("BOOLEAN", "paid"), text("state"),
 		columns("BIGINT", "assigned_at"), text("granted_via", "external_id")),
@@ -119,7 +119,7 @@ var groupFact = fact{
 }
 
 var membershipFact = fact{
-	typ: model.DataMemberships, table: "membership",
+	typ: model.DataMemberships, table: "membership", paired: true,
 	key:  text("group_external_id", "account_external_id"),
 	cols: text("role"),
 	values: func(r model.Record) []any {

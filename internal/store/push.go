@@ -85,16 +85,12 @@ func (s *Store) PushAnswer(ctx context.Context, tenant model.TenantID, integrati
 	return a, nil
 }
 
-// PutPushAnswer keeps an answer for a day, and drops older ones of the tenant.
+// PutPushAnswer keeps an answer for a day.
 func (s *Store) PutPushAnswer(ctx context.Context, tenant model.TenantID, a PushAnswer) error {
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		now := s.now()
-		if _, err := tx.ExecContext(ctx, `DELETE FROM push_answer WHERE tenant=$1 AND created_at <= $2`, tenant, now-pushAnswersKept.Milliseconds()); err != nil {
-			return err
-		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO push_answer (tenant, integration, idem_key, digest, answer, created_at) VALUES ($1,$2,$3,$4,$5,$6)
 			ON CONFLICT (tenant, integration, idem_key) DO UPDATE SET digest=excluded.digest, answer=excluded.answer, created_at=excluded.created_at`,
-			tenant, a.Integration, a.Key, a.Digest, string(a.Answer), now)
+			tenant, a.Integration, a.Key, a.Digest, string(a.Answer), s.now())
 		return err
 	})
 	if err != nil {
@@ -128,13 +124,12 @@ func (s *Store) PutAPIFile(ctx context.Context, tenant model.TenantID, f APIFile
 		if id, err = nextID(ctx, tx, tenant, "api.file", 1); err != nil {
 			return err
 		}
-		now := s.now()
 		_, err := tx.ExecContext(ctx, `INSERT INTO api_file (tenant, id, type, name, bytes, created_by, created_at) VALUES ($1,$2,$3,$4,$5,$6,$7)`,
-			tenant, id, f.Type, f.Name, f.Bytes, f.CreatedBy, now)
+			tenant, id, f.Type, f.Name, f.Bytes, f.CreatedBy, s.now())
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM api_file WHERE tenant=$1 AND (created_at <= $2 OR id <= $3)`, tenant, now-apiFileTime.Milliseconds(), id-apiFilesKept)
+		_, err = tx.ExecContext(ctx, `DELETE FROM api_file WHERE tenant=$1 AND id <= $2`, tenant, id-apiFilesKept)
 		return err
 	})
 	if err != nil {
