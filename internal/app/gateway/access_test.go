@@ -43,6 +43,12 @@ type fixture struct {
 
 func newFixture(t *testing.T, s *store.Store) *fixture {
 	t.Helper()
+	return newFixtureAs(t, s, testenv.Cluster(t).Config)
+}
+
+// newFixtureAs is newFixture with a gateway of this identity in the cluster.
+func newFixtureAs(t *testing.T, s *store.Store, identity *rest.Config) *fixture {
+	t.Helper()
 	env := testenv.Cluster(t)
 	f := &fixture{t: t, env: env, admin: kubernetes.NewForConfigOrDie(env.Config), store: s}
 	dir := t.TempDir()
@@ -55,7 +61,7 @@ func newFixture(t *testing.T, s *store.Store) *fixture {
 		t.Fatal(err)
 	}
 	app, err := gateway.New(gateway.Options{
-		Store: s, Keyring: ring, RestConfig: env.Config, Listen: "127.0.0.1:0", CertFile: cert, KeyFile: key, ClientCA: env.CAFile,
+		Store: s, Keyring: ring, RestConfig: identity, Listen: "127.0.0.1:0", CertFile: cert, KeyFile: key, ClientCA: env.CAFile,
 		Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Listening: func(a net.Addr) { address <- a },
 	})
 	if err != nil {
