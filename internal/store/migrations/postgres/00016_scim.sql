@@ -1,0 +1,125 @@
+-- +goose Up
+-- What identity providers provision over SCIM. document is the canonical
+-- resource; the columns beside it are what filters and sorting look at, folded
+-- where the attribute is not case-exact. NULL: the attribute has no value.
+CREATE TABLE scim_user (
+  tenant BIGINT NOT NULL,
+  id TEXT COLLATE "C" NOT NULL,
+  document TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  modified_at BIGINT NOT NULL,
+  active BOOLEAN NOT NULL,
+  user_name TEXT COLLATE "C" NOT NULL,
+  external_id TEXT COLLATE "C",
+  display_name TEXT COLLATE "C",
+  nick_name TEXT COLLATE "C",
+  profile_url TEXT COLLATE "C",
+  title TEXT COLLATE "C",
+  user_type TEXT COLLATE "C",
+  preferred_language TEXT COLLATE "C",
+  locale TEXT COLLATE "C",
+  time_zone TEXT COLLATE "C",
+  formatted_name TEXT COLLATE "C",
+  family_name TEXT COLLATE "C",
+  given_name TEXT COLLATE "C",
+  middle_name TEXT COLLATE "C",
+  honorific_prefix TEXT COLLATE "C",
+  honorific_suffix TEXT COLLATE "C",
+  employee_number TEXT COLLATE "C",
+  cost_center TEXT COLLATE "C",
+  organization TEXT COLLATE "C",
+  division TEXT COLLATE "C",
+  department TEXT COLLATE "C",
+  manager_id TEXT COLLATE "C",
+  manager_ref TEXT COLLATE "C",
+  manager_name TEXT COLLATE "C",
+  PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX scim_user_name ON scim_user (tenant, user_name);
+CREATE INDEX scim_user_external ON scim_user (tenant, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX scim_user_type ON scim_user (tenant, user_type, active);
+CREATE INDEX scim_user_manager ON scim_user (tenant, manager_id) WHERE manager_id IS NOT NULL;
+
+-- One row per element of a multi-valued attribute of a user.
+CREATE TABLE scim_element (
+  tenant BIGINT NOT NULL,
+  user_id TEXT COLLATE "C" NOT NULL,
+  attribute TEXT NOT NULL,
+  n BIGINT NOT NULL,
+  value TEXT COLLATE "C",
+  display TEXT COLLATE "C",
+  type TEXT COLLATE "C",
+  ref TEXT COLLATE "C",
+  formatted TEXT COLLATE "C",
+  street_address TEXT COLLATE "C",
+  locality TEXT COLLATE "C",
+  region TEXT COLLATE "C",
+  postal_code TEXT COLLATE "C",
+  country TEXT COLLATE "C",
+  primary_one BOOLEAN,
+  PRIMARY KEY (tenant, user_id, attribute, n)
+);
+CREATE INDEX scim_element_value ON scim_element (tenant, attribute, value) WHERE value IS NOT NULL;
+
+CREATE TABLE scim_group (
+  tenant BIGINT NOT NULL,
+  id TEXT COLLATE "C" NOT NULL,
+  document TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  modified_at BIGINT NOT NULL,
+  display_name TEXT COLLATE "C" NOT NULL,
+  external_id TEXT COLLATE "C",
+  PRIMARY KEY (tenant, id)
+);
+CREATE UNIQUE INDEX scim_group_name ON scim_group (tenant, display_name);
+CREATE INDEX scim_group_external ON scim_group (tenant, external_id) WHERE external_id IS NOT NULL;
+
+-- member_type is User or Group, as the canonical resource says.
+CREATE TABLE scim_member (
+  tenant BIGINT NOT NULL,
+  group_id TEXT COLLATE "C" NOT NULL,
+  member_id TEXT COLLATE "C" NOT NULL,
+  member_type TEXT COLLATE "C" NOT NULL,
+  n BIGINT NOT NULL,
+  PRIMARY KEY (tenant, group_id, member_id)
+);
+CREATE INDEX scim_member_of ON scim_member (tenant, member_id);
+
+-- Who was disabled or deleted where SCIM decides who works here, until the
+-- guard has seen the whole set. passed_at: it let them go.
+CREATE TABLE scim_leaver (
+  tenant BIGINT NOT NULL,
+  user_id TEXT COLLATE "C" NOT NULL,
+  user_name TEXT NOT NULL,
+  since BIGINT NOT NULL,
+  passed_at BIGINT,
+  PRIMARY KEY (tenant, user_id)
+);
+CREATE INDEX scim_leaver_name ON scim_leaver (tenant, user_name);
+CREATE INDEX scim_leaver_waiting ON scim_leaver (tenant, since) WHERE passed_at IS NULL;
+
+-- Each request of an identity provider: names of attributes, never values.
+CREATE TABLE scim_log (
+  tenant BIGINT NOT NULL,
+  id TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  key_id TEXT NOT NULL,
+  key_name TEXT NOT NULL DEFAULT '',
+  address TEXT NOT NULL DEFAULT '',
+  method TEXT NOT NULL,
+  route TEXT NOT NULL,
+  resource_id TEXT NOT NULL DEFAULT '',
+  status INTEGER NOT NULL,
+  scim_type TEXT NOT NULL DEFAULT '',
+  correlation_id TEXT NOT NULL DEFAULT '',
+  changed TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (tenant, id)
+);
+CREATE INDEX scim_log_at ON scim_log (tenant, at);
+
+-- A person's manager is found again when one person changes, without a look
+-- at all others.
+CREATE INDEX person_manager_email ON person (tenant, manager_email) WHERE manager_email <> '';
+CREATE INDEX person_manager_external ON person (tenant, manager_source, manager_external_id) WHERE manager_external_id <> '';
