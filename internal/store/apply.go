@@ -269,9 +269,14 @@ const (
 	markPaid = `UPDATE account SET paid = ` + holdsPaid + ` WHERE tenant=$1 AND source=$2 AND app_external_id = '' AND paid <> ` + holdsPaid
 )
 
-// afterApply numbers new apps and merges people.
-func (y *Sync) afterApply(ctx context.Context, deltas []*delta) error {
+// afterApply numbers new apps, notes custom fields and merges people.
+func (y *Sync) afterApply(ctx context.Context, deltas []*delta, o StreamOutcome) error {
 	for _, d := range deltas {
+		if d.f.typ == model.DataPeople {
+			if err := y.noteFields(ctx, d, o); err != nil {
+				return fmt.Errorf("note custom fields: %w", err)
+			}
+		}
 		if d.f.typ == model.DataApps && d.ops[opAdded] > 0 {
 			if err := y.numberApps(ctx); err != nil {
 				return err

@@ -65,7 +65,7 @@ func (y *Sync) finishStream(ctx context.Context, stream string, o StreamOutcome)
 		}
 		res.Types[d.f.typ] = d.changes()
 	}
-	if err := y.afterApply(ctx, deltas); err != nil {
+	if err := y.afterApply(ctx, deltas, o); err != nil {
 		return res, err
 	}
 	for _, st := range stages {

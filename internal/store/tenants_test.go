@@ -74,7 +74,7 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	c := w.claim("zoom", "zoom")
 	y, err := w.s.BeginSync(ctx, c)
 	w.must(err)
-	records := []model.Record{person("1", "ada@acme.example"), {Plan: &model.Plan{Key: "pro", Name: "Pro", Paid: true}},
+	records := []model.Record{person("1", "ada@acme.example", withCustom(map[string]any{"shirt": "S"})), {Plan: &model.Plan{Key: "pro", Name: "Pro", Paid: true}},
 		{Group: &model.Group{ExternalID: "g", Name: "sales"}}, {Membership: &model.Membership{GroupExternalID: "g", AccountExternalID: "u00000"}},
 		{App: &model.DiscoveredApp{ExternalID: "app", Name: "zoom", Source: "idp"}}, {Assignment: &model.Assignment{AccountExternalID: "u00000", PlanKey: "pro", Paid: true, State: model.AssignmentActive}}}
 	records = append(records, spend("t1"), agreement("c1"))
@@ -198,6 +198,8 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	put("verdicts", verdicts, err)
 	declared, err := s.DeclaredApps(ctx, w.tenant)
 	put("declared apps", declared, err)
+	fields, err := s.PersonFields(ctx, w.tenant)
+	put("custom fields", fields, err)
 	seatTotals, err := s.SeatTotals(ctx, w.tenant)
 	put("seat totals", seatTotals, err)
 	totals, err := s.Totals(ctx, w.tenant)
