@@ -23,6 +23,7 @@ type Refusal struct {
 	Code       int // of HTTP
 	Message    string
 	RetryAfter time.Duration // 0: none is told
+	Challenge  string        // of WWW-Authenticate; empty: none is told
 	Details    *metav1.StatusDetails
 }
 
@@ -38,7 +39,7 @@ var reasons = map[int]metav1.StatusReason{
 	http.StatusBadRequest: metav1.StatusReasonBadRequest, http.StatusUnauthorized: metav1.StatusReasonUnauthorized, http.StatusForbidden: metav1.StatusReasonForbidden,
 	http.StatusNotFound: metav1.StatusReasonNotFound, http.StatusRequestTimeout: metav1.StatusReasonTimeout, http.StatusConflict: metav1.StatusReasonConflict,
 	http.StatusRequestEntityTooLarge: metav1.StatusReasonRequestEntityTooLarge, http.StatusUnsupportedMediaType: metav1.StatusReasonUnsupportedMediaType,
-	http.StatusUnprocessableEntity: metav1.StatusReasonInvalid, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable,
+	http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusUnprocessableEntity: metav1.StatusReasonInvalid, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable,
 }
 
 // Explain returns what to answer for err: a Refusal as it is, and of anything
@@ -58,15 +59,19 @@ func Explain(log *slog.Logger, r *http.Request, err error) *Refusal {
 
 // Write answers with the refusal as a Status.
 func (e *Refusal) Write(w http.ResponseWriter) {
-	e.TellRetryAfter(w)
+	e.SetHeaders(w)
 	WriteJSON(w, e.Code, metav1.Status{
 		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
 		Status:   metav1.StatusFailure, Reason: reasons[e.Code], Message: e.Message, Details: e.Details, Code: int32(e.Code), //nolint:gosec // an HTTP status fits
 	})
 }
 
-// TellRetryAfter sets the header of an answer that is written in another form.
-func (e *Refusal) TellRetryAfter(w http.ResponseWriter) {
+// SetHeaders sets Retry-After and WWW-Authenticate of an answer that is written
+// in another form.
+func (e *Refusal) SetHeaders(w http.ResponseWriter) {
+	if e.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", e.Challenge)
+	}
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}

@@ -220,6 +220,6 @@ type restError struct {
 }
 
 func writeRESTError(w http.ResponseWriter, e *access.Refusal) {
-	e.TellRetryAfter(w)
+	e.SetHeaders(w)
 	access.WriteJSON(w, e.Code, restError{StatusCode: e.Code, Error: http.StatusText(e.Code), Message: e.Message})
 }
