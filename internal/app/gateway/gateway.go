@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -58,7 +57,7 @@ type Options struct {
 // App is a gateway that is ready to start.
 type App struct {
 	options Options
-	handler http.Handler
+	router  *access.Router
 	slack   *slack.Handler
 }
 
@@ -73,7 +72,7 @@ func New(o Options) (*App, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	a := &App{options: o, slack: NewSlack(o)}
-	mux := http.NewServeMux()
+	mux := &access.Router{}
 	a.slack.Register(mux)
 	(&query.API{Store: o.Store, Guard: guard, Log: o.Log, Connectors: connectables()}).Register(mux)
 	pushed, err := connectors.Builtin(connector.NativePush)
@@ -93,15 +92,15 @@ func New(o Options) (*App, error) {
 	health := gateway.Health(o.Store)
 	mux.Handle("GET /healthz", health)
 	mux.Handle("GET /readyz", health)
-	a.handler = mux
-	return a, nil
+	a.router = mux
+	return a, mux.Check()
 }
 
 // Start serves until ctx ends.
 func (a *App) Start(ctx context.Context) error {
 	o := a.options
 	defer a.slack.Drain()
-	return gateway.Serve(ctx, gateway.ServerOptions{Listen: o.Listen, CertFile: o.CertFile, KeyFile: o.KeyFile, Log: o.Log}, a.handler, func(addr net.Addr) {
+	return gateway.Serve(ctx, gateway.ServerOptions{Listen: o.Listen, CertFile: o.CertFile, KeyFile: o.KeyFile, Log: o.Log}, a.router, func(addr net.Addr) {
 		o.Log.Info("Gateway serves", "address", addr.String(), "tls", o.CertFile != "")
 		if o.Listening != nil {
 			o.Listening(addr)

@@ -79,7 +79,7 @@ type Handler struct {
 }
 
 // Register adds the routes.
-func (h *Handler) Register(mux *http.ServeMux) {
+func (h *Handler) Register(mux access.Mux) {
 	mux.HandleFunc("POST /apis/v1/namespaces/{ns}/integrations/{name}/delegation", h.create)
 	mux.HandleFunc("GET /delegate/{token}", h.page(h.show))
 	mux.HandleFunc("POST /delegate/{token}", h.page(h.submit))

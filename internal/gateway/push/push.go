@@ -106,7 +106,7 @@ type Result struct {
 }
 
 // Register adds the routes.
-func (a *API) Register(mux *http.ServeMux) {
+func (a *API) Register(mux access.Mux) {
 	if a.Concurrent <= 0 {
 		a.Concurrent = 8
 	}

@@ -72,7 +72,7 @@ type endpoint struct {
 }
 
 // Register adds the routes.
-func (a *API) Register(mux *http.ServeMux) {
+func (a *API) Register(mux access.Mux) {
 	for _, e := range a.endpoints() {
 		method, path, _ := splitPattern(e.pattern)
 		mux.HandleFunc(method+" /apis/v1/namespaces/{ns}/"+path, a.handle(e))

@@ -21,6 +21,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
@@ -84,7 +85,7 @@ type Handler struct {
 func (h *Handler) Drain() { h.replies.Wait() }
 
 // Register adds the handler's route.
-func (h *Handler) Register(mux *http.ServeMux) {
+func (h *Handler) Register(mux access.Mux) {
 	mux.HandleFunc("POST /slack/interactions/{namespace}/{integration}", h.serve)
 }
 
