@@ -67,6 +67,25 @@ func (m *Memory) Take(_ context.Context, key string, rate Rate) (time.Duration, 
 	return time.Duration((1-b.tokens)/rate.PerSecond()*float64(time.Second)) + 1, nil
 }
 
+// Peek returns how long to wait for a token of key, and takes none.
+func (m *Memory) Peek(key string, rate Rate) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, ok := m.buckets[key]
+	if !ok || rate.IsZero() {
+		return 0
+	}
+	now := m.clock.Now()
+	if wait := b.blocked.Sub(now); wait > 0 {
+		return wait
+	}
+	tokens := min(rate.Max(), b.tokens+max(0, now.Sub(b.at).Seconds())*rate.PerSecond())
+	if tokens >= 1 {
+		return 0
+	}
+	return time.Duration((1-tokens)/rate.PerSecond()*float64(time.Second)) + 1
+}
+
 // Block lets nobody take from key before until; an earlier moment than the
 // one already known changes nothing.
 func (m *Memory) Block(_ context.Context, key string, until time.Time) error {

@@ -18,6 +18,7 @@ import (
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/version"
 )
@@ -50,6 +51,10 @@ func ParseFlags(args []string, stderr io.Writer) (Settings, error) {
 		}
 		s.ConnectorEndpoints[host] = base
 		return nil
+	})
+	fs.Func("trusted-proxies", "`NETWORKS` such as 10.0.0.0/8,192.0.2.7 of the proxies in front; only from these is X-Forwarded-For or Forwarded believed", func(v string) (err error) {
+		s.Proxies, err = access.ParseProxies(v)
+		return err
 	})
 	level := fs.String("log-level", "info", "debug, info, warn or error")
 	if err := fs.Parse(args); err != nil {

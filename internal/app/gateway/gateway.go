@@ -47,6 +47,8 @@ type Options struct {
 	// ConnectorEndpoints redirects the hosts of vendors, as the manager's flag
 	// of the same name (decision 27).
 	ConnectorEndpoints map[string]string
+	// Proxies are believed when they say for whom they forward.
+	Proxies access.Proxies
 
 	Clock clock.WithTicker
 	Log   *slog.Logger
@@ -79,8 +81,10 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
+	keys := access.NewKeys(o.Store, o.Clock, o.Log)
+	callers := &access.Callers{Guard: guard, Keys: keys, Tenants: o.Store}
 	(&push.API{
-		Store: o.Store, Guard: guard, Clock: o.Clock, Log: o.Log,
+		Store: o.Store, Guard: guard, Callers: callers, Clock: o.Clock, Log: o.Log,
 		Pusher: &syncer.Pusher{Store: o.Store, Streams: pushed.Streams(), Clock: o.Clock, Log: o.Log},
 	}).Register(mux)
 	if o.Keyring != nil {
@@ -100,7 +104,7 @@ func New(o Options) (*App, error) {
 func (a *App) Start(ctx context.Context) error {
 	o := a.options
 	defer a.slack.Drain()
-	return gateway.Serve(ctx, gateway.ServerOptions{Listen: o.Listen, CertFile: o.CertFile, KeyFile: o.KeyFile, Log: o.Log}, a.router, func(addr net.Addr) {
+	return gateway.Serve(ctx, gateway.ServerOptions{Listen: o.Listen, CertFile: o.CertFile, KeyFile: o.KeyFile, Log: o.Log}, o.Proxies.Handler(a.router), func(addr net.Addr) {
 		o.Log.Info("Gateway serves", "address", addr.String(), "tls", o.CertFile != "")
 		if o.Listening != nil {
 			o.Listening(addr)

@@ -11,13 +11,17 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -27,6 +31,12 @@ const (
 	KeyREST = "REST"
 	KeyMCP  = "MCP"
 )
+
+var refusedUses = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Name: "seatkeeper_api_key_refused_total", Help: "Requests refused for their key, by the type of key asked for and status code.",
+}, []string{"type", "code"})
+
+func init() { metrics.Registry.MustRegister(refusedUses) }
 
 // KeyIdentity is who calls with a key.
 type KeyIdentity struct {
@@ -48,16 +58,42 @@ type KeyStore interface {
 	AppendAudit(ctx context.Context, t model.TenantID, r model.AuditRecord) error
 }
 
-// Keys authenticates callers by key. The key is looked up for every request:
-// what is revoked is refused from the next request on, by every replica.
+// Keys authenticates callers by key. The key is looked up for every request, by
+// primary key: what is revoked is refused from the next request on, by every
+// replica. Make one with NewKeys.
 type Keys struct {
-	Store KeyStore
-	Clock clock.PassiveClock
-	Log   *slog.Logger
+	store  KeyStore
+	clock  clock.PassiveClock
+	log    *slog.Logger
+	budget *ratelimit.Memory
 
 	mu      sync.Mutex
 	touched map[string]time.Time
+	proven  map[string][]byte // digests that worked, by key id
 }
+
+// NewKeys looks keys up in the store.
+func NewKeys(s KeyStore, c clock.PassiveClock, log *slog.Logger) *Keys {
+	return &Keys{store: s, clock: c, log: log, budget: ratelimit.NewMemory(c), touched: map[string]time.Time{}, proven: map[string][]byte{}}
+}
+
+// Budgets, of each replica.
+var (
+	// keyRate is what one key may call. Entra ID asks for at least 25 a second.
+	keyRate = ratelimit.Rate{Count: 50, Per: time.Second, Burst: 200}
+	// failureRate is how often one address may fail to prove who it is.
+	failureRate = ratelimit.Rate{Count: 5, Per: time.Second, Burst: 50}
+	// refusalRate is how often a refused use of one key is audited.
+	refusalRate = ratelimit.Rate{Count: 1, Per: time.Minute}
+)
+
+const (
+	// addresses is how many buckets addresses share, so that nobody fills the
+	// memory.
+	addresses = 4096
+	// maxProven bounds what is remembered of keys.
+	maxProven = 10_000
+)
 
 // touchEvery bounds how often a replica writes when a key was last used.
 const touchEvery = time.Minute
@@ -84,22 +120,50 @@ func HasKey(r *http.Request) bool { return strings.HasPrefix(Bearer(r), store.To
 // wrong type or network, 429 over budget. Any other error means that the store
 // could not be asked, and nothing may be served.
 func (k *Keys) Authenticate(r *http.Request, keyType string) (KeyIdentity, error) {
+	id, err := k.authenticate(r, keyType)
+	var refused *Refusal
+	if errors.As(err, &refused) {
+		refusedUses.WithLabelValues(keyType, strconv.Itoa(refused.Code)).Inc()
+	}
+	return id, err
+}
+
+func (k *Keys) authenticate(r *http.Request, keyType string) (KeyIdentity, error) {
 	token, err := store.ParseAPIToken(Bearer(r))
 	if err != nil {
-		return KeyIdentity{}, badKey()
+		return KeyIdentity{}, k.Failed(r, badKey())
 	}
-	row, err := k.Store.APIKeyToken(r.Context(), token.Tenant, token.KeyID)
+	// An address without budget is refused before any look-up, unless the key
+	// has worked: others behind the same proxy may not lock it out.
+	if !k.isProven(token) {
+		if wait := k.failures(r, false); wait > 0 {
+			return KeyIdentity{}, tooMany(wait)
+		}
+	}
+	row, err := k.store.APIKeyToken(r.Context(), token.Tenant, token.KeyID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return KeyIdentity{}, err
 	}
-	if err != nil || subtle.ConstantTimeCompare(row.Digest, token.Digest()) != 1 || row.Ended(k.Clock.Now()) != "" {
-		return KeyIdentity{}, badKey()
+	if err != nil {
+		return KeyIdentity{}, k.Failed(r, badKey())
 	}
+	why := row.Ended(k.clock.Now())
+	if subtle.ConstantTimeCompare(row.Digest, token.Digest()) != 1 {
+		why = "wrong secret"
+	}
+	if why != "" {
+		k.forget(token)
+		return KeyIdentity{}, k.refused(r, row, why, k.Failed(r, badKey()))
+	}
+	k.prove(token)
 	if row.Type != keyType {
-		return KeyIdentity{}, Refuse(http.StatusForbidden, "this key is of type %s, and this interface takes keys of type %s", row.Type, keyType)
+		return KeyIdentity{}, k.refused(r, row, "wrong type", Refuse(http.StatusForbidden, "this key is of type %s, and this interface takes keys of type %s", row.Type, keyType))
 	}
 	if !within(row.Networks, ClientAddress(r)) {
-		return KeyIdentity{}, Refuse(http.StatusForbidden, "this key does not work from this address: spec.sourceNetworks of its APIKey says from where")
+		return KeyIdentity{}, k.refused(r, row, "network", Refuse(http.StatusForbidden, "this key does not work from this address: spec.sourceNetworks of its APIKey says from where"))
+	}
+	if wait := k.take(r.Context(), "key/"+row.KeyID, keyRate); wait > 0 {
+		return KeyIdentity{}, tooMany(wait)
 	}
 	k.touch(r.Context(), row)
 	return KeyIdentity{Tenant: token.Tenant, Namespace: row.Namespace, KeyID: row.KeyID, Name: row.Name, Type: row.Type, Scopes: row.Scopes}, nil
@@ -109,6 +173,76 @@ func badKey() *Refusal {
 	e := Refuse(http.StatusUnauthorized, "unauthorised: the bearer token is no key that works; it may be mistyped, expired or revoked: `seatkeeper keys list` shows")
 	e.Challenge = "Bearer"
 	return e
+}
+
+func tooMany(wait time.Duration) *Refusal {
+	e := Refuse(http.StatusTooManyRequests, "too many requests: wait as Retry-After says")
+	e.RetryAfter = wait
+	return e
+}
+
+// Failed counts an authentication that failed against the budget of the caller's
+// address, and returns what to answer: the refusal, or 429 once it is used up.
+func (k *Keys) Failed(r *http.Request, refusal *Refusal) *Refusal {
+	if wait := k.failures(r, true); wait > 0 {
+		return tooMany(wait)
+	}
+	return refusal
+}
+
+// failures takes one failure of the budget, or only looks whether there is one.
+func (k *Keys) failures(r *http.Request, take bool) time.Duration {
+	key := "address/" + strconv.FormatUint(uint64(AddressBucket(ClientAddress(r), addresses)), 10)
+	if !take {
+		return k.budget.Peek(key, failureRate)
+	}
+	return k.take(r.Context(), key, failureRate)
+}
+
+func (k *Keys) take(ctx context.Context, key string, rate ratelimit.Rate) time.Duration {
+	wait, err := k.budget.Take(ctx, key, rate)
+	if err != nil {
+		return time.Second // a budget in memory does not fail
+	}
+	return wait
+}
+
+func (k *Keys) isProven(t store.APIToken) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return subtle.ConstantTimeCompare(k.proven[t.KeyID], t.Digest()) == 1
+}
+
+func (k *Keys) prove(t store.APIToken) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.proven[t.KeyID]; !ok && len(k.proven) >= maxProven {
+		clear(k.proven)
+	}
+	k.proven[t.KeyID] = t.Digest()
+}
+
+func (k *Keys) forget(t store.APIToken) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if subtle.ConstantTimeCompare(k.proven[t.KeyID], t.Digest()) == 1 {
+		delete(k.proven, t.KeyID)
+	}
+}
+
+// refused audits the refused use of a key that exists, now and then.
+func (k *Keys) refused(r *http.Request, row store.APIKeyToken, why string, refusal *Refusal) *Refusal {
+	if k.take(r.Context(), "refused/"+row.KeyID+"/"+why, refusalRate) > 0 {
+		return refusal
+	}
+	err := k.store.AppendAudit(r.Context(), row.Tenant, model.AuditRecord{
+		Actor: "apikey/" + row.Name + "/" + row.KeyID, ActorKind: model.ActorKey, Action: "key.refused", ObjectKind: "APIKey", ObjectName: row.Name,
+		Reason: why, Result: "refused", Detail: map[string]string{"keyID": row.KeyID, "address": ClientAddress(r).String(), "route": r.Pattern},
+	})
+	if err != nil && r.Context().Err() == nil {
+		k.log.Warn("The refused use of a key was not audited", "key", row.KeyID, "error", err)
+	}
+	return refusal
 }
 
 // within reports whether the address is in one of the networks; none is any.
@@ -122,10 +256,10 @@ func within(networks []string, a netip.Addr) bool {
 // touch writes now and then when the key was last used. That it cannot be
 // written keeps nobody from using the key.
 func (k *Keys) touch(ctx context.Context, row store.APIKeyToken) {
-	now := k.Clock.Now()
+	now := k.clock.Now()
 	k.mu.Lock()
-	if k.touched == nil {
-		k.touched = map[string]time.Time{}
+	if len(k.touched) >= maxProven {
+		clear(k.touched)
 	}
 	due := now.Sub(k.touched[row.KeyID]) >= touchEvery
 	if due {
@@ -135,7 +269,7 @@ func (k *Keys) touch(ctx context.Context, row store.APIKeyToken) {
 	if !due {
 		return
 	}
-	if err := k.Store.TouchAPIKey(ctx, row.Tenant, row.KeyID); err != nil && ctx.Err() == nil {
-		k.Log.Warn("The last use of a key was not recorded", "key", row.KeyID, "error", err)
+	if err := k.store.TouchAPIKey(ctx, row.Tenant, row.KeyID); err != nil && ctx.Err() == nil {
+		k.log.Warn("The last use of a key was not recorded", "key", row.KeyID, "error", err)
 	}
 }

@@ -91,13 +91,18 @@ type Checker interface {
 
 // Unauthorised is the answer to who does not prove who they are.
 func Unauthorised() *Refusal {
-	return Refuse(http.StatusUnauthorized, "unauthorised: no valid client certificate or bearer token; use the credentials of your kubeconfig, or the token of a ServiceAccount")
+	e := Refuse(http.StatusUnauthorized, "unauthorised: no valid client certificate or bearer token; use the credentials of your kubeconfig, or the token of a ServiceAccount")
+	e.Challenge = "Bearer"
+	return e
 }
 
 // Authorise returns the name of a caller who may do what they want. To others
 // it is a Refusal that names the role which allows it, and nothing of what
 // exists. Any other error means that the API server could not be asked.
 func Authorise(c Checker, r *http.Request, want Request) (user string, err error) {
+	if HasKey(r) {
+		return "", Refuse(http.StatusForbidden, "keys do not open this interface: use the credentials of your kubeconfig, or the token of a ServiceAccount")
+	}
 	user, decision, reason, err := c.Check(r, want)
 	switch {
 	case err != nil:

@@ -14,10 +14,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"mime"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -199,13 +197,7 @@ func (h *Handler) page(serve func(w http.ResponseWriter, r *http.Request)) http.
 }
 
 func senderKey(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	f := fnv.New32a()
-	_, _ = f.Write([]byte(host)) // a hash.Hash never fails a write
-	return "sender/" + strconv.Itoa(int(f.Sum32()%senders))
+	return "sender/" + strconv.Itoa(int(access.AddressBucket(access.ClientAddress(r), senders)))
 }
 
 // show shows the form. It changes nothing, however often it is loaded.

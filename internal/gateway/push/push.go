@@ -49,12 +49,6 @@ const (
 // without asking first, so that no page can push with a visitor's certificate.
 var contentTypes = []string{"application/x-ndjson", "application/ndjson", "application/jsonl", "application/octet-stream"}
 
-// Guard says who a caller is and whether they may.
-type Guard interface {
-	access.Checker
-	Identify(r *http.Request) (user string, ok bool)
-}
-
 // Store is what a push needs of the store itself.
 type Store interface {
 	TenantByNamespace(ctx context.Context, namespace string) (model.TenantID, error)
@@ -73,11 +67,13 @@ type Pusher interface {
 
 // API serves pushes.
 type API struct {
-	Store  Store
-	Guard  Guard
-	Pusher Pusher
-	Clock  clock.PassiveClock
-	Log    *slog.Logger
+	Store Store
+	Guard access.Checker
+	// Callers tells who calls the routes under /v1.0.
+	Callers *access.Callers
+	Pusher  Pusher
+	Clock   clock.PassiveClock
+	Log     *slog.Logger
 	// MaxBytes bounds one push; 0 is DefaultMaxBytes.
 	MaxBytes int64
 	// Concurrent bounds pushes at the same time in this process; 0 is 8. One
@@ -117,14 +113,7 @@ func (a *API) Register(mux access.Mux) {
 	mux.HandleFunc("POST /apis/v1/namespaces/{ns}/integrations/{name}/records", a.records)
 	mux.HandleFunc("POST /v1.0/files/upload", a.rest(a.uploadFile))
 	mux.HandleFunc("PUT /v1.0/services/sync/custom", a.rest(a.syncCustom))
-	mux.HandleFunc("/v1.0/", func(w http.ResponseWriter, r *http.Request) {
-		// Nobody learns what is there before saying who they are.
-		if _, ok := a.Guard.Identify(r); !ok {
-			writeRESTError(w, access.Unauthorised())
-			return
-		}
-		writeRESTError(w, access.Refuse(http.StatusNotFound, "there is no such endpoint in this version; see docs/push.md"))
-	})
+	mux.HandleFunc("/v1.0/", a.Callers.NotFound(a.Log))
 }
 
 // authorise checks the caller before anything is looked up.
@@ -184,7 +173,7 @@ func (a *API) pushRecords(w http.ResponseWriter, r *http.Request) (answer []byte
 			return nil, false, err
 		}
 	}
-	in := request{tenant: tenant, namespace: namespace, integration: name, user: user, idem: idem, digest: body.digest}
+	in := request{tenant: tenant, namespace: namespace, integration: name, actor: model.Actor{Name: user, Kind: model.ActorUser}, idem: idem, digest: body.digest}
 	answer, err = a.push(access.WithActor(ctx, user), in, func(ctx context.Context, p *syncer.Push) (connector.RecordsEnd, int64, error) {
 		end, n, err := feed(ctx, p, body)
 		end.All = end.All || all
@@ -217,10 +206,11 @@ func parameters(r *http.Request) (complete bool, err error) {
 
 // request is who pushes what to where.
 type request struct {
-	tenant                       model.TenantID
-	namespace, integration, user string
-	idem                         string
-	digest                       func() string // of what was sent, once it was read
+	tenant                 model.TenantID
+	namespace, integration string
+	actor                  model.Actor
+	idem                   string
+	digest                 func() string // of what was sent, once it was read
 }
 
 // enter takes one of the places for pushes, if there is one for the tenant.
@@ -279,7 +269,7 @@ func (a *API) push(ctx context.Context, in request, feed func(context.Context, *
 	defer cancel()
 	digest := in.digest()
 	err = a.Store.AppendAudit(keep, in.tenant, model.AuditRecord{
-		Actor: in.user, ActorKind: model.ActorUser, Action: "records.push", ObjectKind: "Integration", ObjectName: in.integration,
+		Actor: in.actor.Name, ActorKind: in.actor.Kind, Action: "records.push", ObjectKind: "Integration", ObjectName: in.integration,
 		RequestDigest: digest, Result: strings.ToLower(result.State), Detail: map[string]string{"records": strconv.FormatInt(result.Records, 10)},
 	})
 	if err == nil && in.idem != "" {

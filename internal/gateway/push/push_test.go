@@ -77,8 +77,9 @@ func eachWorld(t *testing.T, fn func(w *world)) {
 			t.Fatal(err)
 		}
 		log := slog.New(slog.DiscardHandler)
+		guard := roles{agentUser: {"acme/agent"}, "admin": {"acme", "beta"}, "nobody": {}}
 		w.api = &push.API{
-			Store: s, Guard: roles{agentUser: {"acme/agent"}, "admin": {"acme", "beta"}, "nobody": {}},
+			Store: s, Guard: guard, Callers: &access.Callers{Guard: guard, Keys: access.NewKeys(s, clock.RealClock{}, log), Tenants: s},
 			Pusher: &syncer.Pusher{Store: s, Streams: m.Streams(), Clock: clock.RealClock{}, Log: log}, Clock: clock.RealClock{}, Log: log, MaxBytes: 1 << 20,
 		}
 		mux := http.NewServeMux()
@@ -560,7 +561,7 @@ func (w *world) upload(user, typ, file string) answer {
 	_, err = io.WriteString(part, file)
 	w.must(err)
 	w.must(form.Close())
-	return w.do(w.request("POST", "/v1.0/files/upload", user, &b, map[string]string{"Content-Type": form.FormDataContentType(), push.NamespaceHeader: "acme"}))
+	return w.do(w.request("POST", "/v1.0/files/upload", user, &b, map[string]string{"Content-Type": form.FormDataContentType(), access.NamespaceHeader: "acme"}))
 }
 
 func (w *world) syncCustom(user string, file, account int64, header map[string]string) answer {
@@ -602,9 +603,9 @@ func TestCustomSync(t *testing.T) {
 		}{
 			"nobody":          {w.syncCustom("", 1, st.Source, nil), 401, "unauthorised"},
 			"no namespace":    {w.syncCustom("admin", 1, st.Source, nil), 400, "Seatkeeper-Namespace"},
-			"no role":         {w.syncCustom("nobody", 1, st.Source, map[string]string{push.NamespaceHeader: "acme"}), 403, "may not"},
-			"hidden from all": {w.syncCustom("nobody", 1, 99, map[string]string{push.NamespaceHeader: "acme"}), 403, "may not"},
-			"no account":      {w.syncCustom("admin", 1, 99, map[string]string{push.NamespaceHeader: "acme"}), 404, "idAppAccount 99"},
+			"no role":         {w.syncCustom("nobody", 1, st.Source, map[string]string{access.NamespaceHeader: "acme"}), 403, "may not"},
+			"hidden from all": {w.syncCustom("nobody", 1, 99, map[string]string{access.NamespaceHeader: "acme"}), 403, "may not"},
+			"no account":      {w.syncCustom("admin", 1, 99, map[string]string{access.NamespaceHeader: "acme"}), 404, "idAppAccount 99"},
 			"no file":         {w.syncCustom(agentUser, 99, st.Source, nil), 404, "file 99"},
 			"another site":    {w.syncCustom(agentUser, 1, st.Source, map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}), 403, "web page"},
 			"another type":    {w.upload("admin", "contract", custom), 400, "customIntegrationData"},

@@ -12,7 +12,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
@@ -21,10 +20,6 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer"
 )
-
-// NamespaceHeader names the tenant of a request under /v1.0, whose paths do
-// not. A ServiceAccount's own namespace needs no header.
-const NamespaceHeader = "Seatkeeper-Namespace"
 
 // customData is the type of the files that a custom sync reads.
 const customData = "customIntegrationData"
@@ -38,54 +33,35 @@ const (
 // restCall is one request whose caller is known, but not yet authorised.
 type restCall struct {
 	context.Context
-	w         http.ResponseWriter
-	r         *http.Request
-	user      string
-	namespace string
+	*access.Caller
+	w http.ResponseWriter
+	r *http.Request
 }
 
 func (a *API) rest(serve func(*restCall) (any, error)) http.HandlerFunc {
-	origins := http.NewCrossOriginProtection()
 	return func(w http.ResponseWriter, r *http.Request) {
 		answer, err := func() (any, error) {
-			user, ok := a.Guard.Identify(r)
-			if !ok {
-				return nil, access.Unauthorised()
+			caller, err := a.Callers.Identify(r)
+			if err != nil {
+				return nil, err
 			}
-			// A form is what a web page can send with a visitor's certificate.
-			if err := origins.Check(r); err != nil {
-				return nil, access.Refuse(http.StatusForbidden, "a web page of another origin may not send this")
-			}
-			namespace := namespaceOf(r, user)
-			if namespace == "" {
-				return nil, bad("header %s is missing: name the namespace; only the token of a ServiceAccount says it by itself", NamespaceHeader)
-			}
-			return serve(&restCall{Context: access.WithActor(r.Context(), user), w: w, r: r, user: user, namespace: namespace})
+			return serve(&restCall{Context: access.WithActor(r.Context(), caller.User), Caller: caller, w: w, r: r})
 		}()
 		if err != nil {
-			writeRESTError(w, access.Explain(a.Log, r, err))
+			access.Explain(a.Log, r, err).WriteREST(w)
 			return
 		}
 		access.WriteJSON(w, http.StatusOK, answer)
 	}
 }
 
-func namespaceOf(r *http.Request, user string) string {
-	if v := r.Header.Get(NamespaceHeader); v != "" {
-		return v
-	}
-	if own, ok := strings.CutPrefix(user, "system:serviceaccount:"); ok {
-		namespace, _, _ := strings.Cut(own, ":")
-		return namespace
-	}
-	return ""
-}
+// writeRecords is the scope of a key that pushes.
+const writeRecords = "records:write"
 
 // uploadFile keeps a file for a later request: POST /v1.0/files/upload with the
 // form fields type and file.
 func (a *API) uploadFile(c *restCall) (any, error) {
-	_, tenant, err := a.authorise(c.r, recordsOf(c.namespace, ""))
-	if err != nil {
+	if err := c.Require(writeRecords, recordsOf(c.Namespace, "")); err != nil {
 		return nil, err
 	}
 	mediaType, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
@@ -97,7 +73,7 @@ func (a *API) uploadFile(c *restCall) (any, error) {
 	if err != nil {
 		return nil, bad("the form cannot be read")
 	}
-	f := store.APIFile{CreatedBy: c.user}
+	f := store.APIFile{CreatedBy: c.User}
 	for {
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -124,7 +100,7 @@ func (a *API) uploadFile(c *restCall) (any, error) {
 	if f.Type != customData || len(f.Bytes) == 0 {
 		return nil, bad("want the form fields type=%s and file; files of other types come with a later version", customData)
 	}
-	id, err := a.Store.PutAPIFile(c, tenant, f)
+	id, err := a.Store.PutAPIFile(c, c.Tenant, f)
 	if err != nil {
 		return nil, err
 	}
@@ -144,11 +120,11 @@ func (a *API) syncCustom(c *restCall) (any, error) {
 	if err := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, maxRESTBody)).Decode(&in); err != nil || in.IDFile < 1 || in.IDAppAccount < 1 {
 		return nil, bad("want {idFile, idAppAccount}, two numbers")
 	}
-	tenant, integration, err := a.target(c, in.IDAppAccount)
+	integration, err := a.target(c, in.IDAppAccount)
 	if err != nil {
 		return nil, err
 	}
-	file, err := a.Store.APIFile(c, tenant, in.IDFile)
+	file, err := a.Store.APIFile(c, c.Tenant, in.IDFile)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, access.Refuse(http.StatusNotFound, "there is no file %d; files are kept for a day", in.IDFile)
 	}
@@ -163,7 +139,7 @@ func (a *API) syncCustom(c *restCall) (any, error) {
 	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(pushTimeout + answerTimeout))
 	ctx, cancel := context.WithTimeout(c, pushTimeout)
 	defer cancel()
-	answer, err := a.push(ctx, request{tenant: tenant, namespace: c.namespace, integration: integration.Name, user: c.user,
+	answer, err := a.push(ctx, request{tenant: c.Tenant, namespace: c.Namespace, integration: integration.Name, actor: c.Actor(),
 		digest: func() string { return "sha256:" + hex.EncodeToString(sum[:]) }},
 		func(ctx context.Context, p *syncer.Push) (connector.RecordsEnd, int64, error) {
 			return feedCustom(ctx, p, records)
@@ -176,22 +152,22 @@ func (a *API) syncCustom(c *restCall) (any, error) {
 
 // target finds the Integration by its number. Who may not push to it is not
 // told whether there is one.
-func (a *API) target(c *restCall, number int64) (model.TenantID, store.IntegrationState, error) {
+func (a *API) target(c *restCall, number int64) (store.IntegrationState, error) {
 	var st store.IntegrationState
-	tenant, err := a.Store.TenantByNamespace(c, c.namespace)
+	tenant, err := a.Store.TenantByNamespace(c, c.Namespace)
 	if err == nil {
 		st, err = a.Store.IntegrationByNumber(c, tenant, number)
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return 0, st, err
+		return st, err
 	}
-	if _, _, denied := a.authorise(c.r, recordsOf(c.namespace, st.Name)); denied != nil {
-		return 0, st, denied
+	if denied := c.Require(writeRecords, recordsOf(c.Namespace, st.Name)); denied != nil {
+		return st, denied
 	}
 	if err != nil {
-		return 0, st, access.Refuse(http.StatusNotFound, "idAppAccount %d: there is no such Integration in namespace %q; `seatkeeper integrations NAME -o yaml` shows its apiID", number, c.namespace)
+		return st, access.Refuse(http.StatusNotFound, "idAppAccount %d: there is no such Integration in namespace %q; `seatkeeper integrations NAME -o yaml` shows its apiID", number, c.Namespace)
 	}
-	return tenant, st, nil
+	return st, nil
 }
 
 func feedCustom(ctx context.Context, p *syncer.Push, records []model.Record) (end connector.RecordsEnd, n int64, err error) {
@@ -210,16 +186,4 @@ func feedCustom(ctx context.Context, p *syncer.Push, records []model.Record) (en
 		n++
 	}
 	return end, n, nil
-}
-
-// restError is how the REST API says no.
-type restError struct {
-	StatusCode int    `json:"statusCode"`
-	Error      string `json:"error"`
-	Message    string `json:"message"`
-}
-
-func writeRESTError(w http.ResponseWriter, e *access.Refusal) {
-	e.SetHeaders(w)
-	access.WriteJSON(w, e.Code, restError{StatusCode: e.Code, Error: http.StatusText(e.Code), Message: e.Message})
 }
