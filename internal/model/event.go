@@ -29,7 +29,38 @@ const (
 	EventSeatLost    EventKind = "seat.lost"
 
 	EventAppDiscovered EventKind = "app.discovered"
+
+	// EventRealtime is what a vendor told by the webhook of its connector; the
+	// payload is a RealtimeEvent.
+	EventRealtime EventKind = "realtime"
+	// EventWebhook is what came to the address of a Workflow; the subject is
+	// "Workflow/NAME" and the payload a WebhookEvent.
+	EventWebhook EventKind = "webhook"
 )
+
+// RealtimeEvent is one thing that a vendor told of, in the words of the source.
+// References that the vendor did not state are empty.
+type RealtimeEvent struct {
+	Name    string `json:"event"`   // "account.changed", …
+	EventID string `json:"eventID"` // for triggers to fire once
+	Webhook string `json:"webhook"` // of the connector's manifest
+	// At is when it happened, as the vendor says.
+	At               time.Time      `json:"at"`
+	Account          string         `json:"account,omitempty"` // external id
+	App              string         `json:"app,omitempty"`     // external id of the app behind the source
+	Person           string         `json:"person,omitempty"`  // e-mail address
+	PersonExternalID string         `json:"personExternalID,omitempty"`
+	Data             map[string]any `json:"data,omitempty"`
+}
+
+// WebhookEvent is a body that somebody sent to the address of a Workflow.
+type WebhookEvent struct {
+	EventID    string    `json:"eventID"` // as the sender was told it
+	ReceivedAt time.Time `json:"receivedAt"`
+	// Body is the JSON that was sent; a form as an object, a bare text as a
+	// string.
+	Body json.RawMessage `json:"body"`
+}
 
 // Event is one row of the outbox, written in the transaction of the change.
 type Event struct {

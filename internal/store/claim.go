@@ -118,10 +118,15 @@ func (s *Store) FinishIntegration(ctx context.Context, c Claim, r IntegrationRes
 		}
 		now := s.now()
 		due := millisOrNil(r.NextDue)
-		// Whoever released a hold or uploaded a file meanwhile made it due anew,
-		// for what this sync may not have seen.
-		if asksForSync(c.IntegrationSpec, have.IntegrationSpec) || millisOrNil(have.DueAt) != millisOrNil(c.DueAt) {
+		// Whoever released a hold, uploaded a file or sent an event meanwhile made
+		// it due anew, for what this sync may not have seen.
+		switch {
+		case asksForSync(c.IntegrationSpec, have.IntegrationSpec):
 			due = now
+		case millisOrNil(have.DueAt) != millisOrNil(c.DueAt):
+			if due = now; have.DueAt != nil && (r.NextDue == nil || have.DueAt.Before(*r.NextDue)) {
+				due = have.DueAt.UnixMilli()
+			}
 		}
 		version := have.StateVersion
 		if string(have.Status) != string(r.Status) {

@@ -154,7 +154,7 @@ func TestPurgeErasesCredentials(t *testing.T) {
 		keep := func(ctx context.Context, r *store.RotatingSecret) error { return r.Keep(ctx, []byte("token")) }
 		for _, name := range []string{"zoom", "zoom-2", "slack"} {
 			w.connect(name, name, "acme-1")
-			w.must(w.s.PutSigningSecret(w.Context(), k, w.tenant, name, []byte("sign "+name)))
+			w.must(w.s.PutSigningSecrets(w.Context(), k, w.tenant, name, map[string]string{"signingSecret": "sign " + name}))
 			w.must(w.hold(k, name, keep))
 		}
 		w.must(w.s.HoldRotating(w.Context(), k, w.tenant, "zoom", "shared", keep))
@@ -168,7 +168,7 @@ func TestPurgeErasesCredentials(t *testing.T) {
 			w.Fatalf("purged %d, %v", n, err)
 		}
 		for name, there := range map[string]bool{"zoom": false, "zoom-2": true, "slack": true} {
-			_, err := w.s.SigningSecret(w.Context(), k, w.tenant, name)
+			_, err := w.s.SigningSecrets(w.Context(), k, w.tenant, name)
 			if got := w.rotating(k, name); (got != "") != there || (err == nil) != there {
 				w.Errorf("%s: %q, %v", name, got, err)
 			}

@@ -81,7 +81,7 @@ func (s *Store) Reseal(ctx context.Context, k *Keyring) (int, error) {
 			return n, fmt.Errorf("seal %q again: %w", r.name, err)
 		}
 	}
-	return len(old), nil
+	return len(old), s.resealLetters(ctx, k)
 }
 
 // resealOne leaves a value alone that somebody replaced meanwhile.

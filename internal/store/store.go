@@ -40,6 +40,8 @@ type Store struct {
 	inbox   *sql.DB // received events; its own file on SQLite (decision 7)
 	lock    *os.File
 	onDue   atomic.Pointer[func()] // see OnRunsDue
+
+	arrivals arrivals // received events on their way into the inbox
 }
 
 // Open opens the store without migrating it; call Migrate or CheckSchema next.

@@ -110,7 +110,8 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	_, _ = w.delegate(ring)
 	// What is due is claimed by any replica, whoever's it is: nothing is here.
 	w.must(w.s.FinishIntegration(ctx, w.claim("zoom", "zoom"), store.IntegrationResult{}))
-	w.must(w.s.PutSigningSecret(ctx, ring, w.tenant, "zoom", []byte("signs")))
+	w.must(w.s.PutSigningSecrets(ctx, ring, w.tenant, "zoom", map[string]string{"signingSecret": "signs"}))
+	w.must(w.s.PutEndpoints(ctx, ring, w.tenant, "Integration", "zoom", "uid-zoom", []store.EndpointSpec{{Webhook: "events", Token: w.endpointToken()}}))
 	w.must(w.s.Lane(w.tenant, "zoom").Block(ctx, "k", t0.Add(time.Hour)))
 
 	w.must(w.s.PutDeclaredApp(ctx, w.tenant, store.DeclaredApp{Name: "zoom", Title: "Zoom", Users: 1, Sources: []string{"zoom"}}))
@@ -274,8 +275,8 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	events, err := s.NewEvents(ctx, w.tenant, 1000)
 	put("events", events, err)
 	if ring != nil {
-		secret, err := s.SigningSecret(ctx, ring, w.tenant, "zoom")
-		put("sealed", string(secret), err)
+		secret, err := s.SigningSecrets(ctx, ring, w.tenant, "zoom")
+		put("sealed", secret, err)
 	} else {
 		put("sealed", nil, nil)
 	}
@@ -349,6 +350,12 @@ func (w *world) ruin(k ids) {
 	try(s.PruneDeclaredApps(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
 	try(s.PruneDelegations(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
 	try(s.DeleteSealed(ctx, w.tenant, "signing/zoom"))
+	zoomEvents := store.Hook{OwnerKind: "Integration", OwnerName: "zoom", Webhook: "events"}
+	_, err = s.ApplyHook(ctx, store.HookEvents{Tenant: w.tenant, Hook: zoomEvents, AskForSync: true, Events: []model.Event{{ID: "ruined", Kind: model.EventRealtime, CreatedAt: t0}}})
+	try(err)
+	try(s.TouchOwner(ctx, w.tenant, zoomEvents))
+	try(s.PutEndpoints(ctx, keyring(w.T, key(w.T, "k9")), w.tenant, "Integration", "zoom", "uid-zoom", []store.EndpointSpec{{Webhook: "events", Token: w.endpointToken()}}))
+	try(s.DeleteEndpoints(ctx, w.tenant, "Integration", "zoom"))
 	try(s.Lane(w.tenant, "zoom").Block(ctx, "k", t0.Add(99*time.Hour)))
 	try(s.SetTenantFacts(ctx, w.tenant, store.TenantFacts{DisplayName: "ruined"}))
 	events, err := s.NewEvents(ctx, w.tenant, 1000)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
 )
 
@@ -43,9 +44,9 @@ type Sessions struct {
 	// Integration, nil if there is none.
 	Upload func(context.Context, Key) (func() (io.ReadCloser, error), error)
 
-	// KeepSigning keeps, sealed, what a vendor signs callbacks with, for the
-	// gateway, which reads no Secrets; nil keeps nothing.
-	KeepSigning func(ctx context.Context, key Key, signingSecret string) error
+	// KeepSigning keeps, sealed, what deliveries and callbacks of a vendor are
+	// verified with, for the gateway, which reads no Secrets; nil keeps nothing.
+	KeepSigning func(ctx context.Context, key Key, secrets map[string]string) error
 
 	// Vault keeps, sealed, the refresh tokens that a vendor replaces, for every
 	// replica together; nil keeps them in this process.
@@ -95,9 +96,9 @@ func (s *Sessions) Open(ctx context.Context, key Key, spec handover.Spec, state 
 			return nil, "", secretError(err)
 		}
 	}
-	if signing := secret.Data[signingKey]; signing != "" && s.KeepSigning != nil && key.Tenant != 0 {
-		if err := s.KeepSigning(ctx, key, signing); err != nil {
-			return nil, secret.Version, &OpenError{Reason: ReasonTransientError, Transient: true, Err: fmt.Errorf("keep the signing secret: %w", err)}
+	if spec.SecretName != "" && s.KeepSigning != nil && key.Tenant != 0 {
+		if err := s.KeepSigning(ctx, key, signing(manifest, secret)); err != nil {
+			return nil, secret.Version, &OpenError{Reason: ReasonTransientError, Transient: true, Err: fmt.Errorf("keep the signing secrets: %w", err)}
 		}
 	}
 	o := connector.Options{
@@ -133,8 +134,20 @@ func (s *Sessions) Open(ctx context.Context, key Key, spec handover.Spec, state 
 	return session, secret.Version, nil
 }
 
-// signingKey is the key of a Secret with what a vendor signs callbacks with.
-const signingKey = "signingSecret"
+// signing is the part of a Secret that the gateway needs.
+func signing(m *connector.Manifest, secret Secret) map[string]string {
+	names := []string{store.CallbackSecret}
+	for _, w := range m.Webhooks() {
+		names = append(names, m.Webhook(w).SecretNames()...)
+	}
+	out := map[string]string{}
+	for _, name := range names {
+		if v := secret.Data[name]; v != "" {
+			out[name] = v
+		}
+	}
+	return out
+}
 
 // categoryFile is the category of connectors that read uploaded files.
 const categoryFile = "file"

@@ -170,8 +170,8 @@ func (w *wiring) newSessions() *syncer.Sessions {
 		Builtin: connectors.Builtin,
 		Secrets: secretReader{reader: w.GetAPIReader(), serviceAccount: o.ServiceAccount},
 		Budget:  budgets(w.store), Upload: uploads(w.store),
-		KeepSigning: func(ctx context.Context, key syncer.Key, secret string) error {
-			return w.store.PutSigningSecret(ctx, w.keys, key.Tenant, key.Name, []byte(secret))
+		KeepSigning: func(ctx context.Context, key syncer.Key, secrets map[string]string) error {
+			return w.store.PutSigningSecrets(ctx, w.keys, key.Tenant, key.Name, secrets)
 		},
 		Vault:     vaults(w.store, w.keys),
 		Endpoints: o.ConnectorEndpoints, AllowedNetworks: o.AllowedNetworks,
