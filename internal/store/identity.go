@@ -124,7 +124,10 @@ type ranking struct {
 
 func newMergeRules(f TenantFacts, sources map[string]int64) mergeRules {
 	r := mergeRules{domains: f.Domains}
-	if f.LifecycleIntegration != "" {
+	switch {
+	case f.LifecycleSCIM:
+		r.lifecycleSource = scimSource
+	case f.LifecycleIntegration != "":
 		r.lifecycleSource = sources[f.LifecycleIntegration]
 	}
 	for _, sr := range f.SourceRank {

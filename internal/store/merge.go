@@ -106,26 +106,13 @@ type review struct {
 }
 
 func (m *merger) run(ctx context.Context) (more bool, err error) {
-	// One merge at a time in a tenant: two could create the same person.
-	var id int64
-	if err := m.tx.QueryRowContext(ctx, `SELECT id FROM tenant WHERE id=$1`+m.s.dialect.forUpdate, m.tenant).Scan(&id); err != nil {
-		return false, fmt.Errorf("lock tenant %d: %w", m.tenant, err)
+	if err := m.s.lockTenant(ctx, m.tx, m.tenant); err != nil {
+		return false, err
 	}
 	if m.batch, err = m.sourceRows(ctx, `ps.dirty > 0 ORDER BY ps.source, ps.external_id LIMIT `+fmt.Sprint(mergeBatch)); err != nil || len(m.batch) == 0 {
 		return false, err
 	}
-	if err := m.gather(ctx); err != nil {
-		return false, err
-	}
-	touched := m.link()
-	if err := m.writeLinks(ctx); err != nil {
-		return false, err
-	}
-	mails, err := m.writePeople(ctx, touched)
-	if err != nil {
-		return false, err
-	}
-	if err := m.relinkAccounts(ctx, mails); err != nil {
+	if _, _, err := m.mergeRows(ctx); err != nil {
 		return false, err
 	}
 	more = len(m.batch) == mergeBatch
@@ -133,6 +120,47 @@ func (m *merger) run(ctx context.Context) (more bool, err error) {
 		err = m.linkManagers(ctx)
 	}
 	return more, err
+}
+
+// lockTenant lets one transaction at a time merge people in a tenant: two could
+// create the same person.
+func (s *Store) lockTenant(ctx context.Context, q querier, tenant model.TenantID) error {
+	var id int64
+	if err := q.QueryRowContext(ctx, `SELECT id FROM tenant WHERE id=$1`+s.dialect.forUpdate, tenant).Scan(&id); err != nil {
+		return fmt.Errorf("lock tenant %d: %w", tenant, err)
+	}
+	return nil
+}
+
+// mergeRows merges the batch, and returns the people whose rows changed and
+// the addresses whose owner did.
+func (m *merger) mergeRows(ctx context.Context) (touched, mails []string, err error) {
+	if err := m.gather(ctx); err != nil {
+		return nil, nil, err
+	}
+	touched = m.link()
+	if err := m.writeLinks(ctx); err != nil {
+		return nil, nil, err
+	}
+	if mails, err = m.writePeople(ctx, touched); err != nil {
+		return nil, nil, err
+	}
+	return touched, mails, m.relinkAccounts(ctx, mails)
+}
+
+// mergeRow merges one row in the transaction that wrote it, and returns whom it
+// describes: nobody yet if it waits for a review. The caller has locked the
+// tenant.
+func (s *Store) mergeRow(ctx context.Context, tx *sql.Tx, tenant model.TenantID, source int64, externalID string) (person string, err error) {
+	m := &merger{s: s, tx: tx, tenant: tenant}
+	if m.batch, err = m.sourceRows(ctx, `ps.source=$2 AND ps.external_id=$3 AND ps.dirty > 0`, source, externalID); err != nil || len(m.batch) == 0 {
+		return "", err
+	}
+	touched, mails, err := m.mergeRows(ctx)
+	if err != nil {
+		return "", fmt.Errorf("merge a person: %w", err)
+	}
+	return m.batch[0].personID, m.linkManagersAround(ctx, touched, mails)
 }
 
 const sourceRowColumns = `ps.source, ps.stream, ps.external_id, ps.email, ps.aliases, ps.display_name, ps.given_name, ps.family_name, ps.title, ps.department,

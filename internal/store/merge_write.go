@@ -322,3 +322,25 @@ func (m *merger) linkManagers(ctx context.Context) error {
 	}
 	return nil
 }
+
+// linkManagersAround is linkManagers for a few people: theirs, and those whose
+// manager they may be.
+func (m *merger) linkManagersAround(ctx context.Context, people, mails []string) error {
+	for _, of := range []struct {
+		condition string
+		values    []string
+	}{
+		{"id IN (%s)", people},
+		{"manager_email <> '' AND manager_email IN (%s)", mails},
+		{"manager_external_id <> '' AND (manager_source, manager_external_id) IN (SELECT ps.source, ps.external_id FROM person_source ps WHERE ps.tenant=$1 AND ps.person_id <> '' AND ps.person_id IN (%s))", people},
+	} {
+		for chunk := range slices.Chunk(of.values, listChunk) {
+			list, args := inList([]any{m.tenant}, chunk)
+			_, err := m.tx.ExecContext(ctx, `UPDATE person SET manager_id = `+managerOf+` WHERE tenant=$1 AND `+fmt.Sprintf(of.condition, list)+` AND manager_id <> `+managerOf, args...)
+			if err != nil {
+				return fmt.Errorf("link managers: %w", err)
+			}
+		}
+	}
+	return nil
+}

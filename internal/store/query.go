@@ -104,6 +104,18 @@ func connected(alias string) string {
 	return ` JOIN integration_state i ON i.tenant=` + alias + `.tenant AND i.id=` + alias + `.source AND i.hidden_at IS NULL `
 }
 
+// known, seen and sourceName are connected for facts that may come over SCIM,
+// which is no Integration.
+func known(alias string) string {
+	return ` LEFT JOIN integration_state i ON i.tenant=` + alias + `.tenant AND i.id=` + alias + `.source AND i.hidden_at IS NULL `
+}
+
+func seen(alias string) string {
+	return fmt.Sprintf(`(i.id IS NOT NULL OR %s.source=%d)`, alias, scimSource)
+}
+
+const sourceName = `coalesce(i.name, '` + SCIMSource + `')`
+
 // page cuts rows that were read with one more than the limit, and returns the
 // cursor of the next page, empty on the last.
 func page[T any](rows []T, limit int, key func(T) string) ([]T, string) {

@@ -144,8 +144,8 @@ func (s *Store) person(ctx context.Context, tenant model.TenantID, condition, va
 		err = r.Scan(&o.Integration, &o.Stream, &o.ExternalID, &o.Email, &o.Lifecycle, &first, &removed)
 		o.FirstSeenAt, o.RemovedAt = fromMillis(first), nullTime(removed)
 		return o, err
-	}, `SELECT i.name, ps.stream, ps.external_id, ps.email, ps.lifecycle, ps.first_seen_at, ps.removed_at FROM person_source ps`+connected("ps")+`
-		WHERE ps.tenant=$1 AND ps.person_id=$2 ORDER BY i.name, ps.stream, ps.external_id`, tenant, p.ID)
+	}, `SELECT `+sourceName+` AS name, ps.stream, ps.external_id, ps.email, ps.lifecycle, ps.first_seen_at, ps.removed_at FROM person_source ps`+known("ps")+`
+		WHERE ps.tenant=$1 AND ps.person_id=$2 AND `+seen("ps")+` ORDER BY name, ps.stream, ps.external_id`, tenant, p.ID)
 	return p, err
 }
 
@@ -185,9 +185,9 @@ func (s *Store) ListReviews(ctx context.Context, tenant model.TenantID) ([]Perso
 		}
 		v.CreatedAt = fromMillis(created)
 		return v, json.Unmarshal([]byte(candidates), &v.Candidates)
-	}, `SELECT i.name, pr.external_id, min(ps.email), min(ps.display_name), pr.reason, pr.candidates, pr.created_at
-		FROM person_review pr`+connected("pr")+`JOIN person_source ps ON ps.tenant=pr.tenant AND ps.source=pr.source AND ps.external_id=pr.external_id AND ps.removed_at IS NULL
-		WHERE pr.tenant=$1 GROUP BY i.name, pr.external_id, pr.reason, pr.candidates, pr.created_at ORDER BY i.name, pr.external_id`, tenant)
+	}, `SELECT `+sourceName+` AS name, pr.external_id, min(ps.email), min(ps.display_name), pr.reason, pr.candidates, pr.created_at
+		FROM person_review pr`+known("pr")+`JOIN person_source ps ON ps.tenant=pr.tenant AND ps.source=pr.source AND ps.external_id=pr.external_id AND ps.removed_at IS NULL
+		WHERE pr.tenant=$1 AND `+seen("pr")+` GROUP BY i.name, pr.external_id, pr.reason, pr.candidates, pr.created_at ORDER BY name, pr.external_id`, tenant)
 }
 
 // GroupPeople returns, for the groups of these names, the ids of the people in

@@ -28,6 +28,46 @@ type TenantFacts struct {
 	DisplayName string   `json:"displayName,omitempty"`
 	TimeZone    string   `json:"timeZone,omitempty"`
 	Currency    string   `json:"currency,omitempty"`
+	// SCIM serves identity providers.
+	SCIM SCIMFacts `json:"scim,omitzero"`
+	// Protected are addresses of people whom nothing may touch.
+	Protected []string `json:"protected,omitempty"`
+}
+
+// SCIMFacts is what the Organization says about identity providers.
+type SCIMFacts struct {
+	Enabled bool `json:"enabled,omitempty"`
+	// AnyUserName lets userName be something else than an e-mail address.
+	AnyUserName bool         `json:"anyUserName,omitempty"`
+	Roles       []TenantRole `json:"roles,omitempty"`
+}
+
+// TenantRole is a role of the tenant's members.
+type TenantRole struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	Admin       bool   `json:"admin,omitempty"`
+}
+
+// RoleEmployee is the role of who was given no other.
+const RoleEmployee = "Employee"
+
+// EffectiveRoles are the declared roles, or Employee and Admin where none are;
+// Employee, which is never an administrator, is always among them.
+func (f TenantFacts) EffectiveRoles() []TenantRole {
+	roles := []TenantRole{{Name: RoleEmployee, Description: "Has no say in Seatkeeper."}}
+	declared := f.SCIM.Roles
+	if len(declared) == 0 {
+		declared = []TenantRole{{Name: "Admin", Description: "Administers Seatkeeper.", Admin: true}}
+	}
+	for _, r := range declared {
+		if r.Name == RoleEmployee {
+			roles[0].Description = or(r.Description, roles[0].Description)
+			continue
+		}
+		roles = append(roles, r)
+	}
+	return roles
 }
 
 // SourceRank orders sources for some fields of a person: the first entry that
@@ -84,5 +124,5 @@ func (s *Store) SetTenantFacts(ctx context.Context, tenant model.TenantID, f Ten
 }
 
 func sameMerging(a, b TenantFacts) bool {
-	return a.LifecycleIntegration == b.LifecycleIntegration && reflect.DeepEqual(a.SourceRank, b.SourceRank) && reflect.DeepEqual(a.Domains, b.Domains)
+	return a.LifecycleIntegration == b.LifecycleIntegration && a.LifecycleSCIM == b.LifecycleSCIM && reflect.DeepEqual(a.SourceRank, b.SourceRank) && reflect.DeepEqual(a.Domains, b.Domains)
 }

@@ -1,0 +1,151 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+)
+
+// syncSCIMPerson makes the row of people of a user say what the user says, and
+// merges it, in the transaction of the write. It returns whom it describes.
+//
+// The row's lifecycle is what counts where SCIM is the lifecycle source
+// (decision 4). Who is active works here at once; who no longer is waits as a
+// leaver until the guard has seen the whole set: see SettleSCIMLeavers.
+func (s *Store) syncSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten) (string, error) {
+	have, err := scimPersonRow(ctx, tx, t.tenant, w.ID)
+	if err != nil {
+		return "", err
+	}
+	active, _ := w.Attributes["active"].(bool)
+	gone := w.Outcome == SCIMDeleted
+	name := scimText(mustResolve("userName").Leaf(), scimString(w.Attributes, "userName"))
+	p := personOfSCIM{lifecycle: have.lifecycle}
+	switch here := have.lifecycle == model.LifecycleCurrent; {
+	case active && !gone:
+		p.lifecycle = model.LifecycleCurrent
+		err = s.forgetLeaver(ctx, tx, t.tenant, w.ID, name)
+	case here && (!gone || t.Facts.LifecycleSCIM):
+		err = s.noteLeaver(ctx, tx, t.tenant, w.ID, name)
+		p.waits = gone
+	case gone:
+		err = s.forgetLeaver(ctx, tx, t.tenant, w.ID, "")
+	}
+	if err != nil {
+		return "", err
+	}
+	p.removed = gone && !p.waits
+	if err := s.putSCIMPerson(ctx, tx, t, w, p, have); err != nil {
+		return "", err
+	}
+	person, err := s.mergeRow(ctx, tx, t.tenant, scimSource, w.ID)
+	if person == "" {
+		person = have.person
+	}
+	return person, err
+}
+
+// personOfSCIM is what becomes of a user's row of people.
+type personOfSCIM struct {
+	lifecycle model.Lifecycle
+	removed   bool
+	waits     bool // deleted, and a leaver that the guard has not let go yet
+}
+
+// scimRow is a user's row of people as it is.
+type scimRow struct {
+	known     bool
+	lifecycle model.Lifecycle
+	hash, aux int64
+	removed   bool
+	person    string
+}
+
+func scimPersonRow(ctx context.Context, q querier, tenant model.TenantID, id string) (r scimRow, err error) {
+	err = q.QueryRowContext(ctx, `SELECT lifecycle, row_hash, aux_hash, removed_at IS NOT NULL, person_id FROM person_source
+		WHERE tenant=$1 AND source=$2 AND stream=$3 AND external_id=$4`, tenant, scimSource, scimStream, id).Scan(&r.lifecycle, &r.hash, &r.aux, &r.removed, &r.person)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("read the person of a SCIM user: %w", err)
+	}
+	r.known = true
+	return r, nil
+}
+
+// putSCIMPerson writes the row if it differs, and marks it to be merged.
+func (s *Store) putSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten, p personOfSCIM, have scimRow) error {
+	person := scimPerson(t.Facts, w.SCIMResource, p.lifecycle)
+	values := peopleFact.values(model.Record{Person: &person})
+	for i, v := range values {
+		if text, ok := v.(string); ok {
+			values[i] = cleanText(text)
+		}
+	}
+	hash, aux, _ := peopleFact.hashes(values, nil)
+	if have.known && have.hash == hash && have.aux == aux && have.removed == p.removed {
+		return nil
+	}
+	now := s.now()
+	var removed any
+	if p.removed {
+		removed = now
+	}
+	cols := peopleFact.all()
+	args := append([]any{t.tenant, scimSource, scimStream, hash, aux, now, removed}, values...)
+	places, set := make([]string, len(cols)), make([]string, len(cols))
+	for i, c := range cols {
+		places[i] = fmt.Sprintf("$%d", 8+i)
+		set[i] = c.name + "=excluded." + c.name
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO person_source (tenant, source, stream, row_hash, aux_hash, first_seen_at, observed_since, changed_at, removed_at, dirty, `+
+		names("", cols)+`) VALUES ($1,$2,$3,$4,$5,$6,$6,$6,$7,1,`+strings.Join(places, ",")+`)
+		ON CONFLICT (tenant, source, external_id, stream) DO UPDATE SET row_hash=excluded.row_hash, aux_hash=excluded.aux_hash,
+		changed_at=excluded.changed_at, removed_at=excluded.removed_at, dirty=1, `+strings.Join(set, ", "), args...)
+	if err != nil {
+		return fmt.Errorf("store the person of a SCIM user: %w", err)
+	}
+	return nil
+}
+
+// noteLeaver records since when a user is no longer active.
+func (s *Store) noteLeaver(ctx context.Context, tx *sql.Tx, tenant model.TenantID, id, name string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO scim_leaver (tenant, user_id, user_name, since) VALUES ($1,$2,$3,$4) ON CONFLICT (tenant, user_id) DO NOTHING`,
+		tenant, id, name, s.now())
+	if err != nil {
+		return fmt.Errorf("note a leaver: %w", err)
+	}
+	return nil
+}
+
+// forgetLeaver takes back that a user left, before the guard let them go. A
+// deleted user who is provisioned again under the same name returns too: their
+// old row ends, so that the new one describes the same person.
+func (s *Store) forgetLeaver(ctx context.Context, tx *sql.Tx, tenant model.TenantID, id, name string) error {
+	old, err := collect(ctx, tx, func(r *sql.Rows) (user string, err error) { return user, r.Scan(&user) },
+		`SELECT user_id FROM scim_leaver WHERE tenant=$1 AND user_name=$2 AND user_id <> $3 AND passed_at IS NULL AND $2 <> ''`, tenant, name, id)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `DELETE FROM scim_leaver WHERE tenant=$1 AND (user_id=$2 OR user_name=$3 AND $3 <> '' AND passed_at IS NULL)`, tenant, id, name)
+	}
+	if err != nil {
+		return fmt.Errorf("forget a leaver: %w", err)
+	}
+	for _, user := range old {
+		if _, err := tx.ExecContext(ctx, `UPDATE person_source SET removed_at=$4, changed_at=$4, dirty=1 WHERE tenant=$1 AND source=$2 AND external_id=$3`,
+			tenant, scimSource, user, s.now()); err != nil {
+			return fmt.Errorf("forget a leaver: %w", err)
+		}
+		if _, err := s.mergeRow(ctx, tx, tenant, scimSource, user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
