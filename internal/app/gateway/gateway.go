@@ -24,6 +24,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/gateway/delegate"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/push"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/query"
+	restapi "github.com/seatkeeper/seatkeeper/internal/gateway/rest"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/slack"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
@@ -87,6 +88,7 @@ func New(o Options) (*App, error) {
 		Store: o.Store, Guard: guard, Callers: callers, Clock: o.Clock, Log: o.Log,
 		Pusher: &syncer.Pusher{Store: o.Store, Streams: pushed.Streams(), Clock: o.Clock, Log: o.Log},
 	}).Register(mux)
+	(&restapi.API{Store: o.Store, Callers: callers, Log: o.Log}).Register(mux)
 	if o.Keyring != nil {
 		(&delegate.Handler{
 			Store: o.Store, Keyring: o.Keyring, Guard: guard, Limiter: ratelimit.NewMemory(o.Clock),
