@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 )
 
 // ScimType says which kind of bad request was made (RFC 7644 section 3.12, table 9).
@@ -43,6 +44,11 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("scim: %d: %s", e.Status, e.Detail)
 	}
 	return fmt.Sprintf("scim: %d %s: %s", e.Status, e.Type, e.Detail)
+}
+
+// Document is the body that answers the refusal.
+func (e *Error) Document() ErrorDocument {
+	return ErrorDocument{Schemas: []string{ErrorURN}, Status: strconv.Itoa(e.Status), ScimType: e.Type, Detail: e.Detail}
 }
 
 // AsError finds the Error that err is or wraps.

@@ -156,7 +156,7 @@ func (p *filterParser) enter() error {
 // valuePath reads from after the opening bracket: the filter of the element, and
 // a comparison of a sub-attribute of it if one follows.
 func (p *filterParser) valuePath(ref Ref, start int) (Expr, error) {
-	if p.inElement || ref.Sub != nil || !ref.Attr.MultiValued || len(ref.Attr.SubAttributes) == 0 {
+	if p.inElement || ref.Sub != nil || !takesFilter(ref.Attr) {
 		p.lex.pos = start
 		return nil, p.lex.fail("only a multi-valued complex attribute takes a filter in brackets")
 	}
