@@ -66,6 +66,7 @@ func (e *Error) Error() string {
 type Env struct {
 	cel  *cel.Env
 	cost uint64
+	pure bool // refuses functions whose result differs from time to time
 }
 
 // Program is a compiled expression. It is safe for concurrent use.
@@ -154,7 +155,7 @@ func Bucket() (*Env, error) {
 }
 
 // WithCost returns the same environment with another cost limit.
-func (e *Env) WithCost(limit uint64) *Env { return &Env{cel: e.cel, cost: limit} }
+func (e *Env) WithCost(limit uint64) *Env { return &Env{cel: e.cel, cost: limit, pure: e.pure} }
 
 // Compile checks source against the environment and the wanted type.
 func (e *Env) Compile(source string, want *Type) (*Program, error) {
@@ -169,6 +170,9 @@ func (e *Env) Compile(source string, want *Type) (*Program, error) {
 	if want != nil && !assignable(want, out) {
 		return nil, &Error{Source: source, Line: 1, Column: 1,
 			Message: fmt.Sprintf("the expression yields %s, want %s", out, want)}
+	}
+	if name := impure(checked.NativeRep().Expr()); e.pure && name != "" {
+		return nil, impureError(source, name)
 	}
 	p := &Program{source: source, out: out, linear: isLinear(checked.NativeRep().Expr())}
 	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}

@@ -58,19 +58,22 @@ var policyTypes = map[string]map[string]*cel.Type{
 	},
 }
 
-// policyProvider declares policyTypes. The values are maps: without accessors
+// mapProvider declares types by field. The values are maps: without accessors
 // the interpreter selects their fields by key.
-type policyProvider struct{ *types.Registry }
+type mapProvider struct {
+	*types.Registry
+	types map[string]map[string]*cel.Type
+}
 
-func (p policyProvider) FindStructType(name string) (*types.Type, bool) {
-	if _, ok := policyTypes[name]; ok {
+func (p mapProvider) FindStructType(name string) (*types.Type, bool) {
+	if _, ok := p.types[name]; ok {
 		return types.NewTypeTypeWithParam(types.NewObjectType(name)), true
 	}
 	return p.Registry.FindStructType(name)
 }
 
-func (p policyProvider) FindStructFieldNames(name string) ([]string, bool) {
-	fields, ok := policyTypes[name]
+func (p mapProvider) FindStructFieldNames(name string) ([]string, bool) {
+	fields, ok := p.types[name]
 	if !ok {
 		return p.Registry.FindStructFieldNames(name)
 	}
@@ -81,8 +84,8 @@ func (p policyProvider) FindStructFieldNames(name string) ([]string, bool) {
 	return names, true
 }
 
-func (p policyProvider) FindStructFieldType(name, field string) (*types.FieldType, bool) {
-	fields, ok := policyTypes[name]
+func (p mapProvider) FindStructFieldType(name, field string) (*types.FieldType, bool) {
+	fields, ok := p.types[name]
 	if !ok {
 		return p.Registry.FindStructFieldType(name, field)
 	}
@@ -98,7 +101,7 @@ var policyEnv = sync.OnceValues(func() (*Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	provider := policyProvider{registry}
+	provider := mapProvider{registry, policyTypes}
 	env, err := base(
 		cel.CustomTypeProvider(provider), cel.CustomTypeAdapter(registry),
 		cel.Variable(VarPerson, cel.ObjectType("Person")),

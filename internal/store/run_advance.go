@@ -23,6 +23,8 @@ type LoadedRun struct {
 	Intent *Attempt
 	// Prompts are all of the run's prompts, oldest first.
 	Prompts []Prompt
+	// Suspended says that the run's Workflow is: no step may begin.
+	Suspended bool
 }
 
 // RunChange is what a decision about a run writes. Prompts and Attempts are
@@ -158,6 +160,13 @@ func (s *Store) loadChunk(ctx context.Context, tx *sql.Tx, keys []RunKey) ([]Loa
 	}
 	for _, p := range prompts {
 		out[at[p.RunID]].Prompts = append(out[at[p.RunID]].Prompts, p)
+	}
+	suspended, err := s.suspendedWorkflows(ctx, tx, keys[0].Tenant, out)
+	if err != nil {
+		return nil, err
+	}
+	for i, l := range out {
+		out[i].Suspended = l.Run.Kind == kindWorkflow && suspended[l.Run.Name]
 	}
 	return out, nil
 }

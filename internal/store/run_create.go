@@ -53,6 +53,9 @@ func (s *Store) createRuns(ctx context.Context, tx *sql.Tx, tenant model.TenantI
 		hash := hex.EncodeToString(sum[:])
 		cacheKey := r.Kind + "/" + r.Name + "/" + hash
 		revision, ok := revisions[cacheKey]
+		if r.Revision != 0 {
+			revision, ok = r.Revision, true
+		}
 		if !ok {
 			var err error
 			if revision, err = s.ensureRevision(ctx, tx, tenant, r, hash); err != nil {

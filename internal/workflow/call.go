@@ -4,6 +4,7 @@
 package workflow
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -54,8 +55,10 @@ type callOutcome struct {
 	ok      bool
 	wrote   bool // this run changed something outside
 	output  map[string]any
+	status  int
 	reason  string
 	message string
+	decided bool // a person said that it failed
 }
 
 var pending = callOutcome{pending: true}
@@ -79,6 +82,9 @@ func (t *turn) perform(c callSpec) callOutcome {
 	if t.cur.Asking == callVerify {
 		return t.askEffect(c)
 	}
+	if t.stepOverdue() {
+		return t.outOfTime(c)
+	}
 	info, known, err := t.env.info(infoKey{t.run.Tenant, c.call.Integration, c.call.Action})
 	switch {
 	case !known:
@@ -95,6 +101,16 @@ func (t *turn) perform(c callSpec) callOutcome {
 		return callOutcome{reason: "Refused", message: info.Refused}
 	}
 	return t.send(c, info)
+}
+
+// outOfTime ends an effect whose step has taken as long as it may.
+func (t *turn) outOfTime(c callSpec) callOutcome {
+	message := fmt.Sprintf("the step took longer than its timeout; last: %s", cmp.Or(t.run.Message, "no attempt was made"))
+	if t.cur.Lost {
+		t.park("OutcomeUnknown", fmt.Sprintf("%s in %s may have happened: %s; look, then say retry, skip or fail", c.call.Action, c.call.Integration, message))
+		return pending
+	}
+	return callOutcome{reason: reasonTimedOut, message: message}
 }
 
 // send commits the intent; the engine makes the call after the commit.
@@ -188,14 +204,14 @@ func (t *turn) succeeded(c callSpec, a store.Attempt, res Result) callOutcome {
 		}
 		t.audit(a, result)
 	}
-	t.cur.Output = res.Output
+	t.cur.Output, t.cur.Status = res.Output, res.StatusCode
 	// A verifiable action's verification is for lost answers; this one came.
 	waits := t.cur.Info.WaitTimeout > 0 && res.Class == ResultAccepted
 	if waits || t.cur.Info.HasVerify && res.Class != ResultAlready && (t.cur.Info.Class != ClassVerifiable || res.Class == ResultAccepted) {
 		t.cur.Asking, t.cur.Polls = callVerify, 0
 		return t.askEffect(c)
 	}
-	return callOutcome{ok: true, wrote: wrote, output: res.Output}
+	return callOutcome{ok: true, wrote: wrote, output: res.Output, status: res.StatusCode}
 }
 
 // ambiguous resolves an attempt whose outcome is unknown, by its class.
@@ -258,15 +274,15 @@ func (t *turn) askEffect(c callSpec) callOutcome {
 	case res.Final && t.waiting():
 		return t.endedInVain(c, res)
 	case there && t.waiting():
-		return callOutcome{ok: true, wrote: true, output: res.Output}
+		return callOutcome{ok: true, wrote: true, output: res.Output, status: t.cur.Status}
 	case there && t.cur.Asking == callVerify:
-		return callOutcome{ok: true, wrote: true, output: t.cur.Output}
+		return callOutcome{ok: true, wrote: true, output: t.cur.Output, status: t.cur.Status}
 	case there:
 		a := *t.intent
 		a.Result, a.EndedAt = "verified", &t.now
 		t.closeIntent(a, store.AttemptOK)
 		t.audit(a, "verified")
-		return callOutcome{ok: true, wrote: true, output: res.Output}
+		return callOutcome{ok: true, wrote: true, output: res.Output, status: t.cur.Status}
 	case res.Class == ResultAbsent && !settled:
 		t.poll("the effect is not visible yet")
 		return pending
@@ -369,7 +385,7 @@ func (t *turn) resolved(c callSpec, how store.Resolution) callOutcome {
 	case store.ResolveSkip:
 		return callOutcome{ok: true, wrote: true}
 	case store.ResolveFail:
-		return callOutcome{reason: "OutcomeUnknown", message: "a person ended the run as failed"}
+		return callOutcome{reason: "OutcomeUnknown", message: "a person ended the run as failed", decided: true}
 	}
 	t.cur.Gen = gen + 1 // deliberate: a new effect
 	return t.perform(c)

@@ -110,7 +110,7 @@ func (e *Engine) program(ctx context.Context, d store.DueRun) (*program, error) 
 	if err != nil {
 		return nil, err
 	}
-	p, err := compile(raw)
+	p, err := compile(raw, e.o.Language)
 	if err != nil {
 		p = &program{defect: fmt.Errorf("definition %s/%s revision %d: %w", d.Kind, d.Name, d.Revision, err)}
 	}

@@ -5,16 +5,35 @@ package workflow
 
 import "encoding/json"
 
-// Definition is a step graph. Strings in it may hold ${path.to.var} holes.
+// Definition is a step graph. Texts in it may have holes of its language.
 type Definition struct {
+	Language string `json:"language,omitempty"` // LanguageCEL, or empty: ${path} holes
+	// Subject is the kind of thing that a run is about, and with it the variable
+	// that expressions have beside the common ones.
+	Subject string `json:"subject,omitempty"`
+	// When is false for a run that shall do nothing.
+	When  string `json:"when,omitempty"`
 	Steps []Step `json:"steps"`
 	// OnFailure runs when a step has failed for good; the run then ends failed.
 	OnFailure []Step `json:"onFailure,omitempty"`
+	// Timeout of a whole run; zero: none.
+	Timeout Span `json:"timeout,omitzero"`
 }
 
 // Step does exactly one thing. Its result is ${steps.NAME}.
 type Step struct {
-	Name   string      `json:"name"`
+	Name string `json:"name"`
+	// When is false where the step is to be skipped.
+	When string `json:"when,omitempty"`
+	// OnError says what a step that failed for good does to its run: Fail
+	// (default), Continue or Ask.
+	OnError string `json:"onError,omitempty"`
+	// Timeout of the step with all its attempts; zero: none.
+	Timeout Span `json:"timeout,omitzero"`
+	// Outputs are expressions over the answer of the step's call, kept in its
+	// result by name.
+	Outputs map[string]string `json:"outputs,omitempty"`
+
 	Action *ActionStep `json:"action,omitempty"`
 	Ask    *AskStep    `json:"ask,omitempty"`
 	Switch *SwitchStep `json:"switch,omitempty"`
@@ -24,6 +43,12 @@ type Step struct {
 	Tell   *TellStep   `json:"tell,omitempty"`
 	End    *EndStep    `json:"end,omitempty"`
 }
+
+// OnError values.
+const (
+	OnErrorContinue = "Continue"
+	OnErrorAsk      = "Ask"
+)
 
 // ActionStep makes one external write.
 type ActionStep struct {
@@ -110,17 +135,35 @@ type ChannelRef struct {
 	Integration string `json:"integration,omitempty"`
 }
 
-// SwitchStep goes on in the case that equals the value of On; without one, in
-// Otherwise.
+// SwitchStep goes on in the case that equals the value of On, or in the first
+// of When that is true; without one, in Otherwise.
 type SwitchStep struct {
-	On        string            `json:"on"` // a path: steps.ask.answer
-	Cases     map[string][]Step `json:"cases"`
+	On        string            `json:"on,omitempty"` // a path: steps.ask.answer
+	Cases     map[string][]Step `json:"cases,omitempty"`
+	When      []CaseStep        `json:"when,omitempty"`
 	Otherwise []Step            `json:"otherwise,omitempty"`
 }
 
-// WaitStep waits.
+// CaseStep is a branch with a condition.
+type CaseStep struct {
+	When  string `json:"when"`
+	Steps []Step `json:"steps"`
+}
+
+// WaitStep waits for a time or until a moment.
 type WaitStep struct {
-	For Span `json:"for"`
+	For   Span    `json:"for"`
+	Until *Moment `json:"until,omitempty"`
+}
+
+// Moment is a date, moved by days, at a wall time in a zone.
+type Moment struct {
+	Date       string `json:"date"` // an expression that gives a date
+	OffsetDays int    `json:"offsetDays,omitempty"`
+	Time       string `json:"time,omitempty"` // HH:MM; empty: 09:00
+	// Zone is Person, Organization or an IANA name; empty: Person, where the run
+	// has one that says its zone, else Organization.
+	Zone string `json:"zone,omitempty"`
 }
 
 // CheckStep asks Facts whether the reason to act still stands. Its result has

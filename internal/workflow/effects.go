@@ -5,6 +5,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -91,6 +92,16 @@ func (e *Engine) gather(ctx context.Context, tenant model.TenantID, fx *effect) 
 	ctx, cancel := context.WithTimeout(ctx, gatherTimeout)
 	defer cancel()
 	p := &prepared{}
+	if fx.gather.person {
+		v, err := e.o.Store.Person(ctx, tenant, fx.subject.PersonID)
+		switch {
+		case err == nil:
+			p.person, p.err = personVars(ctx, e.o.Store, tenant, v)
+		case !errors.Is(err, store.ErrNotFound):
+			p.err = err
+		}
+		return p
+	}
 	if fx.gather.verdict {
 		v, err := e.o.Facts.Recheck(ctx, tenant, fx.subject)
 		p.verdict, p.err = &v, err

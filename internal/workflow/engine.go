@@ -33,6 +33,8 @@ type Store interface {
 	DueRuns(ctx context.Context, leases store.Leases, g store.LaneGroup, limit int) ([]store.DueRun, error)
 	AdvanceRuns(ctx context.Context, leases store.Leases, keys []store.RunKey, decide func(now time.Time, l store.LoadedRun) (*store.RunChange, error)) error
 	Definition(ctx context.Context, tenant model.TenantID, kind, name string, revision int64) (json.RawMessage, error)
+	PeopleStore
+	Person(ctx context.Context, tenant model.TenantID, id string) (store.PersonView, error)
 	OnRunsDue(wake func())
 }
 
@@ -44,6 +46,8 @@ type Options struct {
 	People   People
 	Channels []Channel
 	Lanes    Lanes // nil: only LaneConcurrency bounds a lane
+	// Language compiles the expressions of users' definitions; nil: there are none.
+	Language Language
 	// PromptKey derives the tokens that answer prompts: at least 32 bytes,
 	// mounted, the same in every replica and after a restart.
 	PromptKey []byte

@@ -63,7 +63,7 @@ func FuzzDefinition(f *testing.F) {
 		channels: map[string]Channel{ChannelSlack: Slack{}}, token: func(_ model.TenantID, id string) string { return id },
 	}
 	f.Fuzz(func(t *testing.T, definition, variables, cursor []byte) {
-		p, err := compile(definition)
+		p, err := compile(definition, nil)
 		if err != nil {
 			return
 		}

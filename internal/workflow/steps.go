@@ -4,6 +4,7 @@
 package workflow
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"time"
@@ -24,9 +25,13 @@ const (
 // action makes one external write. Its result is done, or already when the
 // effect was there without this run.
 func (t *turn) action(n *node, s *ActionStep) {
-	call, err := t.fillCall(s)
+	call, err := t.fillCall(n, s)
 	if err != nil {
-		t.fail("BadInput", err.Error())
+		t.unfilled(n, err)
+		return
+	}
+	if t.dryRun() {
+		t.complete(n, map[string]any{"result": resultDryRun, "request": map[string]any{"integration": call.Integration, "action": call.Action, "input": call.Input}})
 		return
 	}
 	if s.Recheck != "" && !t.stands(s) {
@@ -40,14 +45,22 @@ func (t *turn) action(n *node, s *ActionStep) {
 		if !out.wrote {
 			result = string(ResultAlready)
 		}
-		t.complete(n, map[string]any{"result": result, "output": out.output, "at": t.now.Format(time.RFC3339)})
-	default:
+		res := map[string]any{"result": result, "output": bounded(out.output), "at": t.now.Format(time.RFC3339)}
+		if err := t.addOutputs(n, out, res); err != nil {
+			t.failStep(n, reasonExpression, err.Error())
+			return
+		}
+		t.complete(n, res)
+	case out.decided:
 		t.fail(out.reason, out.message)
+	default:
+		t.failStep(n, out.reason, out.message)
 	}
 }
 
-func (t *turn) fillCall(s *ActionStep) (Call, error) {
-	integration, err := t.vars.fill(s.Integration)
+func (t *turn) fillCall(n *node, s *ActionStep) (Call, error) {
+	scope := t.scope()
+	integration, err := n.integration(scope)
 	if err != nil {
 		return Call{}, err
 	}
@@ -60,9 +73,9 @@ func (t *turn) fillCall(s *ActionStep) (Call, error) {
 		from, _ := t.vars.lookup(s.WithFrom).(map[string]any)
 		maps.Copy(with, from)
 	}
-	filled, err := t.vars.fill(s.With)
+	filled, err := n.with(scope)
 	if err != nil {
-		return Call{}, err
+		return Call{}, within("with", err)
 	}
 	if m, ok := filled.(map[string]any); ok {
 		maps.Copy(with, m)
@@ -136,31 +149,28 @@ func (t *turn) verdict() (Verdict, bool) {
 }
 
 func (t *turn) branch(n *node, s *SwitchStep) {
-	value := fmt.Sprint(t.vars.lookup(s.On))
-	path, ok := n.entry[value]
-	if !ok {
-		path = n.otherwise
-	}
-	t.goTo(path)
-}
-
-func (t *turn) wait(n *node, s *WaitStep) {
-	until := s.For.After(t.cur.Since, t.zone())
-	if t.now.Before(until) {
-		t.sleep(until, "Waiting", "")
+	if s.On != "" {
+		path, ok := n.entry[fmt.Sprint(t.vars.lookup(s.On))]
+		if !ok {
+			path = n.otherwise
+		}
+		t.goTo(path)
 		return
 	}
-	t.complete(n, map[string]any{})
-}
-
-// zone is that of the run's person.
-func (t *turn) zone() *time.Location { return zoneOf(t.vars.text("seat.timeZone")) }
-
-func zoneOf(name string) *time.Location {
-	if loc, err := time.LoadLocation(name); err == nil && name != "" && name != "Local" {
-		return loc
+	taken, path := "otherwise", n.otherwise
+	for i, b := range n.cases {
+		ok, err := b.when(t.scope())
+		if err != nil {
+			t.failStep(n, reasonExpression, fmt.Sprintf("case %d: %v", i, err))
+			return
+		}
+		if ok {
+			taken, path = fmt.Sprintf("case %d", i), b.first
+			break
+		}
 	}
-	return time.UTC
+	t.vars.setStep(n.step.Name, map[string]any{"result": taken})
+	t.goTo(path)
 }
 
 // book writes the ledger and exemptions in the transaction that moves the run
@@ -229,7 +239,7 @@ func (t *turn) decision() (decision, bool) {
 
 // decider says who or what decided, and why, as audit records it.
 func (t *turn) decider() (actor string, kind model.ActorKind, reason string) {
-	why := t.vars.text("seat.why")
+	why := cmp.Or(t.vars.text("seat.why"), t.vars.text("start.why"))
 	policy := t.run.Kind + "/" + t.run.Name
 	d, ok := t.decision()
 	if !ok {
@@ -261,8 +271,14 @@ func (t *turn) auditDetail(a store.Attempt) map[string]string {
 // auditSubject is what identifies the person; audit keeps it apart.
 func (t *turn) auditSubject() map[string]string {
 	seat, err := t.seat()
-	if err != nil || seat.AccountID == "" {
+	if err != nil {
 		return nil
+	}
+	if seat.AccountID == "" {
+		if t.vars["person"] == nil {
+			return nil
+		}
+		return map[string]string{"name": t.vars.text("person.displayName"), "email": t.vars.text("person.email")}
 	}
 	return map[string]string{"account": seat.AccountID, "name": seat.PersonName, "email": seat.Email}
 }

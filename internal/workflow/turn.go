@@ -35,6 +35,7 @@ type cursor struct {
 	SentAt time.Time      `json:"sentAt,omitzero"`
 	Info   ActionInfo     `json:"info,omitzero"`
 	Output map[string]any `json:"output,omitempty"`
+	Status int            `json:"status,omitempty"`
 	// Of ask and tell: the stage, the position in the list at work, how many
 	// were delivered, and the reminders sent.
 	Stage      int        `json:"stage,omitempty"`
@@ -47,11 +48,13 @@ type cursor struct {
 	Failing    bool       `json:"failing,omitempty"` // in OnFailure
 	// Of an action that is rechecked: when its reason was last seen to stand.
 	CheckedAt time.Time `json:"checkedAt,omitzero"`
+	// Entered says that the step's own condition was looked at.
+	Entered bool `json:"entered,omitempty"`
 }
 
 // resetEffect makes the cursor ready for the next logical effect.
 func (c *cursor) resetEffect() {
-	c.Gen, c.N, c.Tries, c.Lost, c.Asking, c.Polls, c.SentAt, c.Info, c.Output = 0, 0, 0, false, "", 0, time.Time{}, ActionInfo{}, nil
+	c.Gen, c.N, c.Tries, c.Lost, c.Asking, c.Polls, c.SentAt, c.Info, c.Output, c.Status = 0, 0, 0, false, "", 0, time.Time{}, ActionInfo{}, nil, 0
 }
 
 // eventKind is why a run is looked at.
@@ -74,6 +77,7 @@ type event struct {
 // prepared is what was gathered for a step, outside the transaction.
 type prepared struct {
 	verdict   *Verdict
+	person    map[string]any // the run's person as expressions see it; nil: not there any more
 	assignees []store.Assignee
 	// addresses has, for each assignee, the ways to reach them in order of
 	// preference.
@@ -93,6 +97,7 @@ type delivery struct {
 // gather says what a step needs to know before it can begin.
 type gather struct {
 	verdict bool
+	person  bool
 	roles   []Role
 	ask     *AskStep
 	info    *infoKey
@@ -149,6 +154,8 @@ type turn struct {
 	prompts []store.Prompt
 	intent  *store.Attempt
 	event   event
+	// suspended says that no step of the definition's runs may begin.
+	suspended bool
 
 	change store.RunChange
 	effect *effect
@@ -168,7 +175,7 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 	if p.defect != nil {
 		return nil, p.defect
 	}
-	t := &turn{now: now, program: p, env: env, run: l.Run, prompts: l.Prompts, intent: l.Intent, event: ev}
+	t := &turn{now: now, program: p, env: env, run: l.Run, prompts: l.Prompts, intent: l.Intent, event: ev, suspended: l.Suspended}
 	var err error
 	if t.vars, err = parseVars(l.Run.Vars); err != nil {
 		return nil, fmt.Errorf("run %s: %w", t.run.ID, err)
@@ -177,8 +184,7 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 		return nil, fmt.Errorf("run %s: cursor: %w", t.run.ID, err)
 	}
 	if t.run.StepPath == "" {
-		t.run.StepPath = p.start
-		t.cur = cursor{Since: now}
+		t.begin()
 	}
 	for range maxMoves {
 		if t.done {
@@ -203,6 +209,10 @@ func (t *turn) move() {
 	switch {
 	case t.intent == nil && t.run.StopAt != nil:
 		t.stop()
+	case t.intent == nil && t.suspended:
+		t.sleep(t.now.Add(holdFor), store.ReasonWorkflowSuspended, fmt.Sprintf("%s %s is suspended: no further step begins until it is not", t.run.Kind, t.run.Name))
+	case t.overdue():
+		t.fail("TimedOut", fmt.Sprintf("the run took longer than %s", t.program.timeout))
 	case t.run.StepPath == pathEnd && t.cur.Failing:
 		t.end(store.RunFailed, "failed", t.vars.text("failure.reason"), t.vars.text("failure.message"))
 	case t.run.StepPath == pathEnd:
@@ -225,6 +235,9 @@ func (t *turn) step(n *node) {
 			t.fail("Resolved", "a person ended the run as failed")
 			return
 		}
+	}
+	if !t.enter(n) {
+		return
 	}
 	switch s := n.step; {
 	case s.Action != nil:
@@ -281,8 +294,11 @@ func (t *turn) park(reason, message string) {
 	t.done = true
 }
 
-// sleep waits until a time.
+// sleep waits until a time, but not beyond what the step and the run may take.
 func (t *turn) sleep(until time.Time, reason, message string) {
+	if end, ok := t.deadline(); ok && end.Before(until) {
+		until = later(end, t.now)
+	}
 	t.run.State, t.run.DueAt, t.run.Reason, t.run.Message = store.RunWaiting, until, reason, message
 	t.run.Lane = ""
 	t.done = true

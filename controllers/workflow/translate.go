@@ -1,0 +1,312 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	engine "github.com/seatkeeper/seatkeeper/internal/workflow"
+)
+
+// defaultTimeout is how long a run may take whose Workflow does not say.
+const defaultTimeout = 90
+
+// Defaults of spec.retry, as the API documents them.
+const (
+	defaultAttempts   = 5
+	defaultBackoff    = 10 * time.Second
+	defaultMaxBackoff = time.Hour
+)
+
+// plan is what a spec says, as the engine runs it.
+type plan struct {
+	definition engine.Definition
+	trigger    string // the kind
+	uses       []use
+	// unbuilt are the fields that keep this version from running it at all;
+	// unwatched the trigger, without which it still runs by hand.
+	unbuilt   []string
+	unwatched string
+}
+
+// use is an action that a step asks of an Integration.
+type use struct {
+	field       string
+	integration string
+	action      string
+	inputs      []string
+}
+
+// stepError says which step is wrong.
+type stepError struct{ field, message string }
+
+func (e *stepError) Error() string { return e.field + ": " + e.message }
+
+// translate turns a spec into a definition. It looks at nothing else.
+func translate(spec v1alpha1.WorkflowSpec) (*plan, error) {
+	p := &plan{definition: engine.Definition{Language: engine.LanguageCEL, When: string(spec.When), Timeout: engine.Days(defaultTimeout)}}
+	p.triggerOf(spec.Trigger)
+	for field, set := range map[string]bool{"spec.at": spec.At != nil, "spec.catchUp": spec.CatchUp != nil, "spec.concurrency": spec.Concurrency != nil} {
+		if set {
+			p.unbuilt = append(p.unbuilt, field)
+		}
+	}
+	var err error
+	if spec.Timeout != "" {
+		if p.definition.Timeout, err = span("spec.timeout", spec.Timeout); err != nil {
+			return nil, err
+		}
+	}
+	t := &translator{plan: p, retry: spec.Retry}
+	steps := make([]step, 0, len(spec.Steps))
+	for _, s := range spec.Steps {
+		steps = append(steps, fromStep(s))
+	}
+	if p.definition.Steps, err = t.steps("spec.steps", steps); err != nil {
+		return nil, err
+	}
+	steps = steps[:0]
+	for _, s := range spec.OnFailure {
+		steps = append(steps, step{base: s.StepBase, action: s.StepAction})
+	}
+	if p.definition.OnFailure, err = t.steps("spec.onFailure", steps); err != nil {
+		return nil, err
+	}
+	slices.Sort(p.unbuilt)
+	return p, nil
+}
+
+// triggerOf notes what starts runs and what they are about.
+func (p *plan) triggerOf(t v1alpha1.Trigger) {
+	kinds := map[string]bool{
+		"manual": t.Manual != nil, "person": t.Person != nil, "application": t.Application != nil, "license": t.License != nil,
+		"contract": t.Contract != nil, "realtime": t.Realtime != nil, "webhook": t.Webhook != nil, "schedule": t.Schedule != nil,
+	}
+	for kind, set := range kinds {
+		if set {
+			p.trigger = kind
+		}
+	}
+	switch {
+	case t.Manual != nil && t.Manual.Subject == engine.SubjectPerson, t.Person != nil, t.Webhook != nil && t.Webhook.Person != nil:
+		p.definition.Subject = engine.SubjectPerson
+	case t.Manual != nil && t.Manual.Subject != "" && t.Manual.Subject != "None":
+		p.unbuilt = append(p.unbuilt, "spec.trigger.manual.subject: "+t.Manual.Subject)
+	case t.Application != nil, t.License != nil, t.Contract != nil: // runs about those need variables that are not there
+		p.unbuilt = append(p.unbuilt, "spec.trigger."+p.trigger)
+	}
+	if t.Manual == nil {
+		p.unwatched = "spec.trigger." + p.trigger
+	}
+}
+
+// step is a step of any level.
+type step struct {
+	base   v1alpha1.StepBase
+	action v1alpha1.StepAction
+	cases  []branch
+	isCase bool
+	loop   bool
+}
+
+type branch struct {
+	when  v1alpha1.Expression
+	steps []step
+}
+
+func fromStep(s v1alpha1.Step) step {
+	out := step{base: s.StepBase, action: s.StepAction, loop: s.ForEach != nil, isCase: len(s.Switch) > 0}
+	for _, c := range s.Switch {
+		b := branch{when: c.When}
+		for _, inner := range c.Steps {
+			b.steps = append(b.steps, fromInner(inner))
+		}
+		out.cases = append(out.cases, b)
+	}
+	return out
+}
+
+func fromInner(s v1alpha1.InnerStep) step {
+	out := step{base: s.StepBase, action: s.StepAction, loop: s.ForEach != nil, isCase: len(s.Switch) > 0}
+	for _, c := range s.Switch {
+		b := branch{when: c.When}
+		for _, leaf := range c.Steps {
+			b.steps = append(b.steps, step{base: leaf.StepBase, action: leaf.StepAction})
+		}
+		out.cases = append(out.cases, b)
+	}
+	return out
+}
+
+type translator struct {
+	plan  *plan
+	retry *v1alpha1.Retry
+}
+
+func (t *translator) steps(field string, in []step) ([]engine.Step, error) {
+	out := make([]engine.Step, 0, len(in))
+	for _, s := range in {
+		at := field + "[" + string(s.base.Name) + "]"
+		e, built, err := t.step(at, s)
+		if err != nil {
+			return nil, err
+		}
+		if built {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+// step translates one step; built is false for one of a kind that this version
+// does not run, which is noted.
+func (t *translator) step(field string, s step) (out engine.Step, built bool, err error) {
+	out = engine.Step{Name: string(s.base.Name), When: string(s.base.When)}
+	if s.base.OnError != "Fail" {
+		out.OnError = s.base.OnError
+	}
+	if s.base.Timeout != "" {
+		if out.Timeout, err = span(field+".timeout", s.base.Timeout); err != nil {
+			return out, false, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.base.Outputs)) {
+		if s.base.Outputs[name].Sensitive {
+			t.plan.unbuilt = append(t.plan.unbuilt, field+".outputs."+name+".sensitive")
+		}
+		if out.Outputs == nil {
+			out.Outputs = map[string]string{}
+		}
+		out.Outputs[name] = string(s.base.Outputs[name].Value)
+	}
+	if kind := unbuiltKind(s); kind != "" {
+		t.plan.unbuilt = append(t.plan.unbuilt, field+"."+kind)
+		return out, false, nil
+	}
+	if len(out.Outputs) > 0 && s.action.Action == nil {
+		return out, false, &stepError{field + ".outputs", "only a step that calls something has an answer to take outputs from"}
+	}
+	switch {
+	case s.action.Action != nil:
+		out.Action, err = t.action(field, s)
+	case s.action.Wait != nil:
+		out.Wait, err = t.wait(field+".wait", *s.action.Wait)
+	case s.isCase:
+		out.Switch, err = t.cases(field, s.cases)
+	default:
+		err = &stepError{field, "the step does nothing"}
+	}
+	return out, true, err
+}
+
+// unbuiltKind names the kind of a step that this version does not run.
+func unbuiltKind(s step) string {
+	a := s.action
+	for kind, set := range map[string]bool{
+		"forEach": s.loop, "http": a.HTTP != nil, "approval": a.Approval != nil, "ask": a.Ask != nil, "delegate": a.Delegate != nil,
+		"notify": a.Notify != nil, "offboarding": a.Offboarding != nil, "workflow": a.Workflow != nil,
+	} {
+		if set {
+			return kind
+		}
+	}
+	return ""
+}
+
+func (t *translator) action(field string, s step) (*engine.ActionStep, error) {
+	a := s.action.Action
+	out := &engine.ActionStep{Integration: escape(string(a.Integration)), Action: string(a.Name)}
+	for _, name := range slices.Sorted(maps.Keys(a.With)) {
+		var v any
+		if raw := a.With[name].Raw; len(raw) > 0 {
+			if err := json.Unmarshal(raw, &v); err != nil {
+				return nil, &stepError{field + ".action.with." + name, "is no JSON"}
+			}
+		}
+		if out.With == nil {
+			out.With = map[string]any{}
+		}
+		out.With[name] = v
+	}
+	t.plan.uses = append(t.plan.uses, use{field + ".action", string(a.Integration), string(a.Name), slices.Sorted(maps.Keys(a.With))})
+	retry := s.base.Retry
+	if retry == nil {
+		retry = t.retry
+	}
+	if retry == nil {
+		return out, nil
+	}
+	out.Retry = engine.Retry{MaxAttempts: defaultAttempts, Base: engine.Span{Elapsed: defaultBackoff}, Max: engine.Span{Elapsed: defaultMaxBackoff}}
+	if retry.MaxAttempts != nil {
+		out.Retry.MaxAttempts = int(*retry.MaxAttempts)
+	}
+	var err error
+	if retry.Backoff != "" {
+		if out.Retry.Base, err = span(field+".retry.backoff", v1alpha1.DurationOrDays(retry.Backoff)); err != nil {
+			return nil, err
+		}
+	}
+	if retry.MaxBackoff != "" {
+		out.Retry.Max, err = span(field+".retry.maxBackoff", v1alpha1.DurationOrDays(retry.MaxBackoff))
+	}
+	return out, err
+}
+
+func (t *translator) wait(field string, w v1alpha1.WaitStep) (*engine.WaitStep, error) {
+	if w.Until == nil {
+		s, err := span(field+".for", w.For)
+		return &engine.WaitStep{For: s}, err
+	}
+	m := engine.Moment{Date: string(w.Until.Date), OffsetDays: int(w.Until.OffsetDays), Time: w.Until.Time, Zone: string(w.Until.Zone)}
+	if w.Until.Time == v1alpha1.EndOfDay {
+		t.plan.unbuilt = append(t.plan.unbuilt, field+".until.time: "+v1alpha1.EndOfDay)
+		m.Time = ""
+	}
+	switch m.Zone {
+	case "", engine.ZonePerson, engine.ZoneOrganization:
+	default:
+		if _, err := time.LoadLocation(m.Zone); err != nil {
+			return nil, &stepError{field + ".until.zone", fmt.Sprintf("%q is no time zone; want Person, Organization or a name such as Europe/Berlin", m.Zone)}
+		}
+	}
+	return &engine.WaitStep{Until: &m}, nil
+}
+
+func (t *translator) cases(field string, in []branch) (*engine.SwitchStep, error) {
+	out := &engine.SwitchStep{}
+	for i, b := range in {
+		at := field + ".switch[" + strconv.Itoa(i) + "]"
+		steps, err := t.steps(at+".steps", b.steps)
+		if err != nil {
+			return nil, err
+		}
+		if b.when != "" {
+			out.When = append(out.When, engine.CaseStep{When: string(b.when), Steps: steps})
+			continue
+		}
+		if i != len(in)-1 {
+			return nil, &stepError{at, "has no condition, so no case behind it is ever reached: put it last"}
+		}
+		out.Otherwise = steps
+	}
+	return out, nil
+}
+
+func span(field string, s v1alpha1.DurationOrDays) (engine.Span, error) {
+	out, err := engine.ParseSpan(string(s))
+	if err != nil {
+		return out, &stepError{field, err.Error()}
+	}
+	return out, nil
+}
+
+// escape keeps a literal from being read as a template.
+func escape(s string) string { return strings.ReplaceAll(s, "${", "$${") }

@@ -1,0 +1,277 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package workflow reconciles Workflows: it checks each with the code that will
+// run it, keeps what is valid as a revision, and shows how its runs stand. It
+// runs nothing itself.
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	engine "github.com/seatkeeper/seatkeeper/internal/workflow"
+)
+
+// Backend is what the controller needs of the store.
+type Backend interface {
+	// Put stores what was found about a Workflow; see store.PutWorkflow.
+	Put(ctx context.Context, namespace string, w store.WorkflowState, definition json.RawMessage) (store.WorkflowState, error)
+	// Delete forgets a Workflow, and stops its runs if asked to.
+	Delete(ctx context.Context, namespace, name string, stop bool, by store.Decider) error
+	// Load counts the runs of a Workflow that have not ended.
+	Load(ctx context.Context, namespace, name string) (store.RunCounts, error)
+}
+
+// Connectors is what the controller needs to know of connectors.
+type Connectors interface {
+	// Action describes an action of the connector of an Integration. known is
+	// false while nobody knows what the connector can do; ok is false if it has no
+	// action of that name.
+	Action(ctx context.Context, i *v1alpha1.Integration, name string) (a Action, known, ok bool)
+}
+
+// Action is what matters about an action that a step asks for.
+type Action struct {
+	Acts        bool // changes something at the vendor
+	Destructive bool
+	// Grants and Removes say what it does to a person's access.
+	Grants, Removes bool
+	Inputs          []Input
+}
+
+// Input is one input of an action.
+type Input struct {
+	Name     string
+	Required bool
+}
+
+// refresh is how often the runs are counted again.
+const refresh = time.Minute
+
+// Reconciler reconciles Workflows.
+type Reconciler struct {
+	Env        *reconcile.Env
+	Backend    Backend
+	Connectors Connectors
+	Language   engine.Language
+}
+
+// +kubebuilder:rbac:groups=seatkeeper.dev,resources=workflows,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=seatkeeper.dev,resources=workflows/status,verbs=get;patch
+// +kubebuilder:rbac:groups=seatkeeper.dev,resources=integrations;connectors,verbs=get;list;watch
+
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
+	list := func() client.ObjectList { return &v1alpha1.WorkflowList{} }
+	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, list))
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("workflow").
+		For(&v1alpha1.Workflow{}, builder.WithPredicates(reconcile.Changed())).
+		Watches(&v1alpha1.Integration{}, all, builder.WithPredicates(reconcile.Changed())).
+		Watches(&v1alpha1.Connector{}, all, builder.WithPredicates(reconcile.Changed())).
+		WithOptions(reconcile.ControllerOptions(workers)).
+		Complete(r.loop())
+}
+
+func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Workflow] {
+	return &reconcile.Loop[*v1alpha1.Workflow]{
+		Env: r.Env, Kind: v1alpha1.KindWorkflow, New: func() *v1alpha1.Workflow { return &v1alpha1.Workflow{} },
+		Owned: []string{v1alpha1.ConditionValid}, Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
+	}
+}
+
+// Reconcile implements reconcile.Reconciler, for tests without a manager.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	return r.loop().Reconcile(ctx, req)
+}
+
+func (r *Reconciler) delete(ctx context.Context, obj *v1alpha1.Workflow, _ *reconcile.Conditions) (bool, reconcile.Outcome, error) {
+	by := store.Decider{Actor: v1alpha1.KindWorkflow + "/" + obj.Name, Kind: model.ActorSystem, Reason: "the Workflow was deleted"}
+	err := r.Backend.Delete(ctx, obj.Namespace, obj.Name, obj.Spec.DeletionPolicy != "Drain", by)
+	return err == nil, reconcile.Outcome{}, err
+}
+
+// problem is why a Workflow cannot run.
+type problem struct{ reason, message string }
+
+func (p *problem) Error() string { return p.message }
+
+func wrong(reason, format string, args ...any) error {
+	return &problem{reason, fmt.Sprintf(format, args...)}
+}
+
+func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconcile.Conditions) (reconcile.Outcome, error) {
+	state := store.WorkflowState{
+		Name: obj.Name, DisplayName: obj.Spec.DisplayName, Direction: string(obj.Spec.Direction), State: store.WorkflowReady,
+		Suspended: obj.Spec.Suspend, DryRun: obj.Spec.DryRun,
+	}
+	p, err := r.check(ctx, obj)
+	var bad *problem
+	if err != nil && !errors.As(err, &bad) {
+		return reconcile.Outcome{}, err
+	}
+	var definition json.RawMessage
+	switch {
+	case bad != nil:
+		state.State, state.Message = store.WorkflowInvalid, bad.message
+		if bad.reason == v1alpha1.ReasonNotImplemented {
+			state.State = store.WorkflowNotImplemented
+		}
+	default:
+		if definition, err = p.definition.Marshal(); err != nil {
+			return reconcile.Outcome{}, fmt.Errorf("encode the definition: %w", err)
+		}
+	}
+	state.TriggerKind = triggerKind(obj.Spec.Trigger)
+	if p != nil {
+		state.Subject = p.definition.Subject
+	}
+	if state, err = r.Backend.Put(ctx, obj.Namespace, state, definition); err != nil {
+		return reconcile.Outcome{}, err
+	}
+	load, err := r.Backend.Load(ctx, obj.Namespace, obj.Name)
+	if err != nil {
+		return reconcile.Outcome{}, err
+	}
+	obj.Status.Revision, obj.Status.Runs = state.Revision, nil
+	if bad != nil || p.unwatched != "" {
+		return r.conclude(obj, c, p, bad, load) // not looked at again by time, so its counts would be old
+	}
+	obj.Status.Runs = &v1alpha1.RunCounts{Running: int64(load.Ready + load.InFlight), Waiting: int64(load.Waiting), Attention: int64(load.Attention)}
+	return r.conclude(obj, c, p, bad, load)
+}
+
+// conclude says in conditions what was found.
+func (r *Reconciler) conclude(obj *v1alpha1.Workflow, c *reconcile.Conditions, p *plan, bad *problem, load store.RunCounts) (reconcile.Outcome, error) {
+	switch {
+	case bad != nil && bad.reason == v1alpha1.ReasonNotImplemented:
+		c.Unknown(v1alpha1.ConditionValid, bad.reason, bad.message)
+		return reconcile.Outcome{}, reconcile.Stalling(bad.reason, "%s", bad.message)
+	case bad != nil:
+		c.False(v1alpha1.ConditionValid, bad.reason, bad.message)
+		return reconcile.Outcome{}, reconcile.Stalling(bad.reason, "%s", bad.message)
+	}
+	c.True(v1alpha1.ConditionValid, v1alpha1.ReasonCompiled, "every step and expression is valid")
+	switch {
+	case obj.Spec.Suspend:
+		return reconcile.Outcome{}, reconcile.Waiting(v1alpha1.ReasonSuspended, refresh, "spec.suspend is true: no run starts, and no further step of any run")
+	case p.unwatched != "":
+		how := "and it cannot be started by hand"
+		if startable(p) {
+			how = "but it can be started by hand"
+		}
+		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonNotImplemented, "%s: this version does not watch for it, so nothing starts runs by itself, %s", p.unwatched, how)
+	case load.Attention > 0:
+		return reconcile.Outcome{Reason: v1alpha1.ReasonRunsNeedAttention, Message: "runs wait for a person: `seatkeeper runs --state attention` lists them", RequeueAfter: refresh}, nil
+	}
+	return reconcile.Outcome{Message: "runs can be started", RequeueAfter: refresh}, nil
+}
+
+// startable says whether runs can be started by hand.
+func startable(p *plan) bool {
+	return p.trigger == "manual" || p.definition.Subject == engine.SubjectPerson
+}
+
+func triggerKind(t v1alpha1.Trigger) string {
+	p := &plan{}
+	p.triggerOf(t)
+	return p.trigger
+}
+
+// check compiles the spec and checks what it refers to. A *problem says what
+// is wrong with it.
+func (r *Reconciler) check(ctx context.Context, obj *v1alpha1.Workflow) (*plan, error) {
+	p, err := translate(obj.Spec)
+	if err != nil {
+		return nil, wrong(v1alpha1.ReasonInvalidStep, "%v", err)
+	}
+	if err := engine.Check(p.definition, r.Language); err != nil {
+		reason := v1alpha1.ReasonInvalidStep
+		if engine.IsExpression(err) {
+			reason = v1alpha1.ReasonInvalidExpression
+		}
+		return p, wrong(reason, "spec.%v", err)
+	}
+	for _, u := range p.uses {
+		if err := r.checkUse(ctx, obj, u); err != nil {
+			return p, err
+		}
+	}
+	if len(p.unbuilt) > 0 {
+		return p, wrong(v1alpha1.ReasonNotImplemented, "this version does not do %s: no run starts", strings.Join(p.unbuilt, ", "))
+	}
+	return p, nil
+}
+
+// checkUse checks one action that a step asks of an Integration.
+func (r *Reconciler) checkUse(ctx context.Context, obj *v1alpha1.Workflow, u use) error {
+	var i v1alpha1.Integration
+	err := r.Env.Client.Get(ctx, types.NamespacedName{Namespace: obj.Namespace, Name: u.integration}, &i)
+	if apierrors.IsNotFound(err) {
+		return wrong(v1alpha1.ReasonIntegrationGone, "%s.integration: there is no Integration %q in this namespace", u.field, u.integration)
+	}
+	if err != nil {
+		return fmt.Errorf("read Integration %q: %w", u.integration, err)
+	}
+	a, known, ok := r.Connectors.Action(ctx, &i, u.action)
+	switch {
+	case !known:
+		return wrong(v1alpha1.ReasonActionUnknown, "%s.name: what the connector of Integration %q can do is not known; its own status says why", u.field, u.integration)
+	case !ok:
+		return wrong(v1alpha1.ReasonActionUnknown, "%s.name: the connector of Integration %q has no action %q", u.field, u.integration, u.action)
+	}
+	if err := inputs(u, a); err != nil {
+		return err
+	}
+	if way := obj.Spec.Direction; way == v1alpha1.DirectionOffboarding && a.Grants || way == v1alpha1.DirectionOnboarding && a.Removes {
+		does := "gives access"
+		if a.Removes {
+			does = "takes access away"
+		}
+		return wrong(v1alpha1.ReasonDirectionViolation, "%s.name: %s %s, which a Workflow with direction %s may not do", u.field, u.action, does, way)
+	}
+	if obj.Spec.DryRun {
+		return nil // nothing is sent
+	}
+	switch {
+	case a.Acts && i.Spec.Permission != v1alpha1.PermissionReadAndAct:
+		return wrong(v1alpha1.ReasonPermissionRead, "%s: Integration %q has spec.permission: Read; ReadAndAct would allow %s", u.field, u.integration, u.action)
+	case a.Destructive && !slices.Contains(i.Spec.DestructiveActions, v1alpha1.ActionName(u.action)):
+		return wrong(v1alpha1.ReasonActionNotAllowed, "%s: %s is destructive, and spec.destructiveActions of Integration %q does not name it", u.field, u.action, u.integration)
+	}
+	return nil
+}
+
+// inputs compares what a step gives with what the action takes.
+func inputs(u use, a Action) error {
+	var names []string
+	for _, in := range a.Inputs {
+		names = append(names, in.Name)
+		if in.Required && !slices.Contains(u.inputs, in.Name) {
+			return wrong(v1alpha1.ReasonInvalidStep, "%s.with.%s: %s of Integration %q requires it", u.field, in.Name, u.action, u.integration)
+		}
+	}
+	for _, name := range u.inputs {
+		if !slices.Contains(names, name) {
+			return wrong(v1alpha1.ReasonInvalidStep, "%s.with.%s: %s of Integration %q takes no such input; it takes %s", u.field, name, u.action, u.integration, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}

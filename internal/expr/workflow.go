@@ -1,0 +1,166 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package expr
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types"
+)
+
+// The variables that only workflows have.
+const (
+	VarEvent = "event"
+	VarInput = "input"
+	VarSteps = "steps"
+	VarVars  = "vars"
+)
+
+// SubjectPerson is the subject of workflows whose runs are about a person; no
+// other subject gives a variable yet.
+const SubjectPerson = "Person"
+
+// workflowTypes are what a workflow's variables hold. A person is merged from
+// every source, so the ids of sources are with the accounts.
+var workflowTypes = func() map[string]map[string]*cel.Type {
+	person := maps.Clone(policyTypes["Person"])
+	for _, name := range []string{"externalId", "aliases", "managerExternalId"} {
+		delete(person, name)
+	}
+	person["accounts"] = cel.ListType(cel.ObjectType("PersonAccount"))
+	return map[string]map[string]*cel.Type{
+		"Person": person,
+		"PersonAccount": {
+			"integration": cel.StringType, "externalId": cel.StringType, "username": cel.StringType, "displayName": cel.StringType,
+			"status": cel.StringType, "kind": cel.StringType, "role": cel.StringType, "isAdmin": cel.BoolType,
+		},
+		"Event": {"kind": cel.StringType, "data": cel.DynType},
+		"Org":   policyTypes["Org"],
+	}
+}()
+
+// WorkflowTypes returns the fields of the typed variables of a workflow, sorted.
+func WorkflowTypes() map[string][]string {
+	out := map[string][]string{}
+	for name, fields := range workflowTypes {
+		out[name] = slices.Sorted(maps.Keys(fields))
+	}
+	return out
+}
+
+// Workflow compiles the expressions of Workflows (decision 25). It is stateless.
+type Workflow struct{}
+
+var workflowBase = sync.OnceValues(func() (*cel.Env, error) {
+	registry, err := types.NewRegistry()
+	if err != nil {
+		return nil, err
+	}
+	return base(
+		cel.CustomTypeProvider(mapProvider{registry, workflowTypes}), cel.CustomTypeAdapter(registry),
+		cel.Variable(VarEvent, cel.ObjectType("Event")),
+		cel.Variable(VarInput, cel.DynType),
+		cel.Variable(VarSteps, Map),
+		cel.Variable(VarVars, Map),
+		cel.Variable(VarOrg, cel.ObjectType("Org")),
+		cel.Variable(VarNow, cel.TimestampType),
+	)
+})
+
+var workflowOfPerson = sync.OnceValues(func() (*cel.Env, error) {
+	env, err := workflowBase()
+	if err != nil {
+		return nil, err
+	}
+	return env.Extend(cel.Variable(VarPerson, cel.ObjectType("Person")))
+})
+
+var workflowOutput = sync.OnceValues(func() (*cel.Env, error) {
+	return base(
+		cel.Variable("resp", cel.DynType),
+		cel.Variable("status", cel.IntType),
+		cel.Variable("headers", cel.MapType(cel.StringType, cel.StringType)),
+	)
+})
+
+func workflowEnv(subject string) (*Env, error) {
+	env, err := workflowBase()
+	if subject == SubjectPerson {
+		env, err = workflowOfPerson()
+	}
+	return &Env{cel: env, cost: CostRecord, pure: true}, err
+}
+
+// Condition compiles a condition for runs about the subject.
+func (Workflow) Condition(subject, source string) (func(map[string]any) (bool, error), error) {
+	env, err := workflowEnv(subject)
+	if err != nil {
+		return nil, err
+	}
+	p, err := env.Compile(source, Bool)
+	if err != nil {
+		return nil, err
+	}
+	return func(vars map[string]any) (bool, error) { return p.EvalBool(context.Background(), vars) }, nil
+}
+
+// Value compiles an expression for runs about the subject.
+func (Workflow) Value(subject, source string) (func(map[string]any) (any, error), error) {
+	env, err := workflowEnv(subject)
+	if err != nil {
+		return nil, err
+	}
+	return evaluator(env.Compile(source, Dyn))
+}
+
+// Template compiles a text with ${CEL} holes for runs about the subject.
+func (Workflow) Template(subject, source string) (func(map[string]any) (any, error), error) {
+	env, err := workflowEnv(subject)
+	if err != nil {
+		return nil, err
+	}
+	t, err := env.Template(source)
+	if err != nil {
+		return nil, err
+	}
+	return func(vars map[string]any) (any, error) { return t.Eval(context.Background(), vars) }, nil
+}
+
+// Output compiles an expression over what a call answered.
+func (Workflow) Output(source string) (func(map[string]any) (any, error), error) {
+	env, err := workflowOutput()
+	if err != nil {
+		return nil, err
+	}
+	return evaluator((&Env{cel: env, cost: CostRecord, pure: true}).Compile(source, Dyn))
+}
+
+func evaluator(p *Program, err error) (func(map[string]any) (any, error), error) {
+	if err != nil {
+		return nil, err
+	}
+	return func(vars map[string]any) (any, error) { return p.Eval(context.Background(), vars) }, nil
+}
+
+// impure names a function in the expression whose result differs from one
+// evaluation to the next.
+func impure(root ast.Expr) (name string) {
+	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == "randomPassword" {
+			name = e.AsCall().FunctionName()
+		}
+	}))
+	return name
+}
+
+func impureError(source, name string) error {
+	return &Error{Source: source, Line: 1, Column: 1,
+		Message: fmt.Sprintf("%s() gives another value each time, and a call that is repeated must be the same call", name)}
+}

@@ -1,0 +1,158 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"errors"
+	"fmt"
+)
+
+// LanguageCEL marks definitions whose conditions are CEL and whose texts have
+// ${CEL} holes: those of users. Without a language, texts have ${path} holes:
+// those of flows that the code makes itself.
+const LanguageCEL = "CEL"
+
+// SubjectPerson is the Definition.Subject of runs that are about a person.
+const SubjectPerson = "Person"
+
+// Language compiles the expressions of definitions. What it returns is a pure
+// function of the variables: the interpreter evaluates inside a transaction
+// that may be repeated. subject decides which variables there are.
+type Language interface {
+	// Condition compiles a condition.
+	Condition(subject, source string) (func(vars map[string]any) (bool, error), error)
+	// Value compiles an expression.
+	Value(subject, source string) (func(vars map[string]any) (any, error), error)
+	// Template compiles a text with holes; one that is a single hole keeps the
+	// type of its value.
+	Template(subject, source string) (func(vars map[string]any) (any, error), error)
+	// Output compiles an expression over what a call answered: resp, status,
+	// headers.
+	Output(source string) (func(vars map[string]any) (any, error), error)
+}
+
+// condition and value are compiled expressions.
+type (
+	condition func(vars map[string]any) (bool, error)
+	value     func(vars map[string]any) (any, error)
+)
+
+// paths is the language of the flows that the code makes itself.
+type paths struct{}
+
+var errNoCEL = errors.New("this definition takes no CEL")
+
+func (paths) Condition(_, _ string) (func(map[string]any) (bool, error), error) {
+	return nil, errNoCEL
+}
+
+func (paths) Value(_, _ string) (func(map[string]any) (any, error), error) { return nil, errNoCEL }
+
+func (paths) Output(string) (func(map[string]any) (any, error), error) { return nil, errNoCEL }
+
+func (paths) Template(_, source string) (func(map[string]any) (any, error), error) {
+	return func(v map[string]any) (any, error) { return vars(v).fillString(source) }, nil
+}
+
+// fieldError says where in a definition something is wrong.
+type fieldError struct {
+	field string
+	err   error
+}
+
+func (e *fieldError) Error() string { return e.field + ": " + e.err.Error() }
+func (e *fieldError) Unwrap() error { return e.err }
+
+// compiler compiles the expressions of one definition.
+type compiler struct {
+	lang    Language
+	subject string
+}
+
+func (c compiler) condition(field, source string) (condition, error) {
+	if source == "" {
+		return nil, nil
+	}
+	f, err := c.lang.Condition(c.subject, source)
+	if err != nil {
+		return nil, &fieldError{field, err}
+	}
+	return f, nil
+}
+
+func (c compiler) expression(field, source string) (value, error) {
+	f, err := c.lang.Value(c.subject, source)
+	if err != nil {
+		return nil, &fieldError{field, err}
+	}
+	return f, nil
+}
+
+// value compiles every text in a free value.
+func (c compiler) value(field string, in any) (value, error) {
+	switch x := in.(type) {
+	case map[string]any:
+		parts := make(map[string]value, len(x))
+		for k, e := range x {
+			p, err := c.value(field+"."+k, e)
+			if err != nil {
+				return nil, err
+			}
+			parts[k] = p
+		}
+		return func(v map[string]any) (any, error) {
+			out := make(map[string]any, len(parts))
+			for k, p := range parts {
+				e, err := p(v)
+				if err != nil {
+					return nil, within(k, err)
+				}
+				out[k] = e
+			}
+			return out, nil
+		}, nil
+	case []any:
+		parts := make([]value, len(x))
+		for i, e := range x {
+			p, err := c.value(fmt.Sprintf("%s[%d]", field, i), e)
+			if err != nil {
+				return nil, err
+			}
+			parts[i] = p
+		}
+		return func(v map[string]any) (any, error) {
+			out := make([]any, len(parts))
+			for i, p := range parts {
+				e, err := p(v)
+				if err != nil {
+					return nil, within(fmt.Sprintf("[%d]", i), err)
+				}
+				out[i] = e
+			}
+			return out, nil
+		}, nil
+	case string:
+		f, err := c.lang.Template(c.subject, x)
+		if err != nil {
+			return nil, &fieldError{field, err}
+		}
+		return f, nil
+	}
+	return func(map[string]any) (any, error) { return in, nil }, nil
+}
+
+// within names the part of a value that could not be filled.
+func within(key string, err error) error {
+	var inner *fieldError
+	if errors.As(err, &inner) {
+		return &fieldError{key + "." + inner.field, inner.err}
+	}
+	return &fieldError{key, err}
+}
+
+// IsExpression reports whether an error of Check is about an expression.
+func IsExpression(err error) bool {
+	var e *fieldError
+	return errors.As(err, &e)
+}

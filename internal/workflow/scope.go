@@ -1,0 +1,204 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+const (
+	// reasonExpression is why a step fails whose expression has no value.
+	reasonExpression = "ExpressionFailed"
+	reasonTimedOut   = "TimedOut"
+	resultDryRun     = "dryRun"
+	resultSkipped    = "skipped"
+	// maxOutput bounds what a step keeps of an answer.
+	maxOutput = 64 << 10
+)
+
+// scopeVars are the variables of a run that its expressions see.
+var scopeVars = []string{"person", "event", "input", "steps", "vars", "org"}
+
+// scope returns the variables of the current step's expressions. now is when
+// the step began, so that a repeated look at it sees the same.
+func (t *turn) scope() map[string]any {
+	if !t.program.cel {
+		return t.vars
+	}
+	out := map[string]any{"now": t.cur.Since}
+	for _, name := range scopeVars {
+		v, ok := t.vars[name]
+		if !ok {
+			v = map[string]any{}
+		}
+		out[name] = plain(v)
+	}
+	return out
+}
+
+// plain gives numbers without a fraction back the type that they had before
+// they were stored as JSON.
+func plain(v any) any {
+	switch x := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(x))
+		for k, e := range x {
+			out[k] = plain(e)
+		}
+		return out
+	case []any:
+		out := make([]any, len(x))
+		for i, e := range x {
+			out[i] = plain(e)
+		}
+		return out
+	case int:
+		return int64(x)
+	case float64:
+		if x == math.Trunc(x) && math.Abs(x) < 1<<53 {
+			return int64(x)
+		}
+	}
+	return v
+}
+
+// begin enters the definition, unless its own condition is false.
+func (t *turn) begin() {
+	t.run.StepPath = t.program.start
+	t.cur = cursor{Since: t.now}
+	if t.program.when == nil {
+		return
+	}
+	ok, err := t.program.when(t.scope())
+	switch {
+	case err != nil:
+		t.end(store.RunFailed, "failed", reasonExpression, "when: "+err.Error())
+	case !ok:
+		t.end(store.RunSucceeded, resultSkipped, "ConditionNotMet", "spec.when is not true of what the run is about")
+	}
+}
+
+// enter looks at the step's own condition once. It reports whether the step is
+// to go on.
+func (t *turn) enter(n *node) bool {
+	if n.when == nil || t.cur.Entered {
+		return true
+	}
+	ok, err := n.when(t.scope())
+	switch {
+	case err != nil:
+		t.failStep(n, reasonExpression, "when: "+err.Error())
+		return false
+	case !ok:
+		t.complete(n, map[string]any{"result": resultSkipped, "reason": "ConditionNotMet"})
+		return false
+	}
+	t.cur.Entered = true
+	return true
+}
+
+// failStep ends a step for good, as its OnError says.
+func (t *turn) failStep(n *node, reason, message string) {
+	switch n.step.OnError {
+	case OnErrorContinue:
+		t.complete(n, map[string]any{"result": "failed", "reason": reason, "message": message})
+	case OnErrorAsk:
+		t.park(reason, message+"; say retry, skip or fail")
+	default:
+		t.fail(reason, message)
+	}
+}
+
+// unfilled goes on where an action's input has no value. A dry run has no
+// answers of earlier calls, so there it proves nothing.
+func (t *turn) unfilled(n *node, err error) {
+	if how, ok := t.resolution(); ok {
+		t.run.Reason, t.run.Message = "", ""
+		switch how {
+		case store.ResolveSkip:
+			t.complete(n, map[string]any{"result": resultSkipped})
+			return
+		case store.ResolveFail:
+			t.fail("Resolved", "a person ended the run as failed")
+			return
+		}
+	}
+	if t.dryRun() {
+		t.complete(n, map[string]any{"result": resultDryRun, "message": "the input has no value in a dry run: " + err.Error()})
+		return
+	}
+	t.failStep(n, "BadInput", err.Error())
+}
+
+// dryRun says that the run goes through its steps and sends nothing.
+func (t *turn) dryRun() bool {
+	dry, _ := t.vars["dryRun"].(bool)
+	return dry
+}
+
+// deadline is when the step, or the run, has taken as long as it may.
+func (t *turn) deadline() (end time.Time, ok bool) {
+	if !t.program.timeout.IsZero() && !t.cur.Failing {
+		end, ok = t.program.timeout.After(t.run.CreatedAt, t.zone()), true
+	}
+	if n := t.program.nodes[t.run.StepPath]; n != nil && !n.step.Timeout.IsZero() {
+		if step := n.step.Timeout.After(t.cur.Since, t.zone()); !ok || step.Before(end) {
+			end, ok = step, true
+		}
+	}
+	return end, ok
+}
+
+// overdue reports that the run has taken as long as it may, and nothing of it
+// is under way.
+func (t *turn) overdue() bool {
+	return t.intent == nil && !t.cur.Failing && !t.program.timeout.IsZero() && t.cur.Asking == "" && !t.cur.Lost &&
+		!t.now.Before(t.program.timeout.After(t.run.CreatedAt, t.zone()))
+}
+
+// stepOverdue is overdue for the current step alone.
+func (t *turn) stepOverdue() bool {
+	n := t.program.nodes[t.run.StepPath]
+	return n != nil && !n.step.Timeout.IsZero() && !t.now.Before(n.step.Timeout.After(t.cur.Since, t.zone()))
+}
+
+// bounded drops an answer that is too large to keep; outputs name what matters.
+func bounded(output map[string]any) map[string]any {
+	if raw, err := json.Marshal(output); err != nil || len(raw) > maxOutput {
+		return map[string]any{}
+	}
+	return output
+}
+
+// addOutputs adds the outputs that the step declares to its result.
+func (t *turn) addOutputs(n *node, out callOutcome, result map[string]any) error {
+	if len(n.outputs) == 0 {
+		return nil
+	}
+	answer := map[string]any{"resp": plain(out.output), "status": int64(out.status), "headers": map[string]any{}}
+	if out.output == nil {
+		answer["resp"] = map[string]any{}
+	}
+	kept := map[string]any{}
+	for name, f := range n.outputs {
+		v, err := f(answer)
+		if err != nil {
+			return fmt.Errorf("outputs.%s: %w", name, err)
+		}
+		kept[name], result[name] = v, v
+	}
+	raw, err := json.Marshal(kept)
+	if err != nil {
+		return fmt.Errorf("outputs: %w", err)
+	}
+	if len(raw) > maxOutput {
+		return fmt.Errorf("outputs have %d bytes: at most %d are kept", len(raw), maxOutput)
+	}
+	return nil
+}

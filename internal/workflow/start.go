@@ -1,0 +1,197 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// KindWorkflow is the definition kind of users' Workflows.
+const KindWorkflow = "Workflow"
+
+// Trigger kinds of runs.
+const (
+	TriggerManual = "manual"
+)
+
+// MaxInput bounds the input of a run in bytes.
+const MaxInput = 64 << 10
+
+// StartStore is what starting a run needs of the store.
+type StartStore interface {
+	PeopleStore
+	Workflow(ctx context.Context, tenant model.TenantID, name string) (store.WorkflowState, error)
+	PersonByEmail(ctx context.Context, tenant model.TenantID, email string) (store.PersonView, error)
+	TenantFacts(ctx context.Context, tenant model.TenantID) (store.TenantFacts, error)
+	StartRun(ctx context.Context, tenant model.TenantID, r store.NewRun, by store.Decider) (run store.Run, started bool, err error)
+	RunByTrigger(ctx context.Context, tenant model.TenantID, kind, name, key string) (store.Run, error)
+}
+
+// StartRequest asks for one run of a Workflow by hand.
+type StartRequest struct {
+	Workflow string
+	// Key makes the request idempotent: the same key is the same run.
+	Key string
+	// Person is an e-mail address; empty: the run has no subject.
+	Person string
+	Input  map[string]any
+	DryRun bool
+	By     store.Decider
+}
+
+// StartReason is why a run was not started.
+type StartReason string
+
+// Start reasons.
+const (
+	StartNoWorkflow   StartReason = "WorkflowNotFound"
+	StartNotReady     StartReason = "WorkflowNotReady"
+	StartSuspended    StartReason = "WorkflowSuspended"
+	StartNoSubject    StartReason = "SubjectNotFound"
+	StartWrongSubject StartReason = "SubjectMismatch"
+	StartBadInput     StartReason = "InvalidInput"
+)
+
+// StartError says why nothing was started.
+type StartError struct {
+	Reason  StartReason
+	Message string
+}
+
+func (e *StartError) Error() string { return e.Message }
+
+func notStarted(reason StartReason, format string, args ...any) error {
+	return &StartError{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// Start starts one run by hand, or returns the run that the key started
+// before. The guard of decision 18 bounds what automation starts, not this.
+func Start(ctx context.Context, st StartStore, tenant model.TenantID, r StartRequest) (run store.Run, started bool, err error) {
+	if run, err = st.RunByTrigger(ctx, tenant, KindWorkflow, r.Workflow, r.Key); err == nil || !errors.Is(err, store.ErrNotFound) {
+		return run, false, err
+	}
+	w, err := st.Workflow(ctx, tenant, r.Workflow)
+	if errors.Is(err, store.ErrNotFound) {
+		return run, false, notStarted(StartNoWorkflow, "there is no Workflow %q", r.Workflow)
+	}
+	if err != nil {
+		return run, false, err
+	}
+	person, vars, err := startVars(ctx, st, tenant, w, r)
+	if err != nil {
+		return run, false, err
+	}
+	priority := store.PriorityRealtime
+	if w.Direction == "Offboarding" {
+		priority = store.PriorityOffboarding
+	}
+	return st.StartRun(ctx, tenant, store.NewRun{
+		Kind: KindWorkflow, Name: w.Name, Revision: w.Revision, TriggerKind: TriggerManual, TriggerKey: r.Key, Subject: person.Email, PersonID: person.ID,
+		Cause: fmt.Sprintf("%s/%s revision %d", KindWorkflow, w.Name, w.Revision), Vars: vars, Priority: priority,
+	}, r.By)
+}
+
+// startVars checks a request and returns what its run begins with.
+func startVars(ctx context.Context, st StartStore, tenant model.TenantID, w store.WorkflowState, r StartRequest) (person store.PersonView, vars json.RawMessage, err error) {
+	switch {
+	case w.Suspended:
+		return person, nil, notStarted(StartSuspended, "Workflow %q is suspended: spec.suspend is true", w.Name)
+	case w.State != store.WorkflowReady:
+		return person, nil, notStarted(StartNotReady, "Workflow %q cannot run: %s", w.Name, w.Message)
+	case w.Subject == SubjectPerson && r.Person == "":
+		return person, nil, notStarted(StartWrongSubject, "Workflow %q runs for a person: name one by e-mail address", w.Name)
+	case w.Subject != SubjectPerson && r.Person != "":
+		return person, nil, notStarted(StartWrongSubject, "Workflow %q does not run for a person: its trigger says manual.subject: None", w.Name)
+	case r.Key == "":
+		return person, nil, errors.New("start a run: no idempotency key")
+	}
+	facts, err := st.TenantFacts(ctx, tenant)
+	if err != nil {
+		return person, nil, err
+	}
+	domains := facts.Domains
+	if domains == nil {
+		domains = []string{}
+	}
+	all := map[string]any{
+		"org":   map[string]any{"displayName": facts.DisplayName, "domains": domains, "timeZone": facts.TimeZone},
+		"event": map[string]any{"kind": TriggerManual, "data": map[string]any{}},
+		"input": r.Input,
+		"start": map[string]any{"why": "started by hand by " + r.By.Actor},
+	}
+	if r.Input == nil {
+		all["input"] = map[string]any{}
+	}
+	if r.DryRun || w.DryRun {
+		all["dryRun"] = true
+	}
+	if r.Person != "" {
+		person, err = st.PersonByEmail(ctx, tenant, r.Person)
+		if errors.Is(err, store.ErrNotFound) {
+			return person, nil, notStarted(StartNoSubject, "no person in the directory has the address %q; nothing was started", r.Person)
+		}
+		if err != nil {
+			return person, nil, err
+		}
+		if all["person"], err = personVars(ctx, st, tenant, person); err != nil {
+			return person, nil, err
+		}
+	}
+	input, err := json.Marshal(all["input"])
+	if err == nil {
+		vars, err = json.Marshal(all)
+	}
+	if err != nil {
+		return person, nil, fmt.Errorf("start a run: %w", err)
+	}
+	if len(input) > MaxInput {
+		return person, nil, notStarted(StartBadInput, "input has %d bytes: at most %d are taken", len(input), MaxInput)
+	}
+	return person, vars, nil
+}
+
+// PeopleStore reads people with what they have.
+type PeopleStore interface {
+	ListAccounts(ctx context.Context, tenant model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error)
+}
+
+// maxAccounts bounds the accounts that a run knows of its person.
+const maxAccounts = 200
+
+// personVars is a person, with the accounts that are there now, as expressions
+// see one (decision 25).
+func personVars(ctx context.Context, st PeopleStore, tenant model.TenantID, p store.PersonView) (map[string]any, error) {
+	found, _, err := st.ListAccounts(ctx, tenant, store.AccountQuery{Page: store.Page{Limit: maxAccounts}, PersonID: p.ID})
+	if err != nil {
+		return nil, fmt.Errorf("read the accounts of a person: %w", err)
+	}
+	accounts := make([]any, 0, len(found))
+	for _, a := range found {
+		if a.RemovedAt != nil || a.AppExternalID != "" { // what an identity provider knows of other apps is no account there
+			continue
+		}
+		accounts = append(accounts, map[string]any{
+			"integration": a.Integration, "externalId": a.ExternalID, "username": a.Username, "displayName": a.DisplayName,
+			"status": string(a.Status), "kind": string(cmp.Or(a.Kind, model.AccountHuman)), "role": a.Role, "isAdmin": a.IsAdmin,
+		})
+	}
+	custom := p.Custom
+	if custom == nil {
+		custom = map[string]any{}
+	}
+	return map[string]any{
+		"id": p.APIID, "email": p.Email, "displayName": p.DisplayName, "givenName": p.GivenName, "familyName": p.FamilyName,
+		"title": p.Title, "department": p.Department, "division": p.Division, "costCenter": p.CostCenter,
+		"location": p.Location, "timeZone": p.TimeZone, "employeeId": p.EmployeeID, "employmentType": p.EmploymentType,
+		"managerEmail": p.ManagerEmail, "startDate": string(p.StartDate), "endDate": string(p.EndDate), "lifecycle": string(p.Lifecycle),
+		"custom": custom, "accounts": accounts,
+	}, nil
+}
