@@ -75,7 +75,7 @@ func (l *loader) webhookVerify(w *Webhook, n node, env *expr.Env) {
 			n.problem("no webhook secrets", "the Secret's keys under webhooks."+w.name+".secrets", "")
 		}
 	}
-	hmacs := v.kind == verifySHA256 || v.kind == verifySHA1
+	hmacs := v.hmacs()
 	if hmacs || v.kind == verifyToken {
 		if h := n.need("header", "the header that carries the proof"); h.exists() && !headerName(v.header) {
 			h.problem(h.kind(), "the name of a header", "")
@@ -112,7 +112,7 @@ func (l *loader) webhookChallenge(w *Webhook, n node, env *expr.Env) {
 	if t := n.get("contentType"); t.exists() {
 		c.contentType = t.enum(answerTypes...)
 	}
-	if s := n.get("sign"); s.exists() && (c.unverified || w.verify.kind != verifySHA256 && w.verify.kind != verifySHA1) {
+	if s := n.get("sign"); s.exists() && (c.unverified || !w.verify.hmacs()) {
 		s.problem("sign", "a verified challenge of an HMAC type", "whoever asks would get signatures made")
 	}
 	if c.when != nil && c.respond != nil {

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
 )
@@ -31,8 +30,9 @@ type Webhook struct {
 	secrets   []secretField
 	verify    verifySpec
 	challenge *challengeSpec
-	parse     string // json, form, text, field
-	field     string // parse: {form: field}: JSON inside one field
+	generic   *genericSpec // for the address of a user's own sender; see NewWebhook
+	parse     string       // json, form, text, field, any
+	field     string       // parse: {form: field}: JSON inside one field
 	id        *expr.Program
 	at        *expr.Program
 	emits     []webhookEmit
@@ -142,48 +142,112 @@ type WebhookEvent struct {
 // what the manifest expects. No error holds a value of the delivery.
 func (w *Webhook) Handle(ctx context.Context, in WebhookRequest, secrets map[string]string, now time.Time) (WebhookResult, error) {
 	var res WebhookResult
-	if len(in.Body) > maxWebhookBytes {
-		return res, w.wrong(ClassInvalid, fmt.Sprintf("the delivery has more than %d bytes", maxWebhookBytes))
+	vars, body, answer, err := w.received(ctx, in, secrets, now)
+	if err != nil || answer != nil {
+		res.Answer = answer
+		return res, err
+	}
+	res.Body = body
+	return res, w.read(ctx, vars, &res, now)
+}
+
+// Receipt says what to do with a delivery before anything is known of its
+// events.
+type Receipt struct {
+	// Answer is as in WebhookResult: nothing has happened then.
+	Answer *WebhookAnswer
+	// ID identifies the delivery. Empty: it has no id that could be read, and is
+	// known by its bytes alone.
+	ID string
+	// Body is the delivery as its expressions see it.
+	Body any
+}
+
+// Receive verifies a delivery and finds its id, and leaves what it says to
+// Events. Its errors are those of Handle, but for ClassMapping: a delivery that
+// is the vendor's is one, whatever the manifest makes of it.
+func (w *Webhook) Receive(ctx context.Context, in WebhookRequest, secrets map[string]string, now time.Time) (Receipt, error) {
+	vars, body, answer, err := w.received(ctx, in, secrets, now)
+	if err != nil || answer != nil {
+		return Receipt{Answer: answer}, err
+	}
+	out := Receipt{Body: body}
+	if w.generic != nil {
+		out.ID = w.generic.deliveryID(ctx, in, vars)
+	} else if id, err := w.id.EvalString(ctx, vars); err == nil {
+		out.ID = id
+	}
+	return out, nil
+}
+
+// Events reads what a delivery says that Receive has taken, as kept: without
+// its query, and without headers that carry credentials.
+func (w *Webhook) Events(ctx context.Context, in WebhookRequest, now time.Time) (WebhookResult, error) {
+	var res WebhookResult
+	body, err := w.parsed(in)
+	if err != nil {
+		return res, err
 	}
 	vars := w.vars(in, now)
+	vars["resp"], res.Body = body, body
+	return res, w.read(ctx, vars, &res, now)
+}
+
+// received verifies a delivery, answers it if it is a challenge, and parses it.
+func (w *Webhook) received(ctx context.Context, in WebhookRequest, secrets map[string]string, now time.Time) (vars map[string]any, body any, _ *WebhookAnswer, err error) {
+	if len(in.Body) > maxWebhookBytes {
+		return nil, nil, nil, w.wrong(ClassInvalid, fmt.Sprintf("the delivery has more than %d bytes", maxWebhookBytes))
+	}
+	vars = w.vars(in, now)
+	if answer := w.generic.ping(in); answer != nil {
+		return nil, nil, answer, nil
+	}
 	if c := w.challenge; c != nil && c.unverified {
-		if body, err := w.parsed(in.Body); err == nil { // an empty body is nobody's fault here
+		if body, err := w.parsed(in); err == nil { // an empty body is nobody's fault here
 			vars["resp"] = body
 		}
 		if answer, err := w.answer(ctx, vars, ""); err != nil || answer != nil {
-			res.Answer = answer
-			return res, err
+			return nil, nil, answer, err
 		}
 	}
 	secret, err := w.verified(ctx, in, vars, secrets, now)
 	if err != nil {
-		return res, err
+		return nil, nil, nil, err
 	}
-	if res.Body, err = w.parsed(in.Body); err != nil {
-		return res, err
+	if body, err = w.parsed(in); err != nil {
+		return nil, nil, nil, err
 	}
-	vars["resp"] = res.Body
+	vars["resp"] = body
+	if w.generic != nil {
+		vars["body"] = body
+		return vars, body, w.generic.challenge(in, body), nil
+	}
 	if c := w.challenge; c != nil && !c.unverified {
 		if answer, err := w.answer(ctx, vars, secret); err != nil || answer != nil {
-			res.Answer = answer
-			return res, err
+			return nil, nil, answer, err
 		}
 	}
+	return vars, body, nil, nil
+}
+
+// read fills in what a delivery says.
+func (w *Webhook) read(ctx context.Context, vars map[string]any, res *WebhookResult, now time.Time) (err error) {
 	if res.ID, err = w.id.EvalString(ctx, vars); err != nil {
-		return res, w.failed("id", err)
+		return w.failed("id", err)
 	}
 	if res.ID == "" || len(res.ID) > maxFieldBytes {
-		return res, w.wrong(ClassMapping, "the delivery has no id by which to know it again")
+		return w.wrong(ClassMapping, "the delivery has no id by which to know it again")
 	}
 	if res.At, err = w.moment(ctx, w.at, "at", vars, now); err != nil {
-		return res, err
+		return err
 	}
 	for i := range w.emits {
-		if err := w.emit(ctx, &w.emits[i], vars, &res); err != nil {
-			return WebhookResult{}, err // all of it or nothing
+		if err := w.emit(ctx, &w.emits[i], vars, res); err != nil {
+			*res = WebhookResult{}
+			return err // all of it or nothing
 		}
 	}
-	return res, nil
+	return nil
 }
 
 // vars are the variables of a webhook's expressions. No secret is among them.
@@ -199,41 +263,8 @@ func (w *Webhook) vars(in WebhookRequest, now time.Time) map[string]any {
 	return map[string]any{
 		"r": nil, "p": nil, "resp": nil, "status": int64(0), "headers": headers, "config": map[string]any{}, "state": map[string]any{},
 		"window": map[string]any{}, "input": map[string]any{}, "vars": map[string]any{}, "records": []any{}, "secretNames": map[string]bool{},
-		"idempotencyKey": "", "now": now.UTC(), "body": string(in.Body), "query": query, "method": in.Method, "signature": "",
+		"idempotencyKey": "", "now": now.UTC(), "body": string(in.Body), "query": query, "method": in.Method, "signature": "", "rawBody": string(in.Body),
 	}
-}
-
-// parsed reads the body in the declared form.
-func (w *Webhook) parsed(body []byte) (any, error) {
-	if !utf8.Valid(body) {
-		return nil, w.wrong(ClassInvalid, "the delivery is no text")
-	}
-	if w.parse == "text" {
-		return cleaned(string(body)), nil
-	}
-	text := body
-	if w.parse == "form" || w.parse == "field" {
-		form, err := url.ParseQuery(string(body))
-		if err != nil {
-			return nil, w.wrong(ClassInvalid, "the delivery is no form")
-		}
-		if w.parse == "form" {
-			m := make(map[string]any, len(form))
-			for k := range form {
-				m[cleaned(k)] = cleaned(form.Get(k))
-			}
-			return m, nil
-		}
-		if !form.Has(w.field) {
-			return nil, w.wrong(ClassInvalid, "the form has no field "+w.field)
-		}
-		text = []byte(form.Get(w.field))
-	}
-	v, err := decodeJSON(text)
-	if err != nil {
-		return nil, w.wrong(ClassInvalid, "the delivery is no JSON")
-	}
-	return v, nil
 }
 
 // answer answers a challenge, if this is one.

@@ -49,6 +49,11 @@ func (w *Webhook) Prove(ctx context.Context, in *WebhookRequest, secrets map[str
 				return w.failed("verify.payload", err)
 			}
 		}
+		if v.signed != nil {
+			if payload, err = v.signed.Text(ctx, w.vars(*in, at), nil); err != nil {
+				return w.failed("signed", err)
+			}
+		}
 		in.Header.Set(v.header, v.prefix+v.sign(secret, payload))
 	}
 	return nil

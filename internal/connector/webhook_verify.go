@@ -8,6 +8,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // HMAC-SHA1 is what some vendors sign with, and no collision breaks it
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 // Ways in which a delivery proves to be the vendor's.
 const (
 	verifySHA256   = "hmac_sha256"
+	verifySHA512   = "hmac_sha512"
 	verifySHA1     = "hmac_sha1"
 	verifyToken    = "token"
 	verifyStandard = "standard_webhooks"
@@ -28,7 +30,7 @@ const (
 	verifyNone     = "none"
 )
 
-var verifyKinds = []string{verifySHA256, verifySHA1, verifyToken, verifyStandard, verifyBasic, verifyNone}
+var verifyKinds = []string{verifySHA256, verifySHA512, verifySHA1, verifyToken, verifyStandard, verifyBasic, verifyNone}
 
 // defaultMaxSkew is how far a delivery's timestamp may be from now.
 const defaultMaxSkew = 5 * time.Minute
@@ -40,7 +42,8 @@ type verifySpec struct {
 	encoding        string // hex, base64
 	secret          *expr.Template
 	timestampHeader string
-	payload         *expr.Program // nil: the body
+	payload         *expr.Program  // nil: the body
+	signed          *expr.Template // the same as text with holes; nil: see payload
 	maxSkew         time.Duration
 }
 
@@ -87,6 +90,11 @@ func (w *Webhook) verified(ctx context.Context, in WebhookRequest, vars map[stri
 		if v.payload != nil {
 			if payload, err = v.payload.EvalString(ctx, vars); err != nil {
 				return "", w.wrong(ClassAuth, "what is signed is not there") // a header, at most
+			}
+		}
+		if v.signed != nil {
+			if payload, err = v.signed.Text(ctx, vars, nil); err != nil {
+				return "", w.wrong(ClassAuth, "what is signed is not there")
 			}
 		}
 		mac := v.mac(secret, payload)
@@ -151,9 +159,17 @@ func (w *Webhook) recent(stamp string, now time.Time) error {
 	return nil
 }
 
+// hmacs reports whether the proof is a signature over what is sent.
+func (v *verifySpec) hmacs() bool {
+	return v.kind == verifySHA256 || v.kind == verifySHA512 || v.kind == verifySHA1
+}
+
 func (v *verifySpec) mac(secret, payload string) []byte {
 	algorithm := sha256.New
-	if v.kind == verifySHA1 {
+	switch v.kind {
+	case verifySHA512:
+		algorithm = sha512.New
+	case verifySHA1:
 		algorithm = sha1.New
 	}
 	h := hmac.New(algorithm, []byte(secret))
