@@ -40,7 +40,11 @@ func (f *scimFilter) arg(v any) string {
 
 // unfiltered refuses an attribute that has no column.
 func unfiltered(ref scim.Ref) error {
-	return &scim.Error{Status: http.StatusBadRequest, Type: scim.InvalidFilter, Detail: fmt.Sprintf("%s cannot be filtered or sorted by here.", ref)}
+	return &scim.Error{Status: http.StatusBadRequest, Type: scim.InvalidFilter, Detail: fmt.Sprintf("%s cannot be filtered by here.", ref)}
+}
+
+func unsorted(ref scim.Ref) error {
+	return &scim.Error{Status: http.StatusBadRequest, Type: scim.InvalidValue, Detail: fmt.Sprintf("sortBy: %s cannot be sorted by here.", ref)}
 }
 
 // where compiles a filter over the resource.
@@ -55,7 +59,10 @@ func (f *scimFilter) where(e scim.Expr) (string, error) {
 	case *scim.ValuePath:
 		return f.anyElement(e.Attr.Attr, e.Filter)
 	case *scim.Compare:
-		if e.Attr.Attr.MultiValued && e.Attr.Extension == nil {
+		switch {
+		case e.Attr.Attr.Name == "schemas":
+			return f.schemas(e)
+		case e.Attr.Attr.MultiValued && e.Attr.Extension == nil:
 			return f.compareMany(e)
 		}
 		field, err := f.field(e.Attr)
@@ -102,10 +109,43 @@ func (f *scimFilter) compareMany(e *scim.Compare) (string, error) {
 	return f.anyElement(e.Attr.Attr, &scim.Compare{Attr: inner, Op: e.Op, Value: e.Value})
 }
 
+// schemas compares the URNs of a resource, of which that of an extension is one
+// where it has a value.
+func (f *scimFilter) schemas(e *scim.Compare) (string, error) {
+	switch {
+	case e.Value.Kind == scim.LiteralNull && e.Op == scim.OpEq:
+		return "1=0", nil
+	case e.Value.Kind == scim.LiteralNull:
+		return "1=1", nil
+	case e.Op == scim.OpNe:
+		return negate(f.schemas(&scim.Compare{Attr: e.Attr, Op: scim.OpEq, Value: e.Value}))
+	}
+	out, err := f.compare(scimField{constant: f.rt.Schema.ID, leaf: e.Attr.Attr}, e.Op, e.Value)
+	if err != nil {
+		return "", err
+	}
+	for _, extension := range f.rt.Extensions {
+		condition, err := f.compare(scimField{constant: extension.ID, leaf: e.Attr.Attr}, e.Op, e.Value)
+		if err != nil {
+			return "", err
+		}
+		var some []string
+		for _, c := range scimSingles {
+			if strings.HasPrefix(c.path, extension.ID) {
+				some = append(some, f.alias+"."+c.column+" IS NOT NULL")
+			}
+		}
+		out += " OR " + condition + " AND (" + strings.Join(some, " OR ") + ")"
+	}
+	return "(" + out + ")", nil
+}
+
 // present is "pr" of whatever may be named.
 func (f *scimFilter) present(e *scim.Present) (string, error) {
 	ref := e.Attr
 	switch {
+	case ref.Attr.Name == "schemas":
+		return "1=1", nil
 	case ref.Attr.MultiValued && ref.Extension == nil:
 		if ref.Sub != nil {
 			return f.anyElement(ref.Attr, &scim.Present{Attr: scim.Ref{Attr: ref.Sub}})
@@ -319,45 +359,38 @@ func (f *scimFilter) instant(column string, op scim.Op, v scim.Literal) string {
 
 // order compiles what a list is sorted by: missing values come last ascending
 // and first descending, and the id decides between equals.
-func (f *scimFilter) order(by *scim.Ref, descending bool) (string, error) {
-	if by == nil {
+func (f *scimFilter) order(sort *scim.Sort) (string, error) {
+	if sort == nil {
 		return f.alias + ".id", nil
 	}
+	by := &sort.By
 	expr := ""
 	switch {
 	case by.Attr.MultiValued && by.Extension == nil:
 		source, err := f.elements(by.Attr)
 		if err != nil {
-			return "", err
+			return "", unsorted(*by)
 		}
 		sub := by.Sub
 		if sub == nil {
 			sub = by.Attr.Sub("value")
 		}
 		if sub == nil || !slices.Contains(scimElements, by.Attr.Name) {
-			return "", unfiltered(*by)
+			return "", unsorted(*by)
 		}
 		expr = "(SELECT " + source.fields[sub.Name].expr + " FROM " + source.from + " AND " + source.owner + "=" + f.alias +
 			".id ORDER BY coalesce(e.primary_one, FALSE) DESC, e.n LIMIT 1)"
-	case by.Leaf().Type == scim.TypeComplex && by.Attr.Sub("value") != nil && by.Sub == nil:
-		inner := *by
-		inner.Sub = by.Attr.Sub("value")
-		field, err := f.field(inner)
-		if err != nil {
-			return "", err
-		}
-		expr = field.expr
 	default:
 		field, err := f.field(*by)
 		if err != nil {
-			return "", err
+			return "", unsorted(*by)
 		}
 		if field.constant != "" {
 			return f.alias + ".id", nil
 		}
 		expr = field.expr
 	}
-	if descending {
+	if sort.Descending {
 		return "(" + expr + " IS NULL) DESC, " + expr + " DESC, " + f.alias + ".id", nil
 	}
 	return "(" + expr + " IS NULL), " + expr + ", " + f.alias + ".id", nil

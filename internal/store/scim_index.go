@@ -5,7 +5,6 @@ package store
 
 import (
 	"net/mail"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -56,7 +55,7 @@ func scimText(a *scim.Attribute, v string) string {
 	if a.CaseExact {
 		return scimClean(v)
 	}
-	return scimFold(scimClean(v))
+	return scim.Fold(scimClean(v))
 }
 
 // scimValue returns what is at a path of a resource with single values, or nil.
@@ -193,21 +192,4 @@ func plainAddress(s string) bool {
 func ownDomain(domains []string, address string) bool {
 	_, domain, _ := strings.Cut(address, "@")
 	return slices.ContainsFunc(domains, func(d string) bool { return strings.EqualFold(d, domain) })
-}
-
-// scimFold makes strings comparable that are not case-exact.
-func scimFold(s string) string { return strings.ToLower(s) }
-
-// changedNames names the attributes that differ, those of the extension behind
-// its short name.
-func changedNames(have, want scim.Object) (out []string) {
-	for _, o := range []scim.Object{have, want} {
-		for name := range o {
-			if !slices.Contains(out, name) && !reflect.DeepEqual(have[name], want[name]) {
-				out = append(out, name)
-			}
-		}
-	}
-	slices.Sort(out)
-	return out
 }

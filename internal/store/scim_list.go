@@ -13,11 +13,10 @@ import (
 
 // SCIMQuery selects resources.
 type SCIMQuery struct {
-	Filter     scim.Expr // nil: all
-	SortBy     *scim.Ref // nil: in the order of creation
-	Descending bool
-	Offset     int64
-	Limit      int // 0: count only
+	Filter scim.Expr  // nil: all
+	Sort   *scim.Sort // nil: in the order of creation
+	Offset int64
+	Limit  int // 0: count only
 }
 
 // ListSCIM returns the users or groups that a query selects, and how many there
@@ -37,7 +36,7 @@ func (s *Store) ListSCIM(ctx context.Context, tenant model.TenantID, rt *scim.Re
 		condition += " AND " + more
 	}
 	countArgs := f.args[:len(f.args):len(f.args)]
-	order, err := f.order(q.SortBy, q.Descending)
+	order, err := f.order(q.Sort)
 	if err != nil {
 		return nil, 0, err
 	}

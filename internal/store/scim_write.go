@@ -60,7 +60,7 @@ func (s *Store) WriteSCIMUser(ctx context.Context, tenant model.TenantID, by SCI
 		}
 		column, value := "id", key.ID
 		if key.ID == "" {
-			column, value = "user_name", scimFold(scimClean(key.UserName))
+			column, value = "user_name", scim.Fold(scimClean(key.UserName))
 		}
 		have, err := optional(scimByKey(ctx, tx, tenant, "scim_user", column, value))
 		if err != nil {
@@ -109,7 +109,7 @@ func (s *Store) putSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIMC
 	case have != nil && reflect.DeepEqual(have.Attributes, want):
 		return SCIMWritten{SCIMResource: *have, Outcome: SCIMUnchanged}, nil
 	default:
-		out, err = next(s.now(), have, want)
+		out, err = next(scim.User, s.now(), have, want)
 		if err == nil {
 			err = s.storeSCIMUser(ctx, tx, t, out)
 		}
@@ -125,18 +125,22 @@ func (s *Store) putSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIMC
 }
 
 // next is the resource after a write.
-func next(now int64, have *SCIMResource, want scim.Object) (SCIMWritten, error) {
+func next(rt *scim.ResourceType, now int64, have *SCIMResource, want scim.Object) (SCIMWritten, error) {
 	if have != nil {
 		r := *have
 		r.Attributes, r.Version, r.ModifiedAt = want, r.Version+1, fromMillis(max(now, r.ModifiedAt.UnixMilli()+1))
-		return SCIMWritten{SCIMResource: r, Outcome: SCIMUpdated, Changed: changedNames(have.Attributes, want)}, nil
+		return SCIMWritten{SCIMResource: r, Outcome: SCIMUpdated, Changed: scim.Diff(resource(rt, have.Attributes), resource(rt, want))}, nil
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return SCIMWritten{}, fmt.Errorf("id of a SCIM resource: %w", err)
 	}
 	r := SCIMResource{ID: id.String(), Attributes: want, Version: 1, CreatedAt: fromMillis(now), ModifiedAt: fromMillis(now)}
-	return SCIMWritten{SCIMResource: r, Outcome: SCIMCreated, Changed: changedNames(nil, want)}, nil
+	return SCIMWritten{SCIMResource: r, Outcome: SCIMCreated, Changed: scim.Diff(scim.NewResource(rt), resource(rt, want))}, nil
+}
+
+func resource(rt *scim.ResourceType, o scim.Object) *scim.Resource {
+	return &scim.Resource{Type: rt, Attributes: o}
 }
 
 func (s *Store) storeSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten) error {
@@ -175,13 +179,10 @@ func (s *Store) storeSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIM
 }
 
 func (s *Store) deleteSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, have SCIMResource) error {
-	for _, q := range []string{
-		`UPDATE scim_group SET version=version+1, modified_at=CASE WHEN modified_at < $3 THEN $3 ELSE modified_at+1 END WHERE tenant=$1
-			AND id IN (SELECT group_id FROM scim_member WHERE tenant=$1 AND member_id=$2)`,
-	} {
-		if _, err := tx.ExecContext(ctx, q, t.tenant, have.ID, s.now()); err != nil {
-			return fmt.Errorf("delete a SCIM user: %w", err)
-		}
+	_, err := tx.ExecContext(ctx, `UPDATE scim_group SET version=version+1, modified_at=CASE WHEN modified_at < $3 THEN $3 ELSE modified_at+1 END
+		WHERE tenant=$1 AND id IN (SELECT group_id FROM scim_member WHERE tenant=$1 AND member_id=$2)`, t.tenant, have.ID, s.now())
+	if err != nil {
+		return fmt.Errorf("delete a SCIM user: %w", err)
 	}
 	for _, q := range []string{
 		`DELETE FROM scim_member WHERE tenant=$1 AND member_id=$2`,

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/scim"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -64,7 +65,7 @@ func TestTwinTenantsAreApart(t *testing.T) {
 
 const members = "email\nada@acme.example\n"
 
-type ids struct{ run, prompt, upload, person, hold string }
+type ids struct{ run, prompt, upload, person, hold, user string }
 
 // populate puts something into every table of the tenant.
 func (w *world) populate(ring *store.Keyring) (k ids) {
@@ -96,6 +97,13 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	k.hold = res.Held.ID
 	w.must(y.Stage(ctx, "unfinished", "", accounts(1))) // leaves a stage behind
 	w.must(w.s.FinishIntegration(ctx, c, store.IntegrationResult{Synced: true, RemoteID: "r", RemoteName: "r"}))
+	k.user = w.provision(scimUser("bo@acme.example", func(o scim.Object) { o["emails"] = []any{scim.Object{"value": "b@acme.example"}} })).ID
+	_, err = w.s.WriteSCIMGroup(ctx, w.tenant, idp, "", func(*store.SCIMTx, *store.SCIMResource) (*store.SCIMGroupChange, error) {
+		return &store.SCIMGroupChange{Attributes: scim.Object{"displayName": "ops"}, Members: &scim.MemberDelta{Add: []scim.Member{{Value: k.user, Type: "User"}}}}, nil
+	})
+	w.must(err)
+	w.setActive(k.user, false)
+	w.must(w.s.AppendSCIMLog(ctx, w.tenant, []store.SCIMRequest{{At: t0, KeyID: "k", Method: "POST", Route: "/Users", Status: 201, ResourceID: k.user}}))
 	w.must(w.s.WriteSQL(ctx, func(tx *sql.Tx) error { // a review: two people claim one row
 		_, err := tx.ExecContext(ctx, `INSERT INTO person_review (tenant, source, external_id, reason, candidates, created_at) VALUES ($1,$2,'1','ambiguous','[]',1)`, w.tenant, c.Source)
 		return err
@@ -115,6 +123,7 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	w.must(w.s.Lane(w.tenant, "zoom").Block(ctx, "k", t0.Add(time.Hour)))
 
 	w.must(w.s.PutDeclaredApp(ctx, w.tenant, store.DeclaredApp{Name: "zoom", Title: "Zoom", Users: 1, Sources: []string{"zoom"}}))
+	w.must(w.s.PutOwnConnector(ctx, w.tenant, store.OwnConnector{Name: "crm", Title: "CRM", Category: "app"}))
 	w.must(w.s.UpsertPolicy(ctx, w.tenant, store.PolicyState{Policy: "zoom-90d", App: "zoom", Mode: "Ask", Rules: json.RawMessage(`{}`)}))
 	_, err = w.s.ReplaceFindings(ctx, w.tenant, "zoom-90d", sequence([]model.Finding{finding(0, model.SeatInactive)}, nil))
 	w.must(err)
@@ -201,8 +210,22 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	put("declared apps", declared, err)
 	fields, err := s.PersonFields(ctx, w.tenant)
 	put("custom fields", fields, err)
+	own, err := s.OwnConnectors(ctx, w.tenant)
+	put("connectors", own, err)
 	seatTotals, err := s.SeatTotals(ctx, w.tenant)
 	put("seat totals", seatTotals, err)
+	for _, rt := range scim.ResourceTypes() {
+		resources, total, err := s.ListSCIM(ctx, w.tenant, rt, store.SCIMQuery{Limit: 10})
+		put("SCIM "+rt.Name, []any{resources, total}, err)
+	}
+	provisioned, err := s.SCIMUser(ctx, w.tenant, k.user)
+	put("SCIM user", provisioned, err)
+	memberships, err := s.SCIMGroupsOf(ctx, w.tenant, []string{k.user})
+	put("SCIM groups of a user", memberships, err)
+	log, _, err := s.SCIMLog(ctx, w.tenant, store.SCIMLogQuery{})
+	put("SCIM log", log, err)
+	health, err := s.SCIMHealth(ctx, w.tenant, t0)
+	put("SCIM health", health, err)
 	totals, err := s.Totals(ctx, w.tenant)
 	put("totals", totals, err)
 	counts, err := s.Counts(ctx, w.tenant, "zoom")
@@ -327,6 +350,11 @@ func (w *world) ruin(k ids) {
 	try(s.SetPolicyResult(ctx, w.tenant, "zoom-90d", json.RawMessage(`{"x":1}`), 99))
 	try(s.KeepSeat(ctx, w.tenant, model.Keep{Policy: "zoom-90d", Integration: "zoom", AccountID: "u00000", PlanKey: "pro", Until: t0}, "run"))
 	try(s.BookReclaim(ctx, w.tenant, reclaim(0)))
+	w.setActive(k.user, true)
+	w.deprovision(k.user)
+	try(s.PruneSCIMLog(ctx, w.tenant, t0.Add(time.Hour)))
+	_, _, err = s.SettleSCIMLeavers(ctx, w.tenant)
+	try(err)
 	_, err = s.BookReuse(ctx, w.tenant, "zoom-90d", []store.Reuse{{Integration: "zoom", AccountID: "u2", PlanKey: "pro", At: t0.Add(48 * time.Hour)}})
 	try(err)
 	try(s.RemovePolicy(ctx, w.tenant, "zoom-90d"))
@@ -348,6 +376,9 @@ func (w *world) ruin(k ids) {
 	try(s.PutDeclaredApp(ctx, w.tenant, store.DeclaredApp{Name: "zoom", Title: "ruined"}))
 	try(s.RemoveDeclaredApp(ctx, w.tenant, "zoom"))
 	try(s.PruneDeclaredApps(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
+	try(s.PutOwnConnector(ctx, w.tenant, store.OwnConnector{Name: "crm", Title: "ruined"}))
+	try(s.RemoveOwnConnector(ctx, w.tenant, "crm"))
+	try(s.PruneOwnConnectors(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
 	try(s.PruneDelegations(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
 	try(s.DeleteSealed(ctx, w.tenant, "signing/zoom"))
 	zoomEvents := store.Hook{OwnerKind: "Integration", OwnerName: "zoom", Webhook: "events"}

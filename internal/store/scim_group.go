@@ -1,0 +1,257 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/scim"
+)
+
+// SCIMGroupChange is what a group shall be. Members is nil where they stay.
+type SCIMGroupChange struct {
+	Attributes scim.Object
+	Members    *scim.MemberDelta
+}
+
+// SCIMGroupRule decides on a write: given the group as it is, or nil, it returns
+// what it shall be; nil for none. It may run several times.
+type SCIMGroupRule func(tx *SCIMTx, have *SCIMResource) (*SCIMGroupChange, error)
+
+// GroupNamed returns the id of the group of that name, in any case, or "".
+func (t *SCIMTx) GroupNamed(ctx context.Context, name string) (id string, err error) {
+	key := scimText(mustResolve("displayName").Leaf(), name)
+	err = t.q.QueryRowContext(ctx, `SELECT id FROM scim_group WHERE tenant=$1 AND display_name=$2`, t.tenant, key).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look up a group: %w", err)
+	}
+	return id, nil
+}
+
+// MembersWhere returns the members of a group that a filter over their
+// attributes selects.
+func (t *SCIMTx) MembersWhere(ctx context.Context, group string, filter scim.Expr) ([]scim.Member, error) {
+	f := &scimFilter{rt: scim.Group, strFn: t.s.dialect.position, args: []any{t.tenant, group}}
+	attr := scim.Group.Schema.Attribute("members")
+	source, err := f.elements(attr)
+	if err != nil {
+		return nil, err
+	}
+	condition, err := f.element(source, filter)
+	if err != nil {
+		return nil, err
+	}
+	out, err := collect(ctx, t.q, func(r *sql.Rows) (m scim.Member, err error) { return m, r.Scan(&m.Value, &m.Type) },
+		`SELECT em.member_id, em.member_type FROM `+source.from+` AND em.group_id=$2 AND `+condition+` ORDER BY em.n, em.member_id`, f.args...)
+	if err != nil {
+		return nil, fmt.Errorf("select members: %w", err)
+	}
+	return out, nil
+}
+
+// WriteSCIMGroup creates, changes or deletes a group as the rule says; id is
+// empty for a new one. Nothing is written if nothing differs.
+func (s *Store) WriteSCIMGroup(ctx context.Context, tenant model.TenantID, by SCIMCaller, id string, rule SCIMGroupRule) (out SCIMWritten, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		out = SCIMWritten{}
+		t, err := s.beginSCIM(ctx, tx, tenant)
+		if err != nil {
+			return err
+		}
+		var have *SCIMResource
+		if id != "" {
+			if have, err = optional(scimByKey(ctx, tx, tenant, "scim_group", "id", id)); err != nil {
+				return err
+			}
+		}
+		want, err := rule(t, have)
+		if err != nil {
+			return err
+		}
+		out, err = s.putSCIMGroup(ctx, tx, t, by, have, want)
+		failpoint.Hit(SCIMBeforeCommit)
+		return err
+	})
+	if err != nil {
+		return SCIMWritten{}, fmt.Errorf("write a SCIM group: %w", err)
+	}
+	return out, nil
+}
+
+func (s *Store) putSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIMCaller, have *SCIMResource, want *SCIMGroupChange) (out SCIMWritten, err error) {
+	if want == nil {
+		if have == nil {
+			return out, ErrNotFound
+		}
+		out = SCIMWritten{SCIMResource: *have, Outcome: SCIMDeleted}
+		if err := s.deleteSCIMGroup(ctx, tx, t, have.ID); err != nil {
+			return out, err
+		}
+		return out, s.auditSCIM(ctx, tx, t, by, "group", out, "", nil)
+	}
+	if out, err = next(scim.Group, s.now(), have, want.Attributes); err != nil {
+		return out, err
+	}
+	// The group is there before its members are, and again when its version is
+	// known: whether the members differ, only writing them tells.
+	if have == nil {
+		if err := s.storeSCIMGroup(ctx, tx, t, out); err != nil {
+			return out, err
+		}
+	}
+	members := false
+	if want.Members != nil {
+		if members, err = s.putMembers(ctx, tx, t, out.ID, *want.Members); err != nil {
+			return out, err
+		}
+	}
+	if members {
+		out.Changed = append(out.Changed, "members")
+	}
+	switch {
+	case have == nil:
+		return out, s.auditSCIM(ctx, tx, t, by, "group", out, "", nil)
+	case !members && reflect.DeepEqual(have.Attributes, want.Attributes):
+		return SCIMWritten{SCIMResource: *have, Outcome: SCIMUnchanged}, nil
+	}
+	if have.Attributes["displayName"] != want.Attributes["displayName"] {
+		if err := touchMembers(ctx, tx, t, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2`, out.ID); err != nil {
+			return out, err
+		}
+	}
+	if err := s.storeSCIMGroup(ctx, tx, t, out); err != nil {
+		return out, err
+	}
+	return out, s.auditSCIM(ctx, tx, t, by, "group", out, "", nil)
+}
+
+func (s *Store) storeSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten) error {
+	doc, err := json.Marshal(w.Attributes)
+	if err != nil {
+		return fmt.Errorf("write a SCIM resource: %w", err)
+	}
+	text := func(path string) any {
+		ref := mustResolve(path)
+		if v, ok := scimValue(w.Attributes, ref).(string); ok {
+			return scimText(ref.Leaf(), v)
+		}
+		return nil
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO scim_group (tenant, id, document, version, created_at, modified_at, display_name, external_id)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT (tenant, id) DO UPDATE SET document=excluded.document, version=excluded.version,
+		modified_at=excluded.modified_at, display_name=excluded.display_name, external_id=excluded.external_id`,
+		t.tenant, w.ID, string(doc), w.Version, w.CreatedAt.UnixMilli(), w.ModifiedAt.UnixMilli(), text("displayName"), text("externalId"))
+	if err != nil {
+		return fmt.Errorf("store a SCIM group: %w", err)
+	}
+	return nil
+}
+
+// touchMembers raises the version of the users that the query selects, of whom
+// "groups" says something else now. When they were last changed stays.
+func touchMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, selection string, args ...any) error {
+	_, err := tx.ExecContext(ctx, `UPDATE scim_user SET version=version+1 WHERE tenant=$1 AND id IN (`+selection+`)`, append([]any{t.tenant}, args...)...)
+	if err != nil {
+		return fmt.Errorf("raise the versions of members: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) deleteSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, id string) error {
+	if err := touchMembers(ctx, tx, t, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2`, id); err != nil {
+		return err
+	}
+	for _, q := range []string{
+		`DELETE FROM scim_member WHERE tenant=$1 AND (group_id=$2 OR member_id=$2)`,
+		`DELETE FROM scim_group WHERE tenant=$1 AND id=$2`,
+	} {
+		if _, err := tx.ExecContext(ctx, q, t.tenant, id); err != nil {
+			return fmt.Errorf("delete a SCIM group: %w", err)
+		}
+	}
+	return nil
+}
+
+// putMembers applies a change of members without reading those that it does not
+// name, and says whether one differs.
+func (s *Store) putMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, group string, d scim.MemberDelta) (changed bool, err error) {
+	ids := make([]string, len(d.Add))
+	for i, m := range d.Add {
+		ids[i] = m.Value
+	}
+	have := map[string]bool{}
+	note := func(found []string) {
+		for _, id := range found {
+			have[id] = true
+		}
+	}
+	scan := func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) }
+	remove := d.Remove
+	if d.ReplaceAll {
+		all, err := collect(ctx, tx, scan, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2`, t.tenant, group)
+		if err != nil {
+			return false, fmt.Errorf("read members: %w", err)
+		}
+		note(all)
+		keep := map[string]bool{}
+		for _, id := range ids {
+			keep[id] = true
+		}
+		remove = slices.DeleteFunc(all, func(id string) bool { return keep[id] })
+	} else {
+		for chunk := range slices.Chunk(ids, listChunk) {
+			list, args := inList([]any{t.tenant, group}, chunk)
+			found, err := collect(ctx, tx, scan, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2 AND member_id IN (`+list+`)`, args...)
+			if err != nil {
+				return false, fmt.Errorf("read members: %w", err)
+			}
+			note(found)
+		}
+	}
+	for chunk := range slices.Chunk(remove, listChunk) {
+		list, args := inList([]any{t.tenant, group}, chunk)
+		if err := touchMembers(ctx, tx, t, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2 AND member_id IN (`+list+`)`, args[1:]...); err != nil {
+			return false, err
+		}
+		res, err := tx.ExecContext(ctx, `DELETE FROM scim_member WHERE tenant=$1 AND group_id=$2 AND member_id IN (`+list+`)`, args...)
+		if err != nil {
+			return false, fmt.Errorf("remove members: %w", err)
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return false, fmt.Errorf("remove members: %w", err)
+		}
+		changed = changed || n > 0
+	}
+	var rows [][]any
+	var added []string
+	for i, m := range d.Add {
+		if !have[m.Value] {
+			have[m.Value] = true
+			rows = append(rows, []any{t.tenant, group, m.Value, m.Type, s.now()*10_000 + int64(i)})
+			added = append(added, m.Value)
+		}
+	}
+	if err := s.insertRows(ctx, tx, "scim_member (tenant, group_id, member_id, member_type, n)", rows, ""); err != nil {
+		return false, fmt.Errorf("add members: %w", err)
+	}
+	for chunk := range slices.Chunk(added, listChunk) {
+		list, args := inList([]any{t.tenant}, chunk)
+		if err := touchMembers(ctx, tx, t, list, args[1:]...); err != nil {
+			return false, err
+		}
+	}
+	return changed || len(added) > 0, nil
+}
