@@ -155,6 +155,11 @@ type ShrinkGuard struct {
 type IntegrationStatus struct {
 	CommonStatus `json:",inline"`
 
+	// connector is the name of the connector, built in or of this namespace.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Connector string `json:"connector,omitempty"`
+
 	// account is the remote account that the credentials reach. Another one
 	// after a change of credentials is held with reason AccountChanged.
 	// +optional
@@ -333,13 +338,12 @@ type HeldSet struct {
 // +kubebuilder:selectablefield:JSONPath=`.spec.permission`
 // +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type="string",JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:printcolumn:name="Connector",type="string",JSONPath=`.spec.connector`
+// +kubebuilder:printcolumn:name="Connector",type="string",JSONPath=`.status.connector`
 // +kubebuilder:printcolumn:name="People",type="integer",JSONPath=`.status.dataTypes[?(@.name=="people")].records`
 // +kubebuilder:printcolumn:name="Accounts",type="integer",JSONPath=`.status.dataTypes[?(@.name=="accounts")].records`
 // +kubebuilder:printcolumn:name="Synced",type="string",JSONPath=`.status.conditions[?(@.type=="Synced")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Permission",type="string",JSONPath=`.spec.permission`,priority=1
 // +kubebuilder:printcolumn:name="Account",type="string",JSONPath=`.status.account.name`,priority=1
-// +kubebuilder:printcolumn:name="ConnectorRef",type="string",JSONPath=`.spec.connectorRef.name`,priority=1
 // +kubebuilder:printcolumn:name="Message",type="string",JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=`.metadata.creationTimestamp`
 type Integration struct {

@@ -6,11 +6,14 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -28,10 +31,27 @@ type Manifests interface {
 	Builtin() []string
 }
 
+// Catalogue holds what Connectors could connect, for whoever asks what a
+// namespace does not connect yet.
+type Catalogue interface {
+	PutConnector(ctx context.Context, namespace string, c Entry) error
+	RemoveConnector(ctx context.Context, namespace, name string) error
+}
+
+// Entry is a Connector in the catalogue.
+type Entry struct {
+	Name, Title, Category string
+	Domains               []string
+}
+
+// refresh is how often the catalogue is told that a Connector is still there.
+const refresh = time.Hour
+
 // Reconciler reconciles Connectors.
 type Reconciler struct {
 	Env       *reconcile.Env
 	Manifests Manifests
+	Catalogue Catalogue
 }
 
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=connectors;integrations,verbs=get;list;watch
@@ -59,6 +79,9 @@ func used(_ context.Context, obj client.Object) []ctrl.Request {
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Connector] {
 	return &reconcile.Loop[*v1alpha1.Connector]{
 		Env: r.Env, Kind: v1alpha1.KindConnector, New: func() *v1alpha1.Connector { return &v1alpha1.Connector{} }, Step: r.step,
+		Gone: func(ctx context.Context, name types.NamespacedName) error {
+			return r.Catalogue.RemoveConnector(ctx, name.Namespace, name.Name)
+		},
 	}
 }
 
@@ -79,6 +102,26 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Connector, _ *recon
 		}
 	}
 	obj.Status.Capabilities = nil
+	outcome, err := r.validate(obj)
+	if err != nil {
+		if removed := r.Catalogue.RemoveConnector(ctx, obj.Namespace, obj.Name); removed != nil {
+			return outcome, reconcile.Transient(removed, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
+		}
+		return outcome, err
+	}
+	entry := Entry{Name: obj.Name, Title: cmp.Or(obj.Spec.Title, obj.Name), Category: obj.Spec.Category}
+	for _, d := range obj.Spec.Domains {
+		entry.Domains = append(entry.Domains, string(d))
+	}
+	if err := r.Catalogue.PutConnector(ctx, obj.Namespace, entry); err != nil {
+		return outcome, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store did not take the Connector")
+	}
+	return outcome, nil
+}
+
+// validate says whether Integrations may refer to the Connector, and what it can
+// do.
+func (r *Reconciler) validate(obj *v1alpha1.Connector) (reconcile.Outcome, error) {
 	if slices.Contains(r.Manifests.Builtin(), obj.Name) {
 		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonNameReserved,
 			"a built-in connector is called %q; give this one another name", obj.Name)
@@ -92,5 +135,5 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Connector, _ *recon
 		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonInvalidManifest, "%v", err)
 	}
 	obj.Status.Capabilities = capabilities
-	return reconcile.Outcome{Reason: v1alpha1.ReasonManifestValid, Message: "the manifest is valid; Integrations may refer to it"}, nil
+	return reconcile.Outcome{Reason: v1alpha1.ReasonManifestValid, Message: "the manifest is valid; Integrations may refer to it", RequeueAfter: refresh}, nil
 }

@@ -4,11 +4,15 @@
 package connector
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
@@ -29,6 +33,19 @@ func (m manifests) Validate(string, json.RawMessage) (*v1alpha1.Capabilities, er
 
 func (manifests) Builtin() []string { return []string{"okta"} }
 
+// catalogue holds entries by namespace/name.
+type catalogue map[string]Entry
+
+func (c catalogue) PutConnector(_ context.Context, namespace string, e Entry) error {
+	c[namespace+"/"+e.Name] = e
+	return nil
+}
+
+func (c catalogue) RemoveConnector(_ context.Context, namespace, name string) error {
+	delete(c, namespace+"/"+name)
+	return nil
+}
+
 func TestReconcile(t *testing.T) {
 	env := testenv.Cluster(t)
 	c := env.Client(t)
@@ -45,11 +62,21 @@ func TestReconcile(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			obj := &v1alpha1.Connector{ObjectMeta: metav1.ObjectMeta{Namespace: env.Namespace(t), Name: tt.object},
-				Spec: v1alpha1.ConnectorSpec{Title: "CRM", Category: "app"}}
+				Spec: v1alpha1.ConnectorSpec{Title: "CRM", Category: "app", Domains: []v1alpha1.DomainName{"crm.example"}}}
 			if err := c.Create(t.Context(), obj); err != nil {
 				t.Fatal(err)
 			}
-			reconciletest.Steady(t, c, obj, &Reconciler{Env: &reconcile.Env{Client: c}, Manifests: manifests{tt.err}})
+			// Was valid before.
+			known := catalogue{obj.Namespace + "/" + tt.object: {Name: tt.object, Title: "Old"}}
+			r := &Reconciler{Env: &reconcile.Env{Client: c}, Manifests: manifests{tt.err}, Catalogue: known}
+			reconciletest.Steady(t, c, obj, r)
+			want := catalogue{}
+			if tt.verdict == reconciletest.Current {
+				want[obj.Namespace+"/crm"] = Entry{Name: "crm", Title: "CRM", Category: "app", Domains: []string{"crm.example"}}
+			}
+			if diff := cmp.Diff(want, known); diff != "" {
+				t.Errorf("catalogue (-want +got):\n%s", diff)
+			}
 			if v := reconciletest.Kstatus(obj); v != tt.verdict {
 				t.Errorf("kstatus is %s, want %s", v, tt.verdict)
 			}
@@ -59,6 +86,15 @@ func TestReconcile(t *testing.T) {
 			}
 			if !found {
 				t.Errorf("conditions %+v, want reason %s", obj.Status.Conditions, tt.reason)
+			}
+			if err := c.Delete(t.Context(), obj); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(obj)}); err != nil {
+				t.Fatal(err)
+			}
+			if len(known) > 0 {
+				t.Errorf("a deleted Connector is still in the catalogue: %v", known)
 			}
 		})
 	}

@@ -72,15 +72,15 @@ func (r *Reconciler) hold(ctx context.Context, obj *v1alpha1.Integration, c *rec
 	c.True(v1alpha1.ConditionDisconnectHeld, v1alpha1.ReasonDependentsExist, message)
 	r.Env.Events.Warning(obj, v1alpha1.ReasonDependentsExist, "Disconnect", message)
 
-	spec, state, err := r.handOver(ctx, obj, true)
-	if err == nil {
+	spec, state, problem, err := r.handOver(ctx, obj, true)
+	if err == nil && problem == nil {
 		overridden, problem, checkErr := r.check(ctx, obj, &spec)
 		if checkErr == nil && problem == nil {
 			err = r.Backend.HandOver(ctx, HandOver{Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Generation: obj.Generation, Spec: spec})
 		}
 		report(obj, c, spec, state, overridden)
 	}
-	if err != nil {
+	if err != nil || problem != nil {
 		// Syncing on is a courtesy; the hold itself must be seen.
 		c.Keep(v1alpha1.ConditionTested)
 		c.Keep(v1alpha1.ConditionSynced)

@@ -9,6 +9,7 @@ package integration
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -119,13 +120,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Integration, c *reconcile.Conditions) (reconcile.Outcome, error) {
-	spec, state, err := r.handOver(ctx, obj, false)
+	spec, state, problem, err := r.handOver(ctx, obj, false)
 	if err != nil {
 		return reconcile.Outcome{}, err
 	}
-	overridden, problem, err := r.check(ctx, obj, &spec)
-	if err != nil {
-		return reconcile.Outcome{}, err
+	overridden := false
+	if problem == nil {
+		if overridden, problem, err = r.check(ctx, obj, &spec); err != nil {
+			return reconcile.Outcome{}, err
+		}
 	}
 	// What cannot be synced is handed over all the same, suspended, so that no
 	// worker goes on with an older spec.
@@ -142,32 +145,41 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Integration, c *rec
 	return verdict(obj, spec, state, problem)
 }
 
-// handOver builds what the workers get and reads what they left.
-func (r *Reconciler) handOver(ctx context.Context, obj *v1alpha1.Integration, disconnecting bool) (handover.Spec, *handover.Status, error) {
+// handOver builds what the workers get and reads what they left. A problem is
+// what keeps the spec from being built as a whole.
+func (r *Reconciler) handOver(ctx context.Context, obj *v1alpha1.Integration, disconnecting bool) (handover.Spec, *handover.Status, *handover.Problem, error) {
 	spec, err := specOf(obj)
-	if err != nil {
-		return spec, nil, err
+	var problem *handover.Problem
+	var stalling *reconcile.StallingError
+	if errors.As(err, &stalling) {
+		problem = &handover.Problem{Reason: stalling.Reason, Message: stalling.Message}
+	} else if err != nil {
+		return spec, nil, nil, err
 	}
 	spec.Disconnecting = disconnecting
+	obj.Status.Connector = spec.Connector
 	if ref := obj.Spec.ConnectorRef; ref != nil {
+		obj.Status.Connector = string(ref.Name)
 		var conn v1alpha1.Connector
 		err := r.Env.Client.Get(ctx, types.NamespacedName{Namespace: obj.Namespace, Name: string(ref.Name)}, &conn)
 		switch {
 		case apierrors.IsNotFound(err):
-			return spec, nil, reconcile.Stalling(v1alpha1.ReasonConnectorNotFound, "spec.connectorRef.name: there is no Connector %q in this namespace", ref.Name)
+			problem = &handover.Problem{Reason: v1alpha1.ReasonConnectorNotFound,
+				Message: fmt.Sprintf("spec.connectorRef.name: there is no Connector %q in this namespace", ref.Name)}
 		case err != nil:
-			return spec, nil, fmt.Errorf("read Connector %q: %w", ref.Name, err)
-		}
-		if spec.Manifest, err = json.Marshal(conn.Spec); err != nil {
-			return spec, nil, fmt.Errorf("encode Connector %q: %w", ref.Name, err)
+			return spec, nil, nil, fmt.Errorf("read Connector %q: %w", ref.Name, err)
+		default:
+			if spec.Manifest, err = json.Marshal(conn.Spec); err != nil {
+				return spec, nil, nil, fmt.Errorf("encode Connector %q: %w", ref.Name, err)
+			}
 		}
 	}
 	state, err := r.Backend.State(ctx, obj.Namespace, obj.Name)
 	if err != nil {
-		return spec, nil, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
+		return spec, nil, nil, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
 	}
 	setAccount(obj, state)
-	return spec, state, nil
+	return spec, state, problem, nil
 }
 
 // check returns the first thing that keeps the spec from being synced, and

@@ -274,3 +274,38 @@ func TestNamesIntegration(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatCannotBeBuiltIsHandedOverAsProblem lets views and workers know of an
+// Integration whose spec cannot be made a hand-over of.
+func TestWhatCannotBeBuiltIsHandedOverAsProblem(t *testing.T) {
+	env := testenv.Cluster(t)
+	c := env.Client(t)
+	for _, tt := range []struct {
+		name, reason, words, connector string
+		spec                           v1alpha1.IntegrationSpec
+	}{
+		{"an unknown Connector", v1alpha1.ReasonConnectorNotFound, `no Connector "crm"`, "crm",
+			v1alpha1.IntegrationSpec{ConnectorRef: &v1alpha1.ObjectReference{Name: "crm"}}},
+		{"a config that is too large", v1alpha1.ReasonValueTooLarge, "spec.config.columns", "csv",
+			v1alpha1.IntegrationSpec{Connector: "csv", Config: map[string]v1alpha1.Value{"columns": {Raw: []byte(`"` + strings.Repeat("x", 17<<10) + `"`)}}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := &backend{}
+			obj := &v1alpha1.Integration{ObjectMeta: metav1.ObjectMeta{Namespace: env.Namespace(t), Name: "own"}, Spec: tt.spec}
+			if err := c.Create(t.Context(), obj); err != nil {
+				t.Fatal(err)
+			}
+			reconciletest.Steady(t, c, obj, &Reconciler{Env: &reconcile.Env{Client: c}, Backend: b, Reader: c})
+			if v := reconciletest.Kstatus(obj); v != reconciletest.Failed {
+				t.Errorf("kstatus is %s", v)
+			}
+			p := b.last.Spec.Problem
+			if !b.handed || !b.last.Spec.Suspended || p == nil || p.Reason != tt.reason || !strings.Contains(p.Message, tt.words) {
+				t.Errorf("handed over: %v, suspended %v, %+v", b.handed, b.last.Spec.Suspended, p)
+			}
+			if obj.Status.Connector != tt.connector {
+				t.Errorf("status.connector is %q", obj.Status.Connector)
+			}
+		})
+	}
+}

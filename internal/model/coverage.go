@@ -6,7 +6,7 @@ package model
 // Coverage is how much of what is in use is connected: the more is, the better
 // is what can be said about seats and people.
 type Coverage struct {
-	// Connectable counts the systems in use that have a built-in connector,
+	// Connectable counts the systems in use that have a connector,
 	// Connected those of them that have been read.
 	Connectable int `json:"connectable"`
 	Connected   int `json:"connected"`

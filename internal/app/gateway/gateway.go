@@ -19,6 +19,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/connectors"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/coverage"
 	"github.com/seatkeeper/seatkeeper/internal/gateway"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/delegate"
@@ -77,7 +78,7 @@ func New(o Options) (*App, error) {
 	a := &App{options: o, slack: NewSlack(o)}
 	mux := &access.Router{}
 	a.slack.Register(mux)
-	(&query.API{Store: o.Store, Guard: guard, Log: o.Log, Connectors: connectables()}).Register(mux)
+	(&query.API{Store: o.Store, Guard: guard, Log: o.Log, Connectors: coverage.Builtin()}).Register(mux)
 	pushed, err := connectors.Builtin(connector.NativePush)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

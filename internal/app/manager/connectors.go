@@ -16,9 +16,11 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/connectors"
+	connectorctl "github.com/seatkeeper/seatkeeper/controllers/connector"
 	"github.com/seatkeeper/seatkeeper/controllers/integration"
 	"github.com/seatkeeper/seatkeeper/controllers/licensepolicy"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer"
 	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
 )
@@ -182,3 +184,27 @@ func (manifests) Validate(name string, spec json.RawMessage) (*v1alpha1.Capabili
 
 // Builtin implements the Connector controller's Manifests.
 func (manifests) Builtin() []string { return connectors.Names() }
+
+// ownConnectors is the Connector controller's Catalogue.
+type ownConnectors struct{ store *store.Store }
+
+// PutConnector implements the Connector controller's Catalogue.
+func (c ownConnectors) PutConnector(ctx context.Context, namespace string, e connectorctl.Entry) error {
+	tenant, err := c.store.EnsureTenant(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	return c.store.PutOwnConnector(ctx, tenant, store.OwnConnector(e))
+}
+
+// RemoveConnector implements the Connector controller's Catalogue.
+func (c ownConnectors) RemoveConnector(ctx context.Context, namespace, name string) error {
+	tenant, err := c.store.TenantByNamespace(ctx, namespace)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.store.RemoveOwnConnector(ctx, tenant, name)
+}

@@ -153,7 +153,7 @@ func (w *wiring) controllers() error {
 			return (&contract.Reconciler{Env: env, Backend: backend, Connectors: known}).SetupWithManager(w, o.Workers)
 		}},
 		{v1alpha1.KindConnector, func() error {
-			return (&connector.Reconciler{Env: env, Manifests: manifests{}}).SetupWithManager(w, o.Workers)
+			return (&connector.Reconciler{Env: env, Manifests: manifests{}, Catalogue: ownConnectors{w.store}}).SetupWithManager(w, o.Workers)
 		}},
 		{"the others", func() error { return inert.SetupWithManager(w, env, o.Workers) }},
 	} {

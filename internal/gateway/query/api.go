@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/seatkeeper/seatkeeper/internal/coverage"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -45,7 +46,7 @@ type API struct {
 	Guard access.Checker
 	Log   *slog.Logger
 	// Connectors are the built-in ones, for views of what could be connected.
-	Connectors []Connectable
+	Connectors []coverage.Connectable
 }
 
 // call is one authorised request of a tenant.

@@ -18,6 +18,7 @@ type Store interface {
 	ListIntegrations(ctx context.Context, t model.TenantID) ([]store.IntegrationState, error)
 	IntegrationState(ctx context.Context, t model.TenantID, name string) (store.IntegrationState, error)
 	DeclaredApps(ctx context.Context, t model.TenantID) ([]store.DeclaredApp, error)
+	OwnConnectors(ctx context.Context, t model.TenantID) ([]store.OwnConnector, error)
 	ListApps(ctx context.Context, t model.TenantID, q store.AppQuery) ([]store.AppView, string, error)
 	ListPeople(ctx context.Context, t model.TenantID, q store.PeopleQuery) ([]store.PersonView, string, error)
 	Person(ctx context.Context, t model.TenantID, id string) (store.PersonView, error)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seatkeeper/seatkeeper/internal/coverage"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -26,12 +27,17 @@ type found struct {
 	Store
 	states []store.IntegrationState
 	apps   []store.AppView
+	own    []store.OwnConnector
 }
 
 func (f found) TenantByNamespace(context.Context, string) (model.TenantID, error) { return 1, nil }
 
 func (f found) ListIntegrations(context.Context, model.TenantID) ([]store.IntegrationState, error) {
 	return f.states, nil
+}
+
+func (f found) OwnConnectors(context.Context, model.TenantID) ([]store.OwnConnector, error) {
+	return f.own, nil
 }
 
 // ListApps gives one app a page.
@@ -71,9 +77,9 @@ func app(source, name, hint, url, state string, users int64) store.AppView {
 func ask(t *testing.T, s Store, view string) (int, List[Integration]) {
 	t.Helper()
 	mux := http.NewServeMux()
-	(&API{Store: s, Guard: everybody{}, Log: slog.New(slog.DiscardHandler), Connectors: []Connectable{
-		{"okta", "Okta", []string{"okta.com"}}, {"slack", "Slack", []string{"slack.com"}}, {"zoom", "Zoom", []string{"zoom.us"}},
-		{"google-workspace", "Google Workspace", []string{"google.com"}}, {"notion", "Notion", []string{"notion.so"}},
+	(&API{Store: s, Guard: everybody{}, Log: slog.New(slog.DiscardHandler), Connectors: []coverage.Connectable{
+		{Name: "okta", Title: "Okta", Domains: []string{"okta.com"}}, {Name: "slack", Title: "Slack", Domains: []string{"slack.com"}}, {Name: "zoom", Title: "Zoom", Domains: []string{"zoom.us"}},
+		{Name: "google-workspace", Title: "Google Workspace", Domains: []string{"google.com"}}, {Name: "notion", Title: "Notion", Domains: []string{"notion.so"}},
 	}}).Register(mux)
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/apis/v1/namespaces/acme/integrations?view="+view, nil))
@@ -82,25 +88,6 @@ func ask(t *testing.T, s Store, view string) (int, List[Integration]) {
 		t.Fatal(err)
 	}
 	return w.Code, l
-}
-
-func TestMatchingOfApps(t *testing.T) {
-	m := newMatcher([]Connectable{
-		{"entra", "Microsoft Entra ID and Microsoft 365", []string{"microsoft.com"}}, {"zoom", "Zoom", []string{"zoom.us"}}, {"workday", "Workday (Report as a Service)", nil},
-		{"okta", "Okta", []string{"okta.com"}},
-	})
-	for want, apps := range map[string][]model.DiscoveredApp{
-		"entra":   {{Name: "Microsoft 365"}, {Name: "Mail", URL: "https://admin.microsoft.com/x"}, {Name: "microsoft entra ID"}},
-		"zoom":    {{Name: "Video", CatalogHint: "zoomus"}, {Name: " ZOOM "}, {Name: "x", URL: "https://acme.Zoom.us"}},
-		"workday": {{Name: "Workday"}},
-		"":        {{Name: "ZoomInfo"}, {Name: "x", URL: "https://zoom.us.evil.example"}, {Name: "y", URL: "https://acme.okta.com/home/y"}, {Name: "z", URL: "::"}, {}},
-	} {
-		for _, a := range apps {
-			if got := m.connector(a, "okta"); got != want {
-				t.Errorf("%+v: %q, want %q", a, got, want)
-			}
-		}
-	}
 }
 
 func TestWhatNeverConnectedNeedsAttention(t *testing.T) {
@@ -172,5 +159,29 @@ func TestViewsOfTheIntegrations(t *testing.T) {
 	}
 	if code, l := ask(t, found{}, "recommended"); code != http.StatusOK || len(l.Items) != 0 || l.Metadata.Coverage.Percent != 0 {
 		t.Errorf("nothing connected: %d, %+v", code, l)
+	}
+}
+
+// TestConnectorsOfTheNamespace are recommended and counted like built-in ones.
+func TestConnectorsOfTheNamespace(t *testing.T) {
+	s := found{
+		states: []store.IntegrationState{integrationState("okta", "okta", true, `{}`), integrationState("crm", "resource/crm", true, `{}`)},
+		apps: []store.AppView{
+			app("okta", "CRM", "", "https://acme.crm.example", "active", 12),
+			app("okta", "Duty rota", "", "https://rota.example/x", "active", 30),
+		},
+		own: []store.OwnConnector{
+			{Name: "crm", Title: "Customers", Category: "app", Domains: []string{"crm.example"}},
+			{Name: "badges", Title: "Badges", Category: "file", Domains: []string{"rota.example"}},
+			{Name: "rota", Title: "Rota", Category: "hris", Domains: []string{"rota.example"}},
+		},
+	}
+	_, l := ask(t, s, "recommended")
+	if len(l.Items) != 1 || l.Items[0].Connector != "resource/rota" || l.Items[0].Users != 30 ||
+		l.Items[0].Message != "Duty rota is in use, as okta says: apply an Integration with connectorRef: {name: rota}" {
+		t.Errorf("recommended: %+v", l.Items)
+	}
+	if d := cmp.Diff(&model.Coverage{Connectable: 3, Connected: 2, Percent: 66, Apps: 2}, l.Metadata.Coverage); d != "" {
+		t.Errorf("coverage (-want +got)\n%s", d)
 	}
 }

@@ -12,3 +12,15 @@ CREATE TABLE person_field (
   PRIMARY KEY (tenant, id),
   UNIQUE (tenant, source, name)
 );
+
+-- The Connectors that are declared in a namespace, for whoever asks what could
+-- be connected. seen_at is when their controller last saw one.
+CREATE TABLE own_connector (
+  tenant BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  title TEXT NOT NULL,
+  category TEXT NOT NULL,
+  domains TEXT NOT NULL,
+  seen_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, name)
+);
