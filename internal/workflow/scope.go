@@ -168,6 +168,17 @@ func (t *turn) stepOverdue() bool {
 	return n != nil && !n.step.Timeout.IsZero() && !t.now.Before(n.step.Timeout.After(t.cur.Since, t.zone()))
 }
 
+// keep stores the result of a step under its name.
+func (t *turn) keep(n *node, result map[string]any) {
+	if t.program.cel { // names say nothing of the branch that they are in
+		result["path"] = n.path
+		if result["at"] == nil {
+			result["at"] = t.now.Format(time.RFC3339)
+		}
+	}
+	t.vars.setStep(n.step.Name, result)
+}
+
 // bounded drops an answer that is too large to keep; outputs name what matters.
 func bounded(output map[string]any) map[string]any {
 	if raw, err := json.Marshal(output); err != nil || len(raw) > maxOutput {

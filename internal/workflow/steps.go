@@ -169,7 +169,7 @@ func (t *turn) branch(n *node, s *SwitchStep) {
 			break
 		}
 	}
-	t.vars.setStep(n.step.Name, map[string]any{"result": taken})
+	t.keep(n, map[string]any{"result": taken})
 	t.goTo(path)
 }
 

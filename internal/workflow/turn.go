@@ -272,7 +272,7 @@ func (t *turn) goTo(path string) {
 
 // complete stores a step's result and goes on behind it.
 func (t *turn) complete(n *node, result map[string]any) {
-	t.vars.setStep(n.step.Name, result)
+	t.keep(n, result)
 	t.goTo(n.next)
 }
 

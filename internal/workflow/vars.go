@@ -62,6 +62,8 @@ func (v vars) setStep(name string, result map[string]any) {
 type StepResult struct {
 	N       int    `json:"n"`
 	Name    string `json:"name"`
+	Path    string `json:"path,omitempty"` // of a user's definition
+	At      string `json:"at,omitempty"`
 	Result  string `json:"result"` // done, already, Keep, Go, …
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
@@ -77,7 +79,8 @@ func StepResults(r store.Run) ([]StepResult, error) {
 	steps, _ := v["steps"].(map[string]any)
 	out := make([]StepResult, 0, len(steps))
 	for name := range steps {
-		s := StepResult{Name: name, Reason: v.text("steps." + name + ".reason"), Message: v.text("steps." + name + ".message")}
+		s := StepResult{Name: name, Reason: v.text("steps." + name + ".reason"), Message: v.text("steps." + name + ".message"),
+			Path: v.text("steps." + name + ".path"), At: v.text("steps." + name + ".at")}
 		n, _ := v.lookup("steps." + name + ".n").(float64)
 		s.N = int(n)
 		for _, key := range []string{"result", "answer", "decision", "kind"} {

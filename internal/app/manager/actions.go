@@ -6,6 +6,7 @@ package manager
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -130,6 +131,10 @@ func (a *actions) call(ctx context.Context, tenant model.TenantID, c workflow.Ca
 		return workflow.Result{}, err
 	}
 	r, err := do(session, ctx, connector.ActionCall{Name: c.Action, Input: c.Input, IdempotencyKey: c.IdemKey})
+	var refused *connector.Error
+	if errors.As(err, &refused) && refused.Class == connector.ClassConfig { // nothing was sent, and nothing would help but another input
+		return workflow.Result{Class: workflow.ResultDenied, Message: refused.Error()}, nil
+	}
 	if err != nil {
 		return workflow.Result{}, err
 	}

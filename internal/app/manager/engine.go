@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
@@ -54,7 +55,7 @@ func promptKey(path string) ([]byte, error) {
 // newEngine wires the run executor.
 func newEngine(o Options, st *store.Store, act workflow.Actions, facts workflow.Facts, people workflow.People, key []byte) (*workflow.Engine, error) {
 	return workflow.New(workflow.Options{
-		Store: st, Actions: act, Facts: facts, People: people, Channels: []workflow.Channel{workflow.Slack{}},
+		Store: st, Actions: act, Facts: facts, People: people, Channels: []workflow.Channel{workflow.Slack{}}, Language: expr.Workflow{},
 		PromptKey: key, Alone: o.sqlite(), Clock: o.Clock, Log: o.Log.With("component", "workflow"),
 	})
 }

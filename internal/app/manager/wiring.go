@@ -22,7 +22,10 @@ import (
 	"github.com/seatkeeper/seatkeeper/controllers/integration"
 	"github.com/seatkeeper/seatkeeper/controllers/licensepolicy"
 	"github.com/seatkeeper/seatkeeper/controllers/organization"
+	"github.com/seatkeeper/seatkeeper/controllers/workflow"
+	"github.com/seatkeeper/seatkeeper/controllers/workflowrun"
 	"github.com/seatkeeper/seatkeeper/internal/app/gateway"
+	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/govern"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -154,6 +157,12 @@ func (w *wiring) controllers() error {
 		}},
 		{v1alpha1.KindConnector, func() error {
 			return (&connector.Reconciler{Env: env, Manifests: manifests{}, Catalogue: ownConnectors{w.store}}).SetupWithManager(w, o.Workers)
+		}},
+		{v1alpha1.KindWorkflow, func() error {
+			return (&workflow.Reconciler{Env: env, Backend: workflows{w.store}, Connectors: stepActions{known}, Language: expr.Workflow{}}).SetupWithManager(w, o.Workers)
+		}},
+		{v1alpha1.KindWorkflowRun, func() error {
+			return (&workflowrun.Reconciler{Env: env, Backend: workflows{w.store}}).SetupWithManager(w, o.Workers)
 		}},
 		{"the others", func() error { return inert.SetupWithManager(w, env, o.Workers) }},
 	} {
