@@ -52,7 +52,7 @@ func ParseFlags(args []string, stderr io.Writer) (Settings, error) {
 		s.ConnectorEndpoints[host] = base
 		return nil
 	})
-	fs.Func("trusted-proxies", "`NETWORKS` such as 10.0.0.0/8,192.0.2.7 of the proxies in front; only from these is X-Forwarded-For or Forwarded believed", func(v string) (err error) {
+	fs.Func("trusted-proxies", "`NETWORKS` such as 10.0.0.0/8,192.0.2.7 of the proxies in front; only from these is X-Forwarded-For believed", func(v string) (err error) {
 		s.Proxies, err = access.ParseProxies(v)
 		return err
 	})

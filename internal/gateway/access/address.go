@@ -93,40 +93,16 @@ func (p Proxies) client(r *http.Request) netip.Addr {
 	return at
 }
 
-// forwarded lists the hops that the proxies name, the nearest last: by Forwarded
-// (RFC 7239) where that is set, else by X-Forwarded-For.
+// forwarded lists the hops that the proxies name, the nearest last.
+//
+// Only X-Forwarded-For is read. Proxies append to it by default and hand the
+// header Forwarded (RFC 7239) on as the caller wrote it, so that who believed
+// that as well would let callers choose their address.
 func forwarded(h http.Header) []string {
-	if list := h.Values("Forwarded"); len(list) > 0 {
-		var hops []string
-		for _, element := range splitQuoted(strings.Join(list, ","), ',') {
-			hop := ""
-			for _, pair := range splitQuoted(element, ';') {
-				if k, v, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && strings.EqualFold(k, "for") {
-					hop = strings.Trim(v, `"`)
-				}
-			}
-			hops = append(hops, hop)
-		}
-		return hops
-	}
 	if list := h.Values("X-Forwarded-For"); len(list) > 0 {
 		return strings.Split(strings.Join(list, ","), ",")
 	}
 	return nil
-}
-
-// splitQuoted splits at sep outside of quotation marks.
-func splitQuoted(s string, sep byte) (out []string) {
-	start, quoted := 0, false
-	for i := range len(s) {
-		switch {
-		case s[i] == '"':
-			quoted = !quoted
-		case s[i] == sep && !quoted:
-			out, start = append(out, s[start:i]), i+1
-		}
-	}
-	return append(out, s[start:])
 }
 
 // hopAddress reads 192.0.2.1, 192.0.2.1:80, 2001:db8::1 and [2001:db8::1]:80.
