@@ -25,6 +25,9 @@ type GenericWebhook struct {
 	Signature *GenericSignature `json:"signature,omitempty"`
 	// Dedupe is a template that yields what a repeated delivery is known by.
 	Dedupe string `json:"dedupe,omitempty"`
+	// DedupeWindow is for how long the same bytes are the same delivery where it
+	// has no id; 0 is the default of the endpoint.
+	DedupeWindow time.Duration `json:"dedupeWindow,omitempty"`
 }
 
 // GenericSignature says how deliveries are signed; then each must be.

@@ -23,6 +23,9 @@ var (
 	errTooDeep      = errors.New("it nests deeper than 64 levels")
 )
 
+// Parse reads a delivery that Receive has taken as its expressions would see it.
+func (w *Webhook) Parse(in WebhookRequest) (any, error) { return w.parsed(in) }
+
 // parsed reads the body in the declared form.
 func (w *Webhook) parsed(in WebhookRequest) (any, error) {
 	if !utf8.Valid(in.Body) {

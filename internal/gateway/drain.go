@@ -25,8 +25,9 @@ type PendingEvents interface {
 	PendingEvents(ctx context.Context, minAge time.Duration, limit int) ([]store.Event, error)
 }
 
-// Drainer handles events that were acknowledged but not handled, because a
-// process ended or the store was slow at that moment.
+// Drainer handles what a person answered and was told to be taken, where the
+// replica that took it could not handle it: its process ended, or the store was
+// slow at that moment. What webhooks receive has a drainer of its own.
 type Drainer struct {
 	Events PendingEvents
 	Clock  clock.WithTicker
@@ -58,7 +59,6 @@ func (d *Drainer) Drain(ctx context.Context) {
 		}
 		return
 	}
-	inboxDepth.Set(float64(len(events)))
 	for _, e := range events {
 		if err := d.Process(ctx, e); err != nil && ctx.Err() == nil {
 			d.Log.Warn("A received event could not be handled yet", "endpoint", e.Endpoint, "event", e.ID, "error", err)

@@ -22,13 +22,10 @@ var (
 		Name: "seatkeeper_gateway_request_duration_seconds", Help: "Time to answer a request, by route.",
 		Buckets: []float64{.005, .02, .1, .5, 1, 3, 10},
 	}, []string{"route"})
-	inboxDepth = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "seatkeeper_webhook_inbox_depth", Help: "Events that were acknowledged and wait to be handled, up to 100.",
-	})
 )
 
 func init() {
-	metrics.Registry.MustRegister(requests, latency, inboxDepth)
+	metrics.Registry.MustRegister(requests, latency)
 }
 
 // measure counts what the handler answers.
