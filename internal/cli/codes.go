@@ -5,6 +5,7 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,6 +45,7 @@ var ErrorCodes = []ErrorCode{
 	{"SK9015", exitPartial, "The connect test passed in part (outcome B).", "Do what the column FIX says, or connect with `acceptPartial` and without those data types.", is(errOutcomeB)},
 	{"SK9016", exitFailure, "The connect test failed (outcome C), or could not come to a verdict.", "Do what the message says; the connector's README says what each outcome means.", is(errOutcomeC)},
 	{"SK9018", exitFailure, "A line was refused, and nothing was changed.", "Correct the lines that the message names; see [Push](push.md).", status(http.StatusUnprocessableEntity)},
+	{"SK9019", exitFailure, "A file cannot be read or written.", "Correct the path, or who may read it; the message names the file.", as[*fs.PathError]},
 	{"SK9099", exitFailure, "Something else; the message says what.", "Do what the message says. If it says nothing useful, that is a defect: report it.", func(error) bool { return true }},
 }
 

@@ -6,6 +6,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -29,6 +30,7 @@ func TestErrorsHaveTheirCode(t *testing.T) {
 		"SK9011": &up.StepError{Step: "x", Err: errors.New("y")}, "SK9012": &queryclient.UnreachableError{Err: errors.New("refused")},
 		"SK9013": errManifest, "SK9014": errDisagree, "SK9015": errOutcomeB, "SK9016": errOutcomeC,
 		"SK9017": fmt.Errorf("%w: %w", errBusy, gateway(409)), "SK9018": gateway(422),
+		"SK9019": &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist},
 		"SK9099": errors.New("anything"),
 	} {
 		if got := codeOf(fmt.Errorf("wrapped: %w", err)).Code; got != want {

@@ -91,6 +91,9 @@ func manifestError(err error) error {
 	if errors.As(err, &problems) {
 		return problemsError(problems)
 	}
+	if as[*fs.PathError](err) {
+		return err
+	}
 	return fmt.Errorf("%w: %w", errManifest, err)
 }
 

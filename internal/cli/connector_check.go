@@ -89,7 +89,7 @@ func runFixtures(ctx context.Context, e *env, path string, m *connector.Manifest
 	if file == "" {
 		file = filepath.Join(filepath.Dir(path), filepath.FromSlash(fixturesFile))
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-			return usageError{fmt.Errorf("there is no %s: name the fixtures with --fixtures, or give a credential with --secret-file", file)}
+			return fmt.Errorf("name the fixtures with --fixtures, or give a credential with --secret-file: %w", err)
 		}
 	}
 	f, err := fixture.Load(file)

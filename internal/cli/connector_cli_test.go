@@ -60,6 +60,17 @@ func TestNewConnectorPassesAtOnce(t *testing.T) {
 			t.Errorf("%v: %d\n%s%s", args, code, out, errOut)
 		}
 	}
+	// One code says that a file cannot be read, whatever it was for.
+	for _, args := range []string{"connector lint missing", "connector test missing", "push agent missing.ndjson", "push agent connectors",
+		"connector test connectors/acme --fixtures missing", "connector test connectors/acme --config domain=a.acme.example --secret-file token=missing"} {
+		if code, _, errOut := execute(t, strings.Fields(args)...); code != exitFailure || !strings.Contains(errOut, "error SK9019") {
+			t.Errorf("%s: %d %s", args, code, errOut)
+		}
+	}
+	readme, err := os.ReadFile(filepath.Join("connectors", "acme", readmeFile))
+	if err != nil || !strings.Contains(string(readme), "`connectorRef: {name: acme}`") || !strings.Contains(string(readme), "`connector: acme`") {
+		t.Errorf("the README does not tell both ways to use it: %v\n%s", err, readme)
+	}
 	if code, _, errOut := execute(t, "connector", "new", "acme"); code != exitUsage || !strings.Contains(errOut, "is there already") {
 		t.Errorf("again: %d %s", code, errOut)
 	}
@@ -149,7 +160,7 @@ func TestConnectorCommandsRefuse(t *testing.T) {
 		"connector":                                                          {0, ""},
 		"connector linted":                                                   {exitUsage, "unknown command"},
 		"connector lint":                                                     {exitUsage, "requires at least 1 arg"},
-		"connector lint nowhere":                                             {exitFailure, "no such file"},
+		"connector lint nowhere":                                             {exitFailure, "SK9019: stat nowhere: no such file"},
 		"connector lint empty":                                               {exitFailure, "empty has no connector.yaml"},
 		"connector test empty":                                               {exitFailure, "empty has no connector.yaml"},
 		"connector new Acme":                                                 {exitUsage, "lower-case"},
@@ -157,7 +168,7 @@ func TestConnectorCommandsRefuse(t *testing.T) {
 		"connector test connectors/acme --show -1":                           {exitUsage, "--show"},
 		"connector test connectors/acme --stream groups":                     {exitUsage, "no such stream"},
 		"connector test connectors/acme --fixtures nowhere":                  {exitFailure, "no such file"},
-		"connector test connectors/acme --secret-file token=nowhere":         {exitUsage, "no such file"},
+		"connector test connectors/acme --secret-file token=nowhere":         {exitFailure, "SK9019: --secret-file token: open nowhere: no such file"},
 		"connector test connectors/acme --secret-file password=token":        {exitUsage, "no such key of the Secret; it has token"},
 		"connector test connectors/acme --secret-env token=NO_SUCH_VARIABLE": {exitUsage, "the value is empty"},
 		"connector test connectors/acme --secret-file token=token":           {exitUsage, "spec.config.domain"},

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -78,7 +79,9 @@ var errEnough = errors.New("enough is read")
 
 func runLive(ctx context.Context, e *env, m *connector.Manifest, o liveOptions) error {
 	opts, err := o.options(m)
-	if err != nil {
+	if as[*fs.PathError](err) {
+		return err
+	} else if err != nil {
 		return usageError{err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -112,7 +113,7 @@ func openRecords(stdin io.Reader, path string) (io.ReadCloser, int64, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && info.IsDir() {
-		err = fmt.Errorf("%s is a folder; want a file of records", path)
+		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("it is a folder; want a file of records")}
 	}
 	if err != nil {
 		_ = file.Close()
