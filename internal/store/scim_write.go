@@ -199,7 +199,7 @@ func (s *Store) deleteSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, have 
 // auditSCIM records a write: names of attributes, never values.
 func (s *Store) auditSCIM(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIMCaller, kind string, w SCIMWritten, person string, subject map[string]string) error {
 	return s.appendAudit(ctx, tx, t.tenant, model.AuditRecord{
-		Actor: by.Actor, ActorKind: model.ActorSystem, Action: "scim." + kind + "." + string(w.Outcome), ObjectKind: "scim." + kind, ObjectName: w.ID,
+		Actor: by.Actor, ActorKind: model.ActorKey, Action: "scim." + kind + "." + string(w.Outcome), ObjectKind: "scim." + kind, ObjectName: w.ID,
 		PersonID: person, Result: "done", Subject: subject,
 		Detail: map[string]string{"attributes": strings.Join(w.Changed, ","), "key": by.KeyID, "correlationID": by.CorrelationID},
 	})

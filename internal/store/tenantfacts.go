@@ -38,8 +38,12 @@ type TenantFacts struct {
 type SCIMFacts struct {
 	Enabled bool `json:"enabled,omitempty"`
 	// AnyUserName lets userName be something else than an e-mail address.
-	AnyUserName bool         `json:"anyUserName,omitempty"`
-	Roles       []TenantRole `json:"roles,omitempty"`
+	AnyUserName bool `json:"anyUserName,omitempty"`
+	// Domains, where given, are the only ones of userNames.
+	Domains []string `json:"domains,omitempty"`
+	// Strict turns off what identity providers need beyond the protocol.
+	Strict bool         `json:"strict,omitempty"`
+	Roles  []TenantRole `json:"roles,omitempty"`
 }
 
 // TenantRole is a role of the tenant's members.

@@ -1,0 +1,237 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scim
+
+import (
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/seatkeeper/seatkeeper/internal/scim"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// param is the first value of a query parameter.
+func (c *call) param(name string) string {
+	if v := c.query[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// projection is what the answer of a request holds.
+func (c *call) projection(rt *scim.ResourceType) (*scim.Projection, error) {
+	return scim.ParseProjection(rt, scim.SplitNames(c.param("attributes")), scim.SplitNames(c.param("excludedAttributes")))
+}
+
+func (c *call) location(rt *scim.ResourceType, id string) string {
+	return c.base + rt.Endpoint + "/" + id
+}
+
+// render makes resources of what is stored. Groups of users and members of
+// groups are read only where the answer may hold them.
+func (c *call) render(rt *scim.ResourceType, p *scim.Projection, stored ...store.SCIMResource) ([]*scim.Resource, error) {
+	ids := make([]string, len(stored))
+	for i, s := range stored {
+		ids[i] = s.ID
+	}
+	related, err := c.related(rt, p, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*scim.Resource, len(stored))
+	for i, s := range stored {
+		r := &scim.Resource{Type: rt, Attributes: maps.Clone(s.Attributes)}
+		r.Attributes["id"] = s.ID
+		if list := related[s.ID]; len(list) > 0 {
+			name := "groups"
+			if rt == scim.Group {
+				name = "members"
+			}
+			r.Attributes[name] = list
+		}
+		r.SetMeta(scim.Meta{Created: s.CreatedAt, LastModified: s.ModifiedAt, Location: c.location(rt, s.ID), Version: scim.WeakETag(s.Version)})
+		out[i] = p.Apply(r)
+	}
+	return out, nil
+}
+
+// related returns the groups of users, or the members of groups.
+func (c *call) related(rt *scim.ResourceType, p *scim.Projection, ids []string) (map[string][]any, error) {
+	out := map[string][]any{}
+	switch {
+	case len(ids) == 0:
+	case rt == scim.User && p.Includes("groups"):
+		groups, err := c.api.Store.SCIMGroupsOf(c, c.caller.Tenant, ids)
+		if err != nil {
+			return nil, err
+		}
+		for user, list := range groups {
+			for _, g := range list {
+				out[user] = append(out[user], scim.Object{"value": g.GroupID, "$ref": c.location(scim.Group, g.GroupID), "display": g.Display, "type": "direct"})
+			}
+		}
+	case rt == scim.Group && p.Includes("members"):
+		members, err := c.api.Store.SCIMMembers(c, c.caller.Tenant, ids)
+		if err != nil {
+			return nil, err
+		}
+		for group, list := range members {
+			for _, m := range list {
+				kind := scim.User
+				if m.Type == scim.Group.Name {
+					kind = scim.Group
+				}
+				out[group] = append(out[group], scim.Object{"value": m.ID, "$ref": c.location(kind, m.ID), "type": m.Type})
+			}
+		}
+	}
+	return out, nil
+}
+
+// one is the answer with a single resource.
+func (c *call) one(status int, rt *scim.ResourceType, p *scim.Projection, stored store.SCIMResource) (answer, error) {
+	rendered, err := c.render(rt, p, stored)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: status, body: rendered[0], header: map[string]string{
+		"ETag": scim.WeakETag(stored.Version), "Location": c.location(rt, stored.ID),
+	}}, nil
+}
+
+func (c *call) get(rt *scim.ResourceType) (answer, error) {
+	c.resource = c.path[1]
+	p, err := c.projection(rt)
+	if err != nil {
+		return answer{}, err
+	}
+	read := c.api.Store.SCIMUser
+	if rt == scim.Group {
+		read = c.api.Store.SCIMGroup
+	}
+	stored, err := read(c, c.caller.Tenant, c.path[1])
+	if err != nil {
+		return answer{}, err
+	}
+	if v := c.request.Header.Get("If-None-Match"); v != "" && scim.ETagMatches(v, stored.Version) {
+		return answer{status: http.StatusNotModified, header: map[string]string{"ETag": scim.WeakETag(stored.Version)}}, nil
+	}
+	return c.one(http.StatusOK, rt, p, stored)
+}
+
+// criteria are what a query asks for, from a URL or the body of a search.
+type criteria struct {
+	filter, sortBy, sortOrder string
+	start, count              int
+	attributes, excluded      []string
+}
+
+// fromURL reads the criteria of a GET. Parameters that are not known are
+// ignored: Entra ID adds flags to the URL.
+func (c *call) fromURL() (criteria, error) {
+	out := criteria{filter: c.param("filter"), sortBy: c.param("sortBy"), sortOrder: c.param("sortOrder"), start: 1, count: defaultResults,
+		attributes: scim.SplitNames(c.param("attributes")), excluded: scim.SplitNames(c.param("excludedAttributes"))}
+	for _, p := range []struct {
+		name string
+		into *int
+	}{{"startIndex", &out.start}, {"count", &out.count}} {
+		if v := c.param(p.name); v != "" {
+			n, err := strconv.Atoi(v)
+			if err != nil {
+				return out, invalidValue("%s is an integer.", p.name)
+			}
+			*p.into = n
+		}
+	}
+	if len(c.query["filter"]) > 0 && strings.TrimSpace(out.filter) == "" {
+		return out, &scim.Error{Status: http.StatusBadRequest, Type: scim.InvalidFilter, Detail: "The filter is empty."}
+	}
+	return out, nil
+}
+
+// list answers GET /Users and GET /Groups.
+func (c *call) list(rt *scim.ResourceType) (answer, error) {
+	q, err := c.fromURL()
+	if err != nil {
+		return answer{}, err
+	}
+	return c.page(q, rt)
+}
+
+// listAll answers GET /: the resources of every type.
+func (c *call) listAll() (answer, error) {
+	q, err := c.fromURL()
+	if err != nil {
+		return answer{}, err
+	}
+	return c.page(q, scim.ResourceTypes()...)
+}
+
+// page answers a query over one or more types, one after the other.
+func (c *call) page(q criteria, types ...*scim.ResourceType) (answer, error) {
+	q.start, q.count = max(q.start, 1), min(max(q.count, 0), maxResults)
+	var out []*scim.Resource
+	var total int64
+	var refused error
+	asked := 0
+	for _, rt := range types {
+		query, p, err := c.compile(q, rt)
+		if _, protocol := scim.AsError(err); protocol && len(types) > 1 {
+			refused = err // the other type may know the attribute
+			continue
+		}
+		if err != nil {
+			return answer{}, err
+		}
+		asked++
+		query.Offset = max(int64(q.start)-1-total, 0)
+		query.Limit = q.count - len(out)
+		rows, n, err := c.api.Store.ListSCIM(c, c.caller.Tenant, rt, query)
+		if err != nil {
+			return answer{}, err
+		}
+		total += n
+		rendered, err := c.render(rt, p, rows...)
+		if err != nil {
+			return answer{}, err
+		}
+		out = append(out, rendered...)
+	}
+	if asked == 0 {
+		return answer{}, refused
+	}
+	return answer{status: http.StatusOK, body: scim.NewListResponse(int(total), q.start, out)}, nil
+}
+
+// compile reads the criteria for one type.
+func (c *call) compile(q criteria, rt *scim.ResourceType) (out store.SCIMQuery, p *scim.Projection, err error) {
+	if p, err = scim.ParseProjection(rt, q.attributes, q.excluded); err != nil {
+		return out, nil, err
+	}
+	if q.filter != "" {
+		if out.Filter, err = scim.ParseFilter(rt, q.filter, c.dialect); err != nil {
+			return out, nil, err
+		}
+	}
+	out.Sort, err = scim.ParseSort(rt, q.sortBy, q.sortOrder)
+	return out, p, err
+}
+
+func (c *call) search(rt *scim.ResourceType) (answer, error) {
+	q, err := c.fromBody()
+	if err != nil {
+		return answer{}, err
+	}
+	return c.page(q, rt)
+}
+
+func (c *call) searchAll() (answer, error) {
+	q, err := c.fromBody()
+	if err != nil {
+		return answer{}, err
+	}
+	return c.page(q, scim.ResourceTypes()...)
+}

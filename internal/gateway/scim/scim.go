@@ -1,0 +1,232 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package scim serves SCIM 2.0 (RFC 7643, RFC 7644) to identity providers: the
+// transport around the protocol of internal/scim and the directory of the
+// store. Callers prove who they are with a key of type SCIM, which names the
+// tenant; everything that is answered or changed is that tenant's.
+package scim
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"k8s.io/utils/clock"
+
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/scim"
+	"github.com/seatkeeper/seatkeeper/internal/scim/compat"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// Bases are the paths under which the same is served; locations keep the one
+// that was used.
+var Bases = []string{"/scim/v2", "/v1.0/scim/v2"}
+
+// Limits of a request.
+const (
+	maxBody        = 1 << 20
+	maxBulkBody    = 4 << 20
+	maxBulk        = 1000
+	defaultResults = 100
+	maxResults     = 200
+	deadline       = 25 * time.Second
+	bulkDeadline   = 90 * time.Second
+)
+
+// Keys tells who calls. A refusal is an *access.Refusal; any other error means
+// that the store could not be asked.
+type Keys interface {
+	Authenticate(r *http.Request, keyType string) (access.KeyIdentity, error)
+}
+
+// Store is the directory.
+type Store interface {
+	TenantFacts(ctx context.Context, t model.TenantID) (store.TenantFacts, error)
+	SCIMUser(ctx context.Context, t model.TenantID, id string) (store.SCIMResource, error)
+	SCIMGroup(ctx context.Context, t model.TenantID, id string) (store.SCIMResource, error)
+	ListSCIM(ctx context.Context, t model.TenantID, rt *scim.ResourceType, q store.SCIMQuery) ([]store.SCIMResource, int64, error)
+	SCIMGroupsOf(ctx context.Context, t model.TenantID, users []string) (map[string][]store.SCIMMembership, error)
+	SCIMMembers(ctx context.Context, t model.TenantID, groups []string) (map[string][]store.SCIMMember, error)
+	WriteSCIMUser(ctx context.Context, t model.TenantID, by store.SCIMCaller, key store.SCIMUserKey, rule store.SCIMUserRule) (store.SCIMWritten, error)
+	WriteSCIMGroup(ctx context.Context, t model.TenantID, by store.SCIMCaller, id string, rule store.SCIMGroupRule) (store.SCIMWritten, error)
+}
+
+// API serves SCIM.
+type API struct {
+	Store Store
+	Keys  Keys
+	Clock clock.PassiveClock
+	Log   *slog.Logger
+	// Requests keeps what was asked and answered.
+	Requests *Recorder
+}
+
+// Register adds the routes.
+func (a *API) Register(mux access.Mux) {
+	for _, base := range Bases {
+		h := func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, base) }
+		mux.HandleFunc(base, h)
+		mux.HandleFunc(base+"/", h)
+	}
+}
+
+// call is one request of a caller who is known.
+type call struct {
+	context.Context
+	api     *API
+	request *http.Request
+	caller  access.KeyIdentity
+	facts   store.TenantFacts
+	dialect scim.Dialect
+	// base is the URL that locations begin with.
+	base          string
+	correlationID string
+
+	method string
+	path   []string // below the base
+	query  map[string][]string
+	// body reads the body once; nil where there can be none.
+	body    func() (map[string]any, error)
+	ifMatch string
+
+	// What the log says of the request.
+	route    string
+	resource string
+	changed  []string
+}
+
+// answer is a result.
+type answer struct {
+	status int
+	body   any // nil: none
+	header map[string]string
+}
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
+	timeout := deadline
+	if strings.EqualFold(strings.Trim(strings.TrimPrefix(r.URL.Path, base), "/"), "Bulk") {
+		timeout = bulkDeadline
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	c := &call{Context: ctx, api: a, request: r, correlationID: correlationID(r), base: origin(r) + base, method: r.Method, ifMatch: r.Header.Get("If-Match"),
+		path: segments(strings.TrimPrefix(r.URL.Path, base)), query: r.URL.Query(), route: "none"}
+	w.Header().Set("X-Request-Id", c.correlationID)
+	out, err := a.answer(c, w)
+	status, kind := http.StatusServiceUnavailable, scim.ScimType("")
+	if err != nil {
+		status, kind = a.fail(w, c, err)
+	} else {
+		status = out.status
+		writeAnswer(w, r, out)
+	}
+	outcomes.WithLabelValues(outcome(status)).Inc()
+	if c.caller.KeyID != "" {
+		a.Requests.add(c.caller.Tenant, c.logged(a.Clock.Now(), status, kind))
+	}
+}
+
+// answer finds out who calls, and what they get.
+func (a *API) answer(c *call, w http.ResponseWriter) (answer, error) {
+	caller, err := a.Keys.Authenticate(c.request, access.KeySCIM)
+	if err != nil {
+		return answer{}, err
+	}
+	c.caller = caller
+	if c.facts, err = a.Store.TenantFacts(c, caller.Tenant); err != nil {
+		return answer{}, err
+	}
+	if !c.facts.SCIM.Enabled {
+		return answer{}, &scim.Error{Status: http.StatusForbidden,
+			Detail: "SCIM is switched off in this namespace: set spec.scim.enabled of its Organization to true."}
+	}
+	if !c.facts.SCIM.Strict {
+		c.dialect = compat.Dialect
+	}
+	c.body = a.reader(c, w)
+	return c.dispatch()
+}
+
+func (c *call) logged(at time.Time, status int, kind scim.ScimType) store.SCIMRequest {
+	address := ""
+	if ip := access.ClientAddress(c.request); ip.IsValid() {
+		address = ip.String()
+	}
+	return store.SCIMRequest{At: at, KeyID: c.caller.KeyID, KeyName: c.caller.Name, Address: address, Method: c.method, Route: c.route,
+		ResourceID: c.resource, Status: status, ScimType: string(kind), CorrelationID: c.correlationID, Changed: c.changed}
+}
+
+// by is how the audit names the caller.
+func (c *call) by() store.SCIMCaller {
+	return store.SCIMCaller{Actor: c.caller.Actor(), KeyID: c.caller.KeyID, CorrelationID: c.correlationID}
+}
+
+// correlationID is the caller's own if it is harmless, else a new one.
+func correlationID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	harmless := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
+	}
+	if id != "" && len(id) <= 64 && strings.IndexFunc(id, func(c rune) bool { return !harmless(c) }) < 0 {
+		return id
+	}
+	return uuid.NewString()
+}
+
+// origin is scheme and host as the caller sees them. A proxy that ends TLS says
+// so; whoever else does deceives only themselves.
+func origin(r *http.Request) string {
+	scheme := "http"
+	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host
+}
+
+func segments(path string) []string {
+	if path = strings.Trim(path, "/"); path == "" {
+		return nil
+	}
+	return strings.Split(path, "/")
+}
+
+// problem is what an error is in the terms of the protocol.
+func (a *API) problem(c *call, err error) (*scim.Error, *access.Refusal) {
+	if e, ok := scim.AsError(err); ok {
+		return e, nil
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return notFound(), nil
+	}
+	var tooBig *http.MaxBytesError
+	if errors.As(err, &tooBig) {
+		return &scim.Error{Status: http.StatusRequestEntityTooLarge, Detail: "The body is larger than this endpoint takes; /ServiceProviderConfig says how large."}, nil
+	}
+	refusal := access.Explain(a.Log, c.request, err)
+	return &scim.Error{Status: refusal.Code, Detail: refusal.Message}, refusal
+}
+
+func notFound() *scim.Error {
+	return &scim.Error{Status: http.StatusNotFound, Detail: "There is no such resource."}
+}
+
+// fail answers with an error and returns what was answered.
+func (a *API) fail(w http.ResponseWriter, c *call, err error) (int, scim.ScimType) {
+	e, refusal := a.problem(c, err)
+	if refusal != nil {
+		refusal.SetHeaders(w)
+	}
+	var allowed *methodError
+	if errors.As(err, &allowed) {
+		w.Header().Set("Allow", strings.Join(allowed.allow, ", "))
+	}
+	writeAnswer(w, c.request, answer{status: e.Status, body: errorBody(e)})
+	return e.Status, e.Type
+}
