@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -26,6 +27,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/gateway/push"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/query"
 	restapi "github.com/seatkeeper/seatkeeper/internal/gateway/rest"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/scim"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/slack"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
@@ -63,6 +65,8 @@ type App struct {
 	options Options
 	router  *access.Router
 	slack   *slack.Handler
+	// provisioned keeps the log of SCIM.
+	provisioned *scim.Recorder
 }
 
 // New wires a gateway.
@@ -89,6 +93,8 @@ func New(o Options) (*App, error) {
 		Store: o.Store, Guard: guard, Callers: callers, Clock: o.Clock, Log: o.Log,
 		Pusher: &syncer.Pusher{Store: o.Store, Streams: pushed.Streams(), Clock: o.Clock, Log: o.Log},
 	}).Register(mux)
+	a.provisioned = scim.NewRecorder(o.Store, o.Clock, o.Log)
+	(&scim.API{Store: o.Store, Keys: keys, Clock: o.Clock, Log: o.Log, Requests: a.provisioned}).Register(mux)
 	(&restapi.API{Store: o.Store, Callers: callers, Log: o.Log}).Register(mux)
 	if o.Keyring != nil {
 		(&delegate.Handler{
@@ -107,6 +113,10 @@ func New(o Options) (*App, error) {
 func (a *App) Start(ctx context.Context) error {
 	o := a.options
 	defer a.slack.Drain()
+	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var recorder sync.WaitGroup
+	recorder.Go(func() { a.provisioned.Run(recording) })
+	defer func() { stop(); recorder.Wait() }() // after the last answer
 	return gateway.Serve(ctx, gateway.ServerOptions{Listen: o.Listen, CertFile: o.CertFile, KeyFile: o.KeyFile, Log: o.Log}, o.Proxies.Handler(a.router), func(addr net.Addr) {
 		o.Log.Info("Gateway serves", "address", addr.String(), "tls", o.CertFile != "")
 		if o.Listening != nil {
