@@ -35,6 +35,9 @@ const (
 
 // Condition types of other kinds.
 const (
+	// ConditionWebhookReady says whether an Integration or Workflow receives
+	// webhooks; absent if it has none.
+	ConditionWebhookReady = "WebhookReady"
 	// ConditionInventoryStale is True when an Application or LicensePolicy rests
 	// on stale data; absent otherwise.
 	ConditionInventoryStale = "InventoryStale"
@@ -46,4 +49,7 @@ const (
 	ConditionGranted = "Granted"
 	// ConditionDelivered says whether an APIKey's key was written to its Secret.
 	ConditionDelivered = "Delivered"
+	// ConditionExpiring is True when an APIKey expires in 30 days or less; absent
+	// otherwise.
+	ConditionExpiring = "Expiring"
 )

@@ -180,6 +180,11 @@ type IntegrationStatus struct {
 	// +optional
 	Held *HeldSet `json:"held,omitempty"`
 
+	// webhook describes the addresses by which the vendor tells what happens,
+	// never the addresses themselves. Absent if the connector has no webhook.
+	// +optional
+	Webhook *WebhookStatus `json:"webhook,omitempty"`
+
 	// digest changes exactly when the data did.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128

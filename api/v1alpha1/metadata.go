@@ -25,6 +25,26 @@ const (
 	// AcceptAccountAnnotation accepts that an Integration now reaches another
 	// remote account. The value is the id of that account.
 	AcceptAccountAnnotation = "seatkeeper.dev/accept-account"
+
+	// RotateWebhookAnnotation on an Integration or Workflow asks for new addresses
+	// of its webhooks. Any new value counts; the old addresses stay good for the
+	// overlap.
+	RotateWebhookAnnotation = "seatkeeper.dev/rotate-webhook"
+
+	// WebhookOverlapAnnotation beside it says for how long, such as 2h; at most
+	// 720h. Default 24h.
+	WebhookOverlapAnnotation = "seatkeeper.dev/webhook-overlap"
+
+	// RotatedWebhookAnnotation on the Secret of addresses echoes the last rotation
+	// that was asked for, PreviousUntilAnnotation when the overlap ends, and
+	// FirstWebhookAnnotation which of several webhooks has the keys without a
+	// name.
+	RotatedWebhookAnnotation = "seatkeeper.dev/rotated-webhook"
+	PreviousUntilAnnotation  = "seatkeeper.dev/previous-until"
+	FirstWebhookAnnotation   = "seatkeeper.dev/first-webhook"
+
+	// KeyIDAnnotation on a Secret names the key whose token it has, or had.
+	KeyIDAnnotation = "seatkeeper.dev/key-id"
 )
 
 // Labels that Seatkeeper sets on the objects it creates.

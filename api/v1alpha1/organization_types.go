@@ -272,6 +272,21 @@ type SCIMSettings struct {
 	// enabled serves SCIM 2.0 for this tenant to keys of type SCIM.
 	// +optional
 	Enabled bool `json:"enabled,omitempty"`
+
+	// userNameDomains are the only domains that a userName may have. Unset: any.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	UserNameDomains []DomainName `json:"userNameDomains,omitempty"`
+
+	// anyUserName accepts a userName that is no e-mail address.
+	// +optional
+	AnyUserName bool `json:"anyUserName,omitempty"`
+
+	// strict holds identity providers to the letter of RFC 7644. Leave it out
+	// for Entra ID and Okta, which need the deviations that are documented.
+	// +optional
+	Strict bool `json:"strict,omitempty"`
 }
 
 // OrganizationStatus is what is known of the tenant.

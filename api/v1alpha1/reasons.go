@@ -113,7 +113,7 @@ const (
 	// ReasonSingleAccountConnector: the connector allows one account and an older
 	// Integration has it.
 	ReasonSingleAccountConnector = "SingleAccountConnector"
-	// ReasonAccountAlreadyConnected: an older Integration is connected to the same
+	// ReasonAccountAlreadyConnected: another Integration is connected to the same
 	// remote account.
 	ReasonAccountAlreadyConnected = "AccountAlreadyConnected"
 	// ReasonDependentsExist: the Integration was deleted, and others depend on it.
@@ -267,4 +267,21 @@ const (
 	ReasonDeliveryConflict = "DeliveryConflict"
 	// ReasonRevoked: the key was revoked.
 	ReasonRevoked = "Revoked"
+	// ReasonNotIssued: no token of the key was made yet.
+	ReasonNotIssued = "NotIssued"
+	// ReasonExpiresSoon: the key expires in 30, 7 or 1 day.
+	ReasonExpiresSoon = "ExpiresSoon"
+)
+
+// Reasons of webhooks, of an Integration or a Workflow.
+const (
+	// ReasonAddressReady: the addresses are in the Secret.
+	ReasonAddressReady = "AddressReady"
+	// ReasonPublicURLUnset: only the paths of the addresses are known.
+	ReasonPublicURLUnset = "PublicURLUnset"
+	// ReasonSecretConflict: the Secret for the addresses belongs to something
+	// else.
+	ReasonSecretConflict = "SecretConflict"
+	// ReasonDeadLetters: events were received and could not be handled.
+	ReasonDeadLetters = "DeadLetters"
 )

@@ -93,6 +93,26 @@ var Reasons = []ReasonInfo{
 		Mend:  "Use a version of Seatkeeper that acts on this kind.",
 	},
 	{
+		Reason: ReasonAddressReady, Kind: "", Code: "SK1015",
+		Title: "The addresses of the webhooks are in the Secret that status.webhook names.",
+		Mend:  "Nothing to do. Give the address to the sender; docs/webhooks.md walks through it.",
+	},
+	{
+		Reason: ReasonPublicURLUnset, Kind: "", Code: "SK1016",
+		Title: "Only the paths of the webhooks are known, not where senders reach the gateway.",
+		Mend:  "Start the manager with --public-url, or put the path behind the address of the gateway yourself.",
+	},
+	{
+		Reason: ReasonSecretConflict, Kind: "", Code: "SK1017",
+		Title: "The Secret for the addresses exists and was made for something else.",
+		Mend:  "Rename or delete that Secret, or rename the resource.",
+	},
+	{
+		Reason: ReasonDeadLetters, Kind: "", Code: "SK1018",
+		Title: "Events were received and could not be handled. They are kept.",
+		Mend:  "List them with: seatkeeper events list --state dead. Mend the cause, then: seatkeeper events replay.",
+	},
+	{
 		Reason: ReasonAllPassed, Kind: KindIntegration, Code: "SK1101",
 		Title: "The connect test passed for every data type.",
 		Mend:  "Nothing to do.",
@@ -239,7 +259,7 @@ var Reasons = []ReasonInfo{
 	},
 	{
 		Reason: ReasonAccountAlreadyConnected, Kind: KindIntegration, Code: "SK1130",
-		Title: "An older Integration is connected to the same remote account.",
+		Title: "Another Integration is connected to the same remote account.",
 		Mend:  "Delete one of the two Integrations.",
 	},
 	{
@@ -511,6 +531,16 @@ var Reasons = []ReasonInfo{
 		Reason: ReasonRevoked, Kind: KindAPIKey, Code: "SK1904",
 		Title: "The key was revoked.",
 		Mend:  "Create another APIKey.",
+	},
+	{
+		Reason: ReasonNotIssued, Kind: KindAPIKey, Code: "SK1905",
+		Title: "No token of the key was made yet.",
+		Mend:  "Run seatkeeper keys create with its name, which prints the token once, or set spec.deliverTo.",
+	},
+	{
+		Reason: ReasonExpiresSoon, Kind: KindAPIKey, Code: "SK1906",
+		Title: "The key expires in 30 days, 7 days or 1 day.",
+		Mend:  "Set a later spec.expiresAt, then seatkeeper keys rotate, and replace the token where it is used.",
 	},
 }
 

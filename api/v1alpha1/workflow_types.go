@@ -245,6 +245,12 @@ type WebhookTrigger struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	Dedupe Template `json:"dedupe,omitempty"`
+
+	// dedupeWindow is for how long the same bytes are the same event where no id
+	// is known. Default 10m.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('72h')",message="must be 72h or less"
+	DedupeWindow Duration `json:"dedupeWindow,omitempty"`
 }
 
 // WebhookPerson finds the person whom a body is about.
@@ -291,13 +297,22 @@ type PersonMatch struct {
 }
 
 // WebhookHMAC checks a signature over the raw body.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.scheme) && self.scheme == 'StandardWebhooks' ? !has(self.header) && !has(self.prefix) && !has(self.encoding) && !has(self.algorithm) && !has(self.timestampHeader) && !has(self.signed) : has(self.header)",message="scheme Plain needs header; scheme StandardWebhooks says the rest itself"
+// +kubebuilder:validation:XValidation:rule="!has(self.timestampHeader) || has(self.signed)",message="timestampHeader needs signed, with the timestamp in it"
 type WebhookHMAC struct {
+	// scheme of the signature. StandardWebhooks is that of standardwebhooks.com.
+	// Default Plain.
+	// +optional
+	// +kubebuilder:validation:Enum=Plain;StandardWebhooks
+	Scheme string `json:"scheme,omitempty"`
+
 	// secretName is the Secret whose key "key" holds the shared key.
 	// +required
 	SecretName ResourceName `json:"secretName,omitempty"`
 
 	// header with the signature.
-	// +required
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9-]+$`
@@ -317,6 +332,25 @@ type WebhookHMAC struct {
 	// +optional
 	// +kubebuilder:validation:Enum=SHA256;SHA512;SHA1
 	Algorithm string `json:"algorithm,omitempty"`
+
+	// signed is the text under the signature, with the holes rawBody, headers and
+	// method, such as "POST${rawBody}". Default: the raw body.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	Signed Template `json:"signed,omitempty"`
+
+	// timestampHeader holds when the request was sent, in seconds or milliseconds
+	// since 1970 or RFC 3339. It must be part of signed.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9-]+$`
+	TimestampHeader string `json:"timestampHeader,omitempty"`
+
+	// maxSkew is how far the timestamp may be from now, up to 1h. Default 5m.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="must be 1s to 1h"
+	MaxSkew Duration `json:"maxSkew,omitempty"`
 }
 
 // ScheduleTrigger starts a run at wall-clock times. In the hour that a clock
@@ -464,7 +498,8 @@ type RunCounts struct {
 
 // WebhookStatus describes a webhook's URL.
 type WebhookStatus struct {
-	// secretName is the Secret with the keys url and previousURL.
+	// secretName is the Secret with the keys url, path, and those of the address
+	// before as long as it is good: previousURL, previousPath.
 	// +required
 	SecretName ResourceName `json:"secretName,omitempty"`
 
