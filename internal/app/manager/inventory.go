@@ -205,5 +205,26 @@ func factsOf(spec *v1alpha1.OrganizationSpec) store.TenantFacts {
 		}
 		f.SourceRank = append(f.SourceRank, rank)
 	}
+	if p := spec.Protected; p != nil {
+		for _, email := range p.People {
+			f.Protected = append(f.Protected, string(email))
+		}
+	}
+	f.SCIM = scimFactsOf(spec)
+	return f
+}
+
+// scimFactsOf is what the gateway goes by where identity providers call.
+func scimFactsOf(spec *v1alpha1.OrganizationSpec) store.SCIMFacts {
+	var f store.SCIMFacts
+	for _, r := range spec.Roles {
+		f.Roles = append(f.Roles, store.TenantRole{Name: r.Name, Description: r.Description, Admin: r.Admin})
+	}
+	if s := spec.SCIM; s != nil {
+		f.Enabled, f.AnyUserName, f.Strict = s.Enabled, s.AnyUserName, s.Strict
+		for _, d := range s.UserNameDomains {
+			f.Domains = append(f.Domains, string(d))
+		}
+	}
 	return f
 }
