@@ -46,6 +46,41 @@ func (s *Store) hideSource(ctx context.Context, q querier, tenant model.TenantID
 	return markSource(ctx, q, tenant, source)
 }
 
+// TakeAccount records which remote account a claimed Integration reads, before
+// its first record. If another Integration of the same connector has it, that
+// one is named and nothing changes: whoever was first keeps it.
+func (s *Store) TakeAccount(ctx context.Context, c Claim, remote RemoteAccount) (owner string, err error) {
+	if remote.ID == "" || c.RemoteID == remote.ID {
+		return "", nil
+	}
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		// One at a time in the tenant, or two would find each other missing.
+		var id int64
+		if err := tx.QueryRowContext(ctx, `SELECT id FROM tenant WHERE id=$1`+s.dialect.forUpdate, c.Tenant).Scan(&id); err != nil {
+			return err
+		}
+		err := tx.QueryRowContext(ctx, `SELECT name FROM integration_state WHERE tenant=$1 AND connector=$2 AND remote_id=$3 AND hidden_at IS NULL AND id <> $4
+			ORDER BY id LIMIT 1`, c.Tenant, c.Connector, remote.ID, c.Source).Scan(&owner)
+		if err == nil {
+			return s.fence(ctx, tx, c)
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		// The account of stored rows is replaced with them, not here.
+		_, err = tx.ExecContext(ctx, `UPDATE integration_state SET remote_id=$3, remote_name=$4 WHERE tenant=$1 AND id=$2 AND remote_id=''`,
+			c.Tenant, c.Source, remote.ID, remote.Name)
+		if err != nil {
+			return err
+		}
+		return s.fence(ctx, tx, c)
+	})
+	if err != nil {
+		return "", fmt.Errorf("take the remote account of integration %q: %w", c.Name, err)
+	}
+	return owner, nil
+}
+
 // RestoreIntegration gives a claimed Integration that has never synced the rows
 // of a hidden one with the same connector and remote account, if its time to
 // be purged has not come. The claim returned replaces c either way.

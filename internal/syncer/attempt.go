@@ -200,6 +200,17 @@ func (a *attempt) test(ctx context.Context, session Session) bool {
 			return false
 		}
 	}
+	if problem == nil {
+		owner, err := a.w.o.Store.TakeAccount(ctx, a.claim, store.RemoteAccount{ID: report.Account.ID, Name: report.Account.Name})
+		if err != nil {
+			a.storeFailed(ctx, err)
+			return false
+		}
+		if owner != "" {
+			verdict.Outcome = handover.Failed
+			problem = alreadyConnected(owner, report.Account)
+		}
+	}
 	a.status.Test = verdict
 	if report.Err != nil {
 		a.retryAfter = report.Err.RetryAfter

@@ -86,6 +86,13 @@ func changedAccount(name string, spec handover.Spec, known *handover.Account, fo
 		label(found.ID, found.Name), label(known.ID, known.Name), secondIntegration(name, spec), name, spec.Namespace, acceptAccountAnnotation, found.ID))}
 }
 
+// alreadyConnected is the problem of a credential that opens the remote account
+// of another Integration: what both listed would be counted twice.
+func alreadyConnected(owner string, found connector.RemoteAccount) *handover.Problem {
+	return &handover.Problem{Reason: ReasonAccountAlreadyConnected, Message: truncate(fmt.Sprintf(
+		"Integration %q is connected to the same remote account %s; nothing was synced; delete one of the two", owner, label(found.ID, found.Name)))}
+}
+
 // secondIntegration is the YAML of an Integration for the other account, in
 // flow style because a condition's message has one line.
 func secondIntegration(name string, spec handover.Spec) string {

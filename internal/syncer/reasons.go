@@ -34,6 +34,8 @@ const (
 	ReasonTransientError     = "TransientError"
 	ReasonUnexpectedResponse = "UnexpectedResponse"
 	ReasonRecordsQuarantined = "RecordsQuarantined"
+
+	ReasonAccountAlreadyConnected = "AccountAlreadyConnected"
 )
 
 // Reasons lists every reason that this package gives, for the test that
@@ -41,7 +43,7 @@ const (
 func Reasons() []string {
 	all := []string{ReasonSecretNotFound, ReasonSecretAccessDenied, ReasonSecretKeyMissing, ReasonConnectorNotFound, ReasonInvalidConfig,
 		ReasonInvalidManifest, ReasonPartial, ReasonFailed, ReasonAccountChanged, ReasonGuardHeld, ReasonSyncFailed, ReasonSyncing,
-		ReasonNotEnabled, ReasonVendorError, ReasonTransientError, ReasonUnexpectedResponse, ReasonRecordsQuarantined}
+		ReasonNotEnabled, ReasonVendorError, ReasonTransientError, ReasonUnexpectedResponse, ReasonRecordsQuarantined, ReasonAccountAlreadyConnected}
 	for _, r := range classReasons {
 		all = append(all, r)
 	}

@@ -28,6 +28,7 @@ type Store interface {
 	ClaimDueIntegrations(ctx context.Context, owner string, limit int, lease time.Duration) ([]store.Claim, error)
 	RenewClaim(ctx context.Context, c store.Claim, lease time.Duration) error
 	FinishIntegration(ctx context.Context, c store.Claim, r store.IntegrationResult) error
+	TakeAccount(ctx context.Context, c store.Claim, remote store.RemoteAccount) (owner string, err error)
 	RestoreIntegration(ctx context.Context, c store.Claim, remote store.RemoteAccount) (store.Claim, bool, error)
 	ReplaceAccount(ctx context.Context, c store.Claim, remote store.RemoteAccount, retainFor time.Duration) (store.Claim, error)
 	IntegrationState(ctx context.Context, tenant model.TenantID, name string) (store.IntegrationState, error)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,12 +74,13 @@ type bench struct {
 	open    error
 	worker  *syncer.Worker
 	spec    handover.Spec
+	name    string
 	version int
 }
 
 func newBench(t *testing.T, s *store.Store) *bench {
 	t.Helper()
-	b := &bench{t: t, store: s, session: &session{}, spec: handover.Spec{
+	b := &bench{t: t, store: s, name: "zoom", session: &session{}, spec: handover.Spec{
 		Namespace: "acme", Connector: "zoom", Permission: "Read", Interval: time.Hour, RetryInterval: time.Minute, Timeout: time.Minute,
 		ShrinkMinItems: 2, ShrinkMaxPercent: 10,
 	}}
@@ -95,8 +97,8 @@ func newBench(t *testing.T, s *store.Store) *bench {
 	return b
 }
 
-// sync makes the Integration due, syncs it and returns what was left.
-func (b *bench) sync(ctx context.Context) (handover.Status, store.IntegrationState) {
+// claim makes an Integration due and claims it.
+func (b *bench) claim(name string) store.Claim {
 	b.t.Helper()
 	b.version++
 	raw, err := json.Marshal(b.spec)
@@ -104,28 +106,39 @@ func (b *bench) sync(ctx context.Context) (handover.Status, store.IntegrationSta
 		b.t.Fatal(err)
 	}
 	if _, err := b.store.UpsertIntegration(b.t.Context(), b.tenant, store.IntegrationSpec{
-		Name: "zoom", Connector: "zoom", Spec: raw, Generation: 1, RequestedAt: fmt.Sprint(b.version), Interval: b.spec.Interval}); err != nil {
+		Name: name, Connector: "zoom", Spec: raw, Generation: 1, RequestedAt: fmt.Sprint(b.version), Interval: b.spec.Interval}); err != nil {
 		b.t.Fatal(err)
 	}
 	claims, err := b.store.ClaimDueIntegrations(b.t.Context(), "test", 10, time.Minute)
 	if err != nil || len(claims) != 1 {
 		b.t.Fatalf("%d claims, %v", len(claims), err)
 	}
-	b.worker.Sync(ctx, claims[0])
-	st, err := b.store.IntegrationState(b.t.Context(), b.tenant, "zoom")
+	return claims[0]
+}
+
+// left is what the last sync of an Integration left.
+func (b *bench) left(name string) (handover.Status, store.IntegrationState) {
+	st, err := b.store.IntegrationState(b.t.Context(), b.tenant, name)
 	if err != nil {
-		b.t.Fatal(err)
+		b.t.Error(err)
 	}
 	var status handover.Status
 	if len(st.Status) > 0 {
 		if err := json.Unmarshal(st.Status, &status); err != nil {
-			b.t.Fatal(err)
+			b.t.Error(err)
 		}
 	}
 	if st.Owner != "" {
 		b.t.Error("the claim was not given back")
 	}
 	return status, st
+}
+
+// sync makes the Integration due, syncs it and returns what was left.
+func (b *bench) sync(ctx context.Context) (handover.Status, store.IntegrationState) {
+	b.t.Helper()
+	b.worker.Sync(ctx, b.claim(b.name))
+	return b.left(b.name)
 }
 
 func state(s handover.Status, t model.DataType) handover.DataType {
@@ -280,4 +293,78 @@ func TestStoreFailureTellsNothingOfTheStore(t *testing.T) {
 	if got.Problem == nil || got.Problem.Reason != syncer.ReasonTransientError || !got.Problem.Transient || strings.Contains(got.Problem.Message, "db-1") {
 		t.Errorf("problem %+v", got.Problem)
 	}
+}
+
+// TestOneRemoteAccountIsReadOnce refuses the second Integration of a remote
+// account at its connect test, before it gave any fact.
+func TestOneRemoteAccountIsReadOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		b := newBench(t, open())
+		second := *b
+		second.name = "zoom-2"
+		if status, st := b.sync(t.Context()); status.Problem != nil || st.RemoteID != "A" {
+			t.Fatalf("the first: %+v, account %q", status.Problem, st.RemoteID)
+		}
+		for range 2 { // asked again each time, while both are there
+			status, st := second.sync(t.Context())
+			if p := status.Problem; p == nil || p.Reason != syncer.ReasonAccountAlreadyConnected || p.Transient || !strings.Contains(p.Message, `"zoom"`) {
+				t.Fatalf("the second: %+v", p)
+			}
+			if st.FirstSyncedAt != nil || st.RemoteID != "" || status.Account != nil || len(status.DataTypes) != 0 {
+				t.Errorf("the second has synced: %+v, account %q", status, st.RemoteID)
+			}
+			if counts, err := b.store.Counts(t.Context(), b.tenant, "zoom-2"); err != nil || counts[model.DataAccounts]+counts[model.DataGroups] != 0 {
+				t.Errorf("the second has rows: %v, %v", counts, err)
+			}
+		}
+		if status, _ := b.sync(t.Context()); status.Problem != nil {
+			t.Errorf("the first again: %+v", status.Problem)
+		}
+		if err := b.store.HideIntegration(t.Context(), b.tenant, "zoom", 0); err != nil {
+			t.Fatal(err)
+		}
+		if status, _ := second.sync(t.Context()); status.Problem != nil || !status.Synced {
+			t.Errorf("the second, once the first is gone: %+v", status.Problem)
+		}
+	})
+}
+
+// TestOneOfManyTakesARemoteAccount has all of them tested at the same moment.
+func TestOneOfManyTakesARemoteAccount(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		b := newBench(t, open())
+		const n = 8
+		statuses := make([]handover.Status, n)
+		var together sync.WaitGroup
+		together.Add(n)
+		b.session.test = func() connector.TestReport {
+			together.Done()
+			together.Wait()
+			return connector.TestReport{Outcome: connector.AllPassed, Account: connector.RemoteAccount{ID: "A"}}
+		}
+		var claims []store.Claim
+		for i := range n {
+			claims = append(claims, b.claim(fmt.Sprint("zoom-", i)))
+		}
+		var done sync.WaitGroup
+		for i, c := range claims {
+			done.Go(func() {
+				b.worker.Sync(t.Context(), c)
+				statuses[i], _ = b.left(c.Name)
+			})
+		}
+		done.Wait()
+		synced := 0
+		for _, s := range statuses {
+			switch {
+			case s.Problem == nil && s.Synced:
+				synced++
+			case s.Problem == nil || s.Problem.Reason != syncer.ReasonAccountAlreadyConnected:
+				t.Errorf("%+v", s.Problem)
+			}
+		}
+		if synced != 1 {
+			t.Errorf("%d Integrations read the account", synced)
+		}
+	})
 }
