@@ -21,8 +21,9 @@ func TestColumnsNameFieldsOfTheAPI(t *testing.T) {
 		"integrations": query.Integration{}, "apps": query.App{}, "people": store.PersonView{}, "accounts": query.Account{}, "seats": query.Seat{},
 		"transactions": query.Transaction{}, "contracts": query.Contract{},
 		"runs": store.Run{}, "savings": query.Saving{}, "audit": model.AuditRecord{}, "guards": query.HeldGuard{},
+		"keys": query.Key{},
 	}
-	for _, r := range resources {
+	for _, r := range append(slices.Clone(resources), keysResource) {
 		v, ok := served[r.Name]
 		if !ok {
 			t.Errorf("%s: no type of the API is known", r.Name)

@@ -189,11 +189,28 @@ func (s *Store) revokeAPIKey(ctx context.Context, tx *sql.Tx, t model.TenantID, 
 	if revoked.Valid {
 		return nil
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE api_key SET revoked_at=$3, revoked_by=$4 WHERE tenant=$1 AND name=$2`, t, name, now, by.Name); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE api_key SET revoked_at=$3, revoked_by=$4, changed_at=$3 WHERE tenant=$1 AND name=$2`, t, name, now, by.Name); err != nil {
 		return err
 	}
 	return s.appendAudit(ctx, tx, t, model.AuditRecord{Actor: by.Name, ActorKind: by.Kind, Action: "key.revoke", ObjectKind: "APIKey", ObjectName: name,
 		Reason: reason, Result: "done"})
+}
+
+// ChangedAPIKey is a key of which a token was made or revoked.
+type ChangedAPIKey struct {
+	Tenant model.TenantID
+	Name   string
+	At     time.Time
+}
+
+// ChangedAPIKeys lists keys of any tenant that changed at a time or later.
+func (s *Store) ChangedAPIKeys(ctx context.Context, since time.Time) ([]ChangedAPIKey, error) {
+	return collect(ctx, s.reads, func(r *sql.Rows) (k ChangedAPIKey, err error) {
+		var at int64
+		err = r.Scan(&k.Tenant, &k.Name, &at)
+		k.At = fromMillis(at)
+		return k, err
+	}, `SELECT tenant, name, changed_at FROM api_key WHERE changed_at >= $1 ORDER BY changed_at LIMIT 1000`, since.UnixMilli())
 }
 
 // PruneAPIKeys forgets tokens of the tenant that ended before the time, and keys

@@ -54,6 +54,9 @@ func (s *Store) IssueAPIKey(ctx context.Context, t model.TenantID, name string, 
 			t, token.KeyID, name, key.UID, token.Digest(), now.UnixMilli(), in.By.Name, in.DeliverTo); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, `UPDATE api_key SET changed_at=$3 WHERE tenant=$1 AND name=$2`, t, name, now.UnixMilli()); err != nil {
+			return err
+		}
 		detail := map[string]string{"keyID": token.KeyID, "type": key.Type}
 		if in.DeliverTo != "" {
 			detail["secret"] = in.DeliverTo

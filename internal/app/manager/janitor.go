@@ -23,6 +23,10 @@ const handledRetention = 30 * 24 * time.Hour
 // see is gone: it looks at each every hour.
 const declaredRetention = 3 * time.Hour
 
+// keyRetention is how long a key that ended is known, so that its uses are told
+// apart from those of unknown ones.
+const keyRetention = 90 * 24 * time.Hour
+
 // janitor erases what retention no longer keeps.
 type janitor struct {
 	store *store.Store
@@ -73,6 +77,9 @@ func (j *janitor) clean(ctx context.Context) {
 		}
 		if err := j.store.PruneOwnConnectors(ctx, t.ID, now.Add(-declaredRetention)); err != nil {
 			j.log.Error("Could not forget Connectors that are gone", "namespace", t.Namespace, "error", err)
+		}
+		if err := j.store.PruneAPIKeys(ctx, t.ID, now.Add(-keyRetention)); err != nil {
+			j.log.Error("Could not forget keys that ended", "namespace", t.Namespace, "error", err)
 		}
 		if err := j.store.PruneDelegations(ctx, t.ID, now.Add(-delegationRetention)); err != nil {
 			j.log.Error("Could not erase ended delegations", "namespace", t.Namespace, "error", err)

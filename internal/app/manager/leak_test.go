@@ -200,7 +200,7 @@ func (w *world) stranger(asked fakesaas.Message) string {
 func (w *world) shown() string {
 	w.t.Helper()
 	var out strings.Builder
-	for _, list := range []client.ObjectList{&v1alpha1.IntegrationList{}, &v1alpha1.ApplicationList{}, &v1alpha1.LicensePolicyList{}, &v1alpha1.OrganizationList{}, &corev1.EventList{}} {
+	for _, list := range []client.ObjectList{&v1alpha1.IntegrationList{}, &v1alpha1.ApplicationList{}, &v1alpha1.LicensePolicyList{}, &v1alpha1.OrganizationList{}, &v1alpha1.APIKeyList{}, &corev1.EventList{}} {
 		if err := w.client.List(w.t.Context(), list, client.InNamespace(w.ns)); err != nil {
 			w.t.Fatal(err)
 		}

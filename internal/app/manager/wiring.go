@@ -15,6 +15,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/connectors"
+	"github.com/seatkeeper/seatkeeper/controllers/apikey"
 	"github.com/seatkeeper/seatkeeper/controllers/application"
 	"github.com/seatkeeper/seatkeeper/controllers/connector"
 	"github.com/seatkeeper/seatkeeper/controllers/contract"
@@ -44,6 +45,7 @@ type wiring struct {
 	sessions *syncer.Sessions
 	worker   *syncer.Worker
 	poller   *poller
+	keyWatch *keyWatch
 }
 
 // add registers everything that runs.
@@ -62,7 +64,8 @@ func (w *wiring) add(ctx context.Context) error {
 		Log: o.Log.With("component", "syncer"), Metrics: metrics.Registry,
 	})
 	w.poller = newPoller(w.store, w.spaces, w.GetCache(), o.Clock, o.StatusInterval, o.Log.With("component", "poller"))
-	runnables := []ctrlmanager.Runnable{w.worker, w.poller, &janitor{store: w.store, clock: o.Clock, log: o.Log.With("component", "janitor")},
+	w.keyWatch = newKeyWatch(w.store, w.spaces, o.Clock, o.StatusInterval, o.Log.With("component", "keys"))
+	runnables := []ctrlmanager.Runnable{w.worker, w.poller, w.keyWatch, &janitor{store: w.store, clock: o.Clock, log: o.Log.With("component", "janitor")},
 		&inventoryAge{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")},
 		&delegations{store: w.store, keys: w.keys, spaces: w.spaces, secrets: w.GetClient(), manifest: w.sessions.Manifest, clock: o.Clock,
 			written: func(ctx context.Context, namespace, name string) {
@@ -163,6 +166,12 @@ func (w *wiring) controllers() error {
 		}},
 		{v1alpha1.KindWorkflowRun, func() error {
 			return (&workflowrun.Reconciler{Env: env, Backend: workflows{w.store}}).SetupWithManager(w, o.Workers)
+		}},
+		{v1alpha1.KindAPIKey, func() error {
+			role := func(namespace string) string {
+				return (&syncer.SecretDeniedError{Namespace: namespace, ServiceAccountNamespace: o.ServiceAccount.Namespace, ServiceAccount: o.ServiceAccount.Name}).RoleBinding()
+			}
+			return (&apikey.Reconciler{Env: env, Backend: apiKeys{w.store, o.Clock}, TenantRole: role}).SetupWithManager(w, w.keyWatch.changed, o.Workers)
 		}},
 		{"the others", func() error { return inert.SetupWithManager(w, env, o.Workers) }},
 	} {

@@ -124,6 +124,8 @@ func RoleFor(r Request) string {
 	switch {
 	case r.Subresource == "stop" || r.Subresource == "approve" || r.Subresource == "release":
 		return "seatkeeper-approver"
+	case r.Resource == "apikeys" && r.Verb != "get" && r.Verb != "list":
+		return "seatkeeper-keyadmin"
 	case r.Verb != "get" && r.Verb != "list":
 		return "seatkeeper-editor"
 	case slices.Contains([]string{"people", "accounts", "seats", "transactions", "runs", "audit", "imports"}, r.Resource):

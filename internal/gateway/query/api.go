@@ -14,6 +14,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
+
+	"k8s.io/utils/clock"
 
 	"github.com/seatkeeper/seatkeeper/internal/coverage"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
@@ -45,8 +48,17 @@ type API struct {
 	Store Store
 	Guard access.Checker
 	Log   *slog.Logger
+	// Clock says which keys have expired; nil is the wall clock.
+	Clock clock.PassiveClock
 	// Connectors are the built-in ones, for views of what could be connected.
 	Connectors []coverage.Connectable
+}
+
+func (a *API) now() time.Time {
+	if a.Clock == nil {
+		return time.Now()
+	}
+	return a.Clock.Now()
 }
 
 // call is one authorised request of a tenant.

@@ -27,6 +27,10 @@ func (a *API) endpoints() []endpoint {
 		{"GET guards", "list", "guards", a.guards},
 		{"GET guards/{name}", "get", "guards", a.guard}, // {name} is KIND/NAME, its slash escaped
 		{"POST guards/{kind}/{name}/release", "create", "guards/release", a.release},
+		{"GET keys", "list", "apikeys", a.keys},
+		{"POST keys/{name}/token", "create", "apikeys/token", a.issueKey},
+		{"POST keys/{name}/rotate", "create", "apikeys/token", a.rotateKey},
+		{"POST keys/{name}/revoke", "update", "apikeys", a.revokeKey},
 		{"POST imports", "create", "imports", a.upload},
 		{"GET imports/{name}", "get", "imports", a.uploaded},
 	}

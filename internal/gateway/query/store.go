@@ -13,6 +13,7 @@ import (
 
 // Store is what the endpoints read, and the few things they change.
 type Store interface {
+	KeyStore
 	TenantByNamespace(ctx context.Context, namespace string) (model.TenantID, error)
 
 	ListIntegrations(ctx context.Context, t model.TenantID) ([]store.IntegrationState, error)

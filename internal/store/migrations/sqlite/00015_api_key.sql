@@ -1,6 +1,7 @@
 -- +goose Up
 -- An APIKey as its resource declares it. removed_at: the resource is gone; the
 -- row stays for a while, so that later uses can be told apart from unknown ones.
+-- changed_at: a token was made or revoked, which the resource's status shows.
 CREATE TABLE api_key (
   tenant BIGINT NOT NULL,
   name TEXT NOT NULL,
@@ -15,8 +16,10 @@ CREATE TABLE api_key (
   revoked_by TEXT NOT NULL DEFAULT '',
   removed_at BIGINT,
   created_at BIGINT NOT NULL,
+  changed_at BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, name)
 );
+CREATE INDEX api_key_changed ON api_key (changed_at);
 -- The tokens that were issued for it, as digest only. ends_at: replaced by a
 -- rotation, works until then. deliver_to: the Secret that holds the token from
 -- delivered_at to withdrawn_at.
