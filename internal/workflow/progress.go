@@ -32,8 +32,8 @@ type StepProgress struct {
 
 var branchMark = regexp.MustCompile(`\[[^]]*\]`)
 
-// stepName is a step's path as people read it.
-func stepName(path string) string {
+// StepName is a step's path as people read it.
+func StepName(path string) string {
 	path = strings.TrimPrefix(path, "onFailure:")
 	return strings.ReplaceAll(branchMark.ReplaceAllString(path, ""), "/", ".")
 }
@@ -54,7 +54,7 @@ func Progress(r store.RunDetail) ([]StepProgress, error) {
 	for _, s := range done {
 		path := cmp.Or(s.Path, s.Name)
 		finished[path] = true
-		out = append(out, StepProgress{Name: stepName(path), Result: cmp.Or(s.Result, string(ResultDone)), Reason: s.Reason, Message: s.Message, Attempts: attempts[path], At: s.At})
+		out = append(out, StepProgress{Name: StepName(path), Result: cmp.Or(s.Result, string(ResultDone)), Reason: s.Reason, Message: s.Message, Attempts: attempts[path], At: s.At})
 	}
 	v, err := parseVars(r.Vars)
 	if err != nil {
@@ -62,10 +62,10 @@ func Progress(r store.RunDetail) ([]StepProgress, error) {
 	}
 	if path := v.text("failure.step"); path != "" && !finished[path] {
 		finished[path] = true
-		out = append(out, StepProgress{Name: stepName(path), Result: StepFailed, Reason: v.text("failure.reason"), Message: v.text("failure.message"), Attempts: attempts[path]})
+		out = append(out, StepProgress{Name: StepName(path), Result: StepFailed, Reason: v.text("failure.reason"), Message: v.text("failure.message"), Attempts: attempts[path]})
 	}
 	if path := r.StepPath; path != pathEnd && !finished[path] {
-		out = append(out, StepProgress{Name: stepName(path), State: r.State, Reason: reasonName.FindString(r.Reason), Message: r.Message, Attempts: attempts[path]})
+		out = append(out, StepProgress{Name: StepName(path), State: r.State, Reason: reasonName.FindString(r.Reason), Message: r.Message, Attempts: attempts[path]})
 	}
 	return out, nil
 }

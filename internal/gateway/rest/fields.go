@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
@@ -65,26 +66,48 @@ var predefinedFields = []predefinedField{
 	{"Photo URL", "photoUrl", store.FieldText},
 }
 
-func (a *API) userFields(r *http.Request, tenant model.TenantID) (any, error) {
-	all, err := a.Store.PersonFields(r.Context(), tenant)
+// userFieldList is the answer of GET /v1.0/users/fields.
+type userFieldList struct {
+	Fields []userField `json:"fields"`
+}
+
+// userFieldMetadata is the answer of GET /v1.0/users/metadata.
+type userFieldMetadata struct {
+	PredefinedFields []predefinedField `json:"predefinedFields"`
+	CustomFields     []customField     `json:"customFields"`
+}
+
+func userOperations() []operation {
+	read := access.Request{Verb: "list", Resource: "people"}
+	return []operation{
+		{method: http.MethodGet, path: "/users/fields", id: "listUserFields", summary: "List the custom fields of users",
+			scope: "people:read", want: read, answer: userFieldList{}, serve: (*API).userFields},
+		{method: http.MethodGet, path: "/users/metadata", id: "describeUsers", summary: "Describe the fields of users",
+			scope: "people:read", want: read, answer: userFieldMetadata{}, serve: (*API).userMetadata,
+			params: []param{{name: "q", kind: kindString, doc: "Only fields whose name or key contains this."}}},
+	}
+}
+
+func (a *API) userFields(c *call) (any, error) {
+	all, err := a.Store.PersonFields(c, c.Tenant)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]userField, 0, len(all))
 	for _, f := range all {
-		out = append(out, userField{ID: f.ID, IDOrg: tenant, SourceIDApp: f.Source, Name: f.Name, Type: f.Type, Key: f.Name, IsDeleted: f.Deleted})
+		out = append(out, userField{ID: f.ID, IDOrg: c.Tenant, SourceIDApp: f.Source, Name: f.Name, Type: f.Type, Key: f.Name, IsDeleted: f.Deleted})
 	}
-	return map[string]any{"fields": out}, nil
+	return userFieldList{out}, nil
 }
 
 // userMetadata describes what users have. Values to choose from are not part of
 // it.
-func (a *API) userMetadata(r *http.Request, tenant model.TenantID) (any, error) {
-	all, err := a.Store.PersonFields(r.Context(), tenant)
+func (a *API) userMetadata(c *call) (any, error) {
+	all, err := a.Store.PersonFields(c, c.Tenant)
 	if err != nil {
 		return nil, err
 	}
-	q := strings.ToLower(strings.TrimSpace(r.URL.Query().Get("q")))
+	q := strings.ToLower(strings.TrimSpace(c.text("q")))
 	found := func(texts ...string) bool {
 		for _, t := range texts {
 			if strings.Contains(strings.ToLower(t), q) {
@@ -104,5 +127,5 @@ func (a *API) userMetadata(r *http.Request, tenant model.TenantID) (any, error) 
 			custom = append(custom, customField{IDField: f.ID, Name: f.Name, SystemKey: f.Name, Type: f.Type})
 		}
 	}
-	return map[string]any{"predefinedFields": predefined, "customFields": custom}, nil
+	return userFieldMetadata{predefined, custom}, nil
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/push"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/rest"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -38,7 +39,7 @@ func (g readers) Check(r *http.Request, want access.Request) (string, access.Dec
 	switch {
 	case !ok:
 		return "", access.Unauthenticated, "", nil
-	case want.Verb == "list" && want.Resource == "people" && g[user] == want.Namespace:
+	case want.Verb == "list" && g[user] == want.Namespace, want.Verb == "create" && want.Resource == "workflowruns" && user == client:
 		return user, access.Allowed, "", nil
 	}
 	return user, access.Forbidden, "", nil
@@ -46,18 +47,21 @@ func (g readers) Check(r *http.Request, want access.Request) (string, access.Dec
 
 type world struct {
 	*testing.T
-	s   *store.Store
-	url string
+	s      *store.Store
+	url    string
+	router *access.Router
 }
 
 func newWorld(t *testing.T, s *store.Store) *world {
-	mux := http.NewServeMux()
+	mux := &access.Router{}
 	log := slog.New(slog.DiscardHandler)
 	guard := readers{client: "acme", "eve": "beta", "ann": "acme"}
-	(&rest.API{Store: s, Callers: &access.Callers{Guard: guard, Keys: access.NewKeys(s, clock.RealClock{}, log), Tenants: s}, Log: log}).Register(mux)
+	callers := &access.Callers{Guard: guard, Keys: access.NewKeys(s, clock.RealClock{}, log), Tenants: s}
+	(&rest.API{Store: s, Callers: callers, Log: log}).Register(mux)
+	(&push.API{Store: s, Guard: guard, Callers: callers, Clock: clock.RealClock{}, Log: log}).Register(mux)
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
-	return &world{t, s, srv.URL}
+	return &world{t, s, srv.URL, mux}
 }
 
 func (w *world) get(path, user, namespace string) (int, string) {
@@ -75,6 +79,7 @@ func (w *world) get(path, user, namespace string) (int, string) {
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	w.must(err)
+	newContract(w.T, w.url).check(r, resp.StatusCode, resp.Header, string(body))
 	return resp.StatusCode, strings.TrimSpace(string(body))
 }
 
