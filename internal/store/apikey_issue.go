@@ -119,12 +119,17 @@ func (s *Store) MarkAPIKeyWithdrawn(ctx context.Context, t model.TenantID, keyID
 // TouchAPIKey records a use of a token, at most once a minute whatever the
 // number of replicas.
 func (s *Store) TouchAPIKey(ctx context.Context, t model.TenantID, keyID string) error {
-	return s.markToken(ctx, `UPDATE api_key_token SET last_used_at=$3 WHERE tenant=$1 AND key_id=$2 AND coalesce(last_used_at, 0) <= $3 - 60000`, t, keyID)
+	return s.markToken(ctx, `UPDATE api_key_token SET last_used_at=$3 WHERE tenant=$1 AND key_id=$2 AND coalesce(last_used_at, 0) <= $4`, t, keyID, time.Minute)
 }
 
-func (s *Store) markToken(ctx context.Context, query string, t model.TenantID, keyID string) error {
+// markToken runs an update with the time of now, and those before it.
+func (s *Store) markToken(ctx context.Context, query string, t model.TenantID, keyID string, before ...time.Duration) error {
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, query, t, keyID, s.now())
+		args := []any{t, keyID, s.now()}
+		for _, d := range before {
+			args = append(args, s.now()-d.Milliseconds())
+		}
+		_, err := tx.ExecContext(ctx, query, args...)
 		return err
 	})
 	if err != nil {
@@ -211,7 +216,8 @@ func (s *Store) tokens(ctx context.Context, q querier, expires *time.Time, where
 		t, err := scanToken(r)
 		t.ExpiresAt = expires
 		return t, err
-	}, `SELECT `+tokenColumns+` FROM api_key_token k WHERE k.tenant=$1`+where+` ORDER BY k.created_at DESC, k.key_id`, args...)
+	}, `SELECT `+tokenColumns+` FROM api_key_token k WHERE k.tenant=$1`+where+`
+		ORDER BY CASE WHEN k.revoked_at IS NULL AND k.ends_at IS NULL THEN 0 ELSE 1 END, k.created_at DESC, k.key_id`, args...)
 }
 
 func (s *Store) apiKeys(ctx context.Context, q querier, t model.TenantID, where string, args ...any) ([]APIKey, error) {

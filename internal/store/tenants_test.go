@@ -65,7 +65,7 @@ func TestTwinTenantsAreApart(t *testing.T) {
 
 const members = "email\nada@acme.example\n"
 
-type ids struct{ run, prompt, upload, person, hold, user string }
+type ids struct{ run, prompt, upload, person, hold, user, key string }
 
 // populate puts something into every table of the tenant.
 func (w *world) populate(ring *store.Keyring) (k ids) {
@@ -116,6 +116,9 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	_, err = w.s.PutAPIFile(ctx, w.tenant, store.APIFile{Type: "customIntegrationData", Name: "f", Bytes: []byte("{}"), CreatedBy: "ada"})
 	w.must(err)
 	_, _ = w.delegate(ring)
+	w.must(w.s.PutAPIKey(ctx, w.tenant, apiKey("entra"), ada))
+	token, _ := w.issue("entra", store.IssueAPIKey{By: ada})
+	k.key = token.KeyID
 	// What is due is claimed by any replica, whoever's it is: nothing is here.
 	w.must(w.s.FinishIntegration(ctx, w.claim("zoom", "zoom"), store.IntegrationResult{}))
 	w.must(w.s.PutSigningSecrets(ctx, ring, w.tenant, "zoom", map[string]string{"signingSecret": "signs"}))
@@ -176,6 +179,16 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 		out[name] = string(raw)
 	}
 	zoom := []string{"zoom"}
+	keys, err := s.APIKeys(ctx, w.tenant)
+	for i := range keys {
+		for j := range keys[i].Tokens {
+			keys[i].Tokens[j].Tenant = 0
+		}
+	}
+	put("keys", keys, err)
+	held, err := s.APIKeyToken(ctx, w.tenant, k.key)
+	held.Tenant, held.Namespace = 0, ""
+	put("key", held, err)
 	integrations, err := s.ListIntegrations(ctx, w.tenant)
 	for i := range integrations {
 		integrations[i].Tenant = 0
@@ -379,6 +392,14 @@ func (w *world) ruin(k ids) {
 	try(s.PutOwnConnector(ctx, w.tenant, store.OwnConnector{Name: "crm", Title: "ruined"}))
 	try(s.RemoveOwnConnector(ctx, w.tenant, "crm"))
 	try(s.PruneOwnConnectors(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
+	try(s.TouchAPIKey(ctx, w.tenant, k.key))
+	try(s.MarkAPIKeyDelivered(ctx, w.tenant, k.key))
+	try(s.MarkAPIKeyWithdrawn(ctx, w.tenant, k.key))
+	w.issue("entra", store.IssueAPIKey{By: ada, Rotate: true, DeliverTo: "ruined"})
+	try(s.PutAPIKey(ctx, w.tenant, store.APIKeySpec{Name: "entra", UID: "ruined", Type: "MCP"}, ada))
+	try(s.RevokeAPIKey(ctx, w.tenant, "entra", ada, "ruined"))
+	try(s.RemoveAPIKey(ctx, w.tenant, "entra", ada))
+	try(s.PruneAPIKeys(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
 	try(s.PruneDelegations(ctx, w.tenant, w.clock.Now().Add(99*time.Hour)))
 	try(s.DeleteSealed(ctx, w.tenant, "signing/zoom"))
 	zoomEvents := store.Hook{OwnerKind: "Integration", OwnerName: "zoom", Webhook: "events"}
