@@ -30,6 +30,7 @@ func (r *Reconciler) delete(ctx context.Context, obj *v1alpha1.Integration, c *r
 		return false, reconcile.Outcome{}, err
 	}
 	if why == "" {
+		c.Keep(v1alpha1.ConditionWebhookReady)
 		return false, reconcile.Outcome{}, r.hold(ctx, obj, c, dependents)
 	}
 	retain, err := days(obj.Spec.RetainFor)

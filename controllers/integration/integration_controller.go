@@ -43,6 +43,8 @@ type Backend interface {
 	State(ctx context.Context, namespace, name string) (*handover.Status, error)
 	// Release lets the held set with this digest pass; false if none is held.
 	Release(ctx context.Context, namespace, name, stream, digest string) (bool, error)
+	// Webhooks says what the connector's webhooks need and how they fare.
+	Webhooks(ctx context.Context, namespace, name string, spec handover.Spec) (Webhooks, *handover.Problem, error)
 	// Disconnect hides the rows at once and has them purged after retainFor.
 	Disconnect(ctx context.Context, namespace, name, reason string, retainFor time.Duration) error
 }
@@ -79,6 +81,8 @@ type Reconciler struct {
 	Backend Backend
 	// Reader reads namespaces and Connectors, uncached.
 	Reader client.Reader
+	// Addresses makes the addresses of webhooks; nil makes none.
+	Addresses Addresses
 }
 
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=integrations,verbs=get;list;watch;patch
@@ -95,7 +99,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gen
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("integration").
 		For(&v1alpha1.Integration{}, builder.WithPredicates(reconcile.Changed(
-			v1alpha1.ConfirmDisconnectAnnotation, v1alpha1.ReleaseAnnotation, v1alpha1.AcceptAccountAnnotation))).
+			v1alpha1.ConfirmDisconnectAnnotation, v1alpha1.ReleaseAnnotation, v1alpha1.AcceptAccountAnnotation,
+			v1alpha1.RotateWebhookAnnotation, v1alpha1.WebhookOverlapAnnotation))).
 		Watches(&v1alpha1.Connector{}, handler.EnqueueRequestsFromMapFunc(r.usersOf), builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Application{}, dependents, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.LicensePolicy{}, dependents, builder.WithPredicates(reconcile.Changed())).
@@ -109,7 +114,7 @@ func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Integration] {
 	return &reconcile.Loop[*v1alpha1.Integration]{
 		Env: r.Env, Kind: v1alpha1.KindIntegration, New: func() *v1alpha1.Integration { return &v1alpha1.Integration{} },
 		Owned: []string{v1alpha1.ConditionTested, v1alpha1.ConditionSynced, v1alpha1.ConditionHeld,
-			v1alpha1.ConditionEndpointOverridden, v1alpha1.ConditionDisconnectHeld},
+			v1alpha1.ConditionEndpointOverridden, v1alpha1.ConditionDisconnectHeld, v1alpha1.ConditionWebhookReady},
 		Step: r.step, Finalizer: v1alpha1.DisconnectFinalizer, Delete: r.delete, Gone: r.gone,
 	}
 }
@@ -141,8 +146,14 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Integration, c *rec
 	if err := r.release(ctx, obj, state); err != nil {
 		return reconcile.Outcome{}, err
 	}
+	again, err := r.webhooks(ctx, obj, c, spec, state)
+	if err != nil {
+		return reconcile.Outcome{}, err
+	}
 	report(obj, c, spec, state, overridden)
-	return verdict(obj, spec, state, problem)
+	out, err := verdict(obj, spec, state, problem)
+	out.RequeueAfter = again
+	return out, err
 }
 
 // handOver builds what the workers get and reads what they left. A problem is

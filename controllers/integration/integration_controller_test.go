@@ -33,6 +33,7 @@ type backend struct {
 	disconnected string
 	retainFor    time.Duration
 	released     []string
+	webhooks     Webhooks
 }
 
 func (b *backend) Describe(spec handover.Spec) (Connector, *handover.Problem) {
@@ -59,6 +60,10 @@ func (b *backend) State(context.Context, string, string) (*handover.Status, erro
 func (b *backend) Release(_ context.Context, _, _, stream, digest string) (bool, error) {
 	b.released = append(b.released, stream+"="+digest)
 	return true, nil
+}
+
+func (b *backend) Webhooks(context.Context, string, string, handover.Spec) (Webhooks, *handover.Problem, error) {
+	return b.webhooks, nil, nil
 }
 
 func (b *backend) Disconnect(_ context.Context, _, name, _ string, retainFor time.Duration) error {

@@ -93,6 +93,17 @@ func (w *Webhook) SecretNames() []string {
 	return names
 }
 
+// RequiredSecrets lists those of them without which no delivery is taken.
+func (w *Webhook) RequiredSecrets() []string {
+	var names []string
+	for _, s := range w.secrets {
+		if !s.optional {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
 // WebhookRequest is a delivery as it came.
 type WebhookRequest struct {
 	Method string

@@ -29,6 +29,7 @@ import (
 	restapi "github.com/seatkeeper/seatkeeper/internal/gateway/rest"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/scim"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/slack"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/webhook"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -53,6 +54,9 @@ type Options struct {
 	ConnectorEndpoints map[string]string
 	// Proxies are believed when they say for whom they forward.
 	Proxies access.Proxies
+
+	// HookReceived, if not nil, is called after a webhook's event was committed.
+	HookReceived func()
 
 	Clock clock.WithTicker
 	Log   *slog.Logger
@@ -100,6 +104,12 @@ func New(o Options) (*App, error) {
 		(&delegate.Handler{
 			Store: o.Store, Keyring: o.Keyring, Guard: guard, Limiter: ratelimit.NewMemory(o.Clock),
 			Manifest: (&syncer.Sessions{Builtin: connectors.Builtin}).Manifest, Clock: o.Clock, Log: o.Log,
+		}).Register(mux)
+	}
+	if o.Keyring != nil {
+		(&webhook.Handler{
+			Endpoints: &webhook.Endpoints{Store: o.Store, Keyring: o.Keyring, Manifest: (&syncer.Sessions{Builtin: connectors.Builtin}).Manifest, Clock: o.Clock},
+			Inbox:     o.Store, Limiter: ratelimit.NewMemory(o.Clock), Clock: o.Clock, Log: o.Log, Received: o.HookReceived,
 		}).Register(mux)
 	}
 	health := gateway.Health(o.Store)

@@ -22,6 +22,7 @@ import (
 type integrations struct {
 	store    *store.Store
 	sessions *syncer.Sessions
+	keys     *store.Keyring
 	// wake tells this replica's sync worker to look for due work.
 	wake func()
 }
@@ -132,6 +133,9 @@ func (b *integrations) Disconnect(ctx context.Context, namespace, name, reason s
 		return err
 	}
 	b.sessions.Forget(syncer.Key{Tenant: tenant, Namespace: namespace, Name: name})
+	if err := b.store.DeleteEndpoints(ctx, tenant, v1alpha1.KindIntegration, name); err != nil {
+		return err
+	}
 	if err := b.store.HideIntegration(ctx, tenant, name, retainFor); err != nil {
 		return err
 	}

@@ -27,6 +27,14 @@ const declaredRetention = 3 * time.Hour
 // apart from those of unknown ones.
 const keyRetention = 90 * 24 * time.Hour
 
+// inboxRetention is for how long a delivery's id is known after it was handled:
+// longer than senders try again, which is up to three days and some hours.
+// letterRetention is for how long a dead letter can be replayed.
+const (
+	inboxRetention  = 7 * 24 * time.Hour
+	letterRetention = 30 * 24 * time.Hour
+)
+
 // janitor erases what retention no longer keeps.
 type janitor struct {
 	store *store.Store
@@ -80,6 +88,9 @@ func (j *janitor) clean(ctx context.Context) {
 		}
 		if err := j.store.PruneAPIKeys(ctx, t.ID, now.Add(-keyRetention)); err != nil {
 			j.log.Error("Could not forget keys that ended", "namespace", t.Namespace, "error", err)
+		}
+		if err := j.store.PruneInbox(ctx, t.ID, now.Add(-inboxRetention), now.Add(-letterRetention)); err != nil {
+			j.log.Error("Could not erase received events", "namespace", t.Namespace, "error", err)
 		}
 		if err := j.store.PruneDelegations(ctx, t.ID, now.Add(-delegationRetention)); err != nil {
 			j.log.Error("Could not erase ended delegations", "namespace", t.Namespace, "error", err)

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -41,6 +42,10 @@ type Options struct {
 
 	// Keyring is the file with the keys that seal stored secrets.
 	Keyring string
+
+	// PublicURL is where senders of webhooks reach the gateway; empty if only
+	// the user knows.
+	PublicURL string
 
 	// WatchNamespaces bounds what is looked at; empty is every namespace.
 	WatchNamespaces []string
@@ -131,6 +136,9 @@ func (o Options) validate() error {
 	if o.PprofBindAddress != "" && !loopback(o.PprofBindAddress) {
 		return fmt.Errorf("--pprof-bind-address %s: must be a loopback address, because a profile shows what is in memory", o.PprofBindAddress)
 	}
+	if u, err := url.Parse(o.PublicURL); o.PublicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		return fmt.Errorf("--public-url %q: want https://HOST, where senders of webhooks reach the gateway", o.PublicURL)
+	}
 	if (o.GatewayOptions.CertFile == "") != (o.GatewayOptions.KeyFile == "") {
 		return errors.New("--gateway-cert-file and --gateway-key-file must be set together")
 	}
@@ -150,6 +158,7 @@ func ParseFlags(args []string, stderr io.Writer) (Options, error) {
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.Store, "store", os.Getenv("SEATKEEPER_STORE"), "the SQL store: `DSN` sqlite:DIR or postgres://USER@HOST/DATABASE (also SEATKEEPER_STORE)")
 	fs.StringVar(&o.Keyring, "keyring", "", "`FILE` with the keys that seal stored secrets")
+	fs.StringVar(&o.PublicURL, "public-url", "", "https://`HOST` where senders of webhooks reach the gateway; without it their Secrets have the path only")
 	fs.BoolVar(&o.Gateway, "gateway", false, "serve the gateway in this process; with SQLite nothing else can")
 	fs.StringVar(&o.GatewayOptions.Listen, "gateway-listen", ":8443", "`ADDRESS` of the gateway")
 	fs.StringVar(&o.GatewayOptions.CertFile, "gateway-cert-file", "", "certificate `FILE` of the gateway; without one it serves plain HTTP")

@@ -117,8 +117,9 @@ func (w *wiring) gateway() ([]ctrlmanager.Runnable, error) {
 		KeyFile: o.GatewayOptions.KeyFile, ClientCA: o.GatewayOptions.ClientCA, ConnectorEndpoints: o.ConnectorEndpoints,
 		Clock: o.Clock, Log: o.Log.With("component", "gateway"), Listening: o.GatewayOptions.Listening,
 	}
-	drainer := gateway.NewDrainer(opts)
-	out := []ctrlmanager.Runnable{ctrlmanager.RunnableFunc(func(ctx context.Context) error { drainer.Run(ctx); return nil })}
+	drainer, hooks := gateway.NewDrainer(opts), w.hooks()
+	opts.HookReceived = hooks.Hint
+	out := []ctrlmanager.Runnable{hooks, ctrlmanager.RunnableFunc(func(ctx context.Context) error { drainer.Run(ctx); return nil })}
 	if !o.Gateway {
 		return out, nil
 	}
@@ -145,8 +146,8 @@ func (w *wiring) controllers() error {
 			return (&organization.Reconciler{Env: env, Backend: organizations{w.store}}).SetupWithManager(w, w.poller.organizations, o.Workers)
 		}},
 		{v1alpha1.KindIntegration, func() error {
-			b := &integrations{store: w.store, sessions: w.sessions, wake: w.worker.Wake}
-			return (&integration.Reconciler{Env: env, Backend: b, Reader: w.GetAPIReader()}).SetupWithManager(w, w.poller.integrations, o.Workers)
+			b := &integrations{store: w.store, sessions: w.sessions, keys: w.keys, wake: w.worker.Wake}
+			return (&integration.Reconciler{Env: env, Backend: b, Reader: w.GetAPIReader(), Addresses: w.addresses()}).SetupWithManager(w, w.poller.integrations, o.Workers)
 		}},
 		{v1alpha1.KindApplication, func() error {
 			b := &applications{catalog: known, store: w.store, clock: o.Clock}
@@ -161,17 +162,17 @@ func (w *wiring) controllers() error {
 		{v1alpha1.KindConnector, func() error {
 			return (&connector.Reconciler{Env: env, Manifests: manifests{}, Catalogue: ownConnectors{w.store}}).SetupWithManager(w, o.Workers)
 		}},
-		{v1alpha1.KindWorkflow, func() error {
-			return (&workflow.Reconciler{Env: env, Backend: workflows{w.store}, Connectors: stepActions{known}, Language: expr.Workflow{}}).SetupWithManager(w, o.Workers)
-		}},
-		{v1alpha1.KindWorkflowRun, func() error {
-			return (&workflowrun.Reconciler{Env: env, Backend: workflows{w.store}}).SetupWithManager(w, o.Workers)
-		}},
 		{v1alpha1.KindAPIKey, func() error {
 			role := func(namespace string) string {
 				return (&syncer.SecretDeniedError{Namespace: namespace, ServiceAccountNamespace: o.ServiceAccount.Namespace, ServiceAccount: o.ServiceAccount.Name}).RoleBinding()
 			}
 			return (&apikey.Reconciler{Env: env, Backend: apiKeys{w.store, o.Clock}, TenantRole: role}).SetupWithManager(w, w.keyWatch.changed, o.Workers)
+		}},
+		{v1alpha1.KindWorkflow, func() error {
+			return (&workflow.Reconciler{Env: env, Backend: workflows{w.store}, Connectors: stepActions{known}, Language: expr.Workflow{}}).SetupWithManager(w, o.Workers)
+		}},
+		{v1alpha1.KindWorkflowRun, func() error {
+			return (&workflowrun.Reconciler{Env: env, Backend: workflows{w.store}}).SetupWithManager(w, o.Workers)
 		}},
 		{"the others", func() error { return inert.SetupWithManager(w, env, o.Workers) }},
 	} {

@@ -162,6 +162,7 @@ func (m *machine) startManager(ctx context.Context, _ func(string)) error {
 		"--health-probe-bind-address", "0",
 		"--gateway",
 		"--gateway-listen", fmt.Sprintf("127.0.0.1:%d", m.port(preflight.PortGateway)),
+		"--public-url", fmt.Sprintf("https://127.0.0.1:%d", m.port(preflight.PortGateway)),
 		"--gateway-cert-file", cert.CertFile, "--gateway-key-file", cert.KeyFile,
 		"--gateway-client-ca", filepath.Join(m.StateDir, "control-plane", "ca.crt"),
 	}
