@@ -42,6 +42,7 @@ func TestPatch(t *testing.T) {
 		{"76 one value without a list", `{"op":"add","path":"roles","value":{"value":"editor"}}`, "roles", `[{"value":"viewer"},{"value":"editor"}]`, "[roles]"},
 		{"76 no duplicates", `{"op":"add","path":"roles","value":[{"value":"viewer"},{"value":"editor"},{"value":"editor"}]}`, "roles", `[{"value":"viewer"},{"value":"editor"}]`, "[roles]"},
 		{"76 more about the same value", `{"op":"add","path":"roles","value":[{"value":"viewer","display":"Viewer"}]}`, "roles", `[{"display":"Viewer","value":"viewer"}]`, "[roles]"},
+		{"76 nor among what replaces", `{"op":"replace","path":"roles","value":[{"value":"a"},{"value":"a"}]}`, "roles", `[{"value":"a"}]`, "[roles]"},
 		{"77 add of an existing value", `{"op":"add","path":"roles","value":[{"value":"viewer"}]},{"op":"add","path":"displayName","value":"Ada Lovelace"}`, "roles", `[{"value":"viewer"}]`, "[]"},
 		{"77 replace by the same", `{"op":"replace","value":{"active":true,"name":{"givenName":"Ada"}}}`, "active", `true`, "[]"},
 		{"77 there and back", `{"op":"replace","path":"active","value":false},{"op":"replace","path":"active","value":true}`, "active", `true`, "[]"},

@@ -242,9 +242,6 @@ func (a *applier) removeListed(ref Ref, value any) error {
 			left = append(left, v)
 		}
 	}
-	if len(left) == len(have) {
-		return nil
-	}
 	if len(left) == 0 && ref.Attr.Required {
 		return badRequest(Mutability, "%s is required and cannot be removed.", ref)
 	}
