@@ -5,6 +5,7 @@ package scim_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -75,16 +76,19 @@ type kit struct {
 
 // eachKit runs a test against both databases.
 func eachKit(t *testing.T, fn func(k *kit)) {
-	storetest.Each(t, func(t *testing.T, open storetest.Opener) { fn(newKit(t, open)) })
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		clock := clocktesting.NewFakeClock(t0)
+		fn(newKit(t, open(storetest.WithClock(clock)), clock))
+	})
 }
 
-func newKit(t *testing.T, open storetest.Opener) *kit {
-	clock := clocktesting.NewFakeClock(t0)
-	k := &kit{T: t, clock: clock, store: open(storetest.WithClock(clock)), token: "acme", base: "/scim/v2", logged: &bytes.Buffer{}}
+// newKit makes a server with two tenants that nobody else has.
+func newKit(t *testing.T, s *store.Store, clock *clocktesting.FakeClock) *kit {
+	k := &kit{T: t, clock: clock, store: s, token: "acme", base: "/scim/v2", logged: &bytes.Buffer{}}
 	log := slog.New(slog.NewTextHandler(k.logged, nil))
 	keys := fakeKeys{"rest": {Tenant: 1, KeyID: "r1", Name: "rest", Type: access.KeyREST}, "busy": {Type: "busy"}}
 	for _, ns := range []string{"acme", "globex"} {
-		tenant, err := k.store.EnsureTenant(t.Context(), ns)
+		tenant, err := k.store.EnsureTenant(t.Context(), ns+"-"+strings.ToLower(rand.Text()))
 		k.must(err)
 		keys[ns] = access.KeyIdentity{Tenant: tenant, Namespace: ns, KeyID: "k-" + ns, Name: "entra", Type: access.KeySCIM}
 		k.tenant = tenant
