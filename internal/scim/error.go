@@ -11,7 +11,7 @@ import (
 )
 
 // ScimType says which kind of bad request was made (RFC 7644 section 3.12, table 9).
-type ScimType string
+type ScimType string //nolint:revive // the protocol calls it scimType
 
 // The kinds of RFC 7644 table 9.
 const (

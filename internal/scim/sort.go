@@ -97,10 +97,10 @@ func (s *Sort) Compare(a, b *Resource) int {
 func compareValues(attr *Attribute, a, b any) int {
 	switch attr.Type {
 	case TypeBoolean:
-		switch {
-		case a == b:
+		if a == b {
 			return 0
-		case a == false:
+		}
+		if a == false {
 			return -1
 		}
 		return 1
