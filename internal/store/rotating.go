@@ -40,7 +40,7 @@ type RotatingSecret struct {
 // limit's block. The context of f ends before the claim does.
 func (s *Store) HoldRotating(ctx context.Context, k *Keyring, tenant model.TenantID, integration, name string, f func(context.Context, *RotatingSecret) error) error {
 	name = rotatingPrefix + name
-	claim, err := s.claimRotating(ctx, tenant, integration, name)
+	claim, taken, err := s.claimRotating(ctx, tenant, integration, name)
 	if err != nil {
 		return fmt.Errorf("hold the rotating secret of integration %q: %w", integration, err)
 	}
@@ -53,16 +53,29 @@ func (s *Store) HoldRotating(ctx context.Context, k *Keyring, tenant model.Tenan
 			return err
 		})
 	}()
-	ctx, cancel := context.WithTimeout(ctx, HoldFor)
+	ctx, cancel := context.WithDeadline(ctx, taken.Add(HoldFor))
 	defer cancel()
 	return f(ctx, &RotatingSecret{store: s, keys: k, tenant: tenant, name: name})
 }
 
+// databaseNow is the time that all replicas agree on, in milliseconds: that of
+// the database. Replicas' own clocks differ, and one that is ahead would take
+// what is held. The one process of SQLite has one clock.
+func (s *Store) databaseNow(ctx context.Context, q querier) (now int64, err error) {
+	if s.dialect.name != postgres.name {
+		return s.now(), nil
+	}
+	err = q.QueryRowContext(ctx, `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint`).Scan(&now)
+	return now, err
+}
+
 // claimRotating waits for a value to be free, takes it for the tenant, notes
-// that the Integration uses it, and returns the revision that says so.
-func (s *Store) claimRotating(ctx context.Context, tenant model.TenantID, integration, name string) (claim int64, err error) {
+// that the Integration uses it, and returns the revision that says so. taken is
+// a moment before the claim's time began.
+func (s *Store) claimRotating(ctx context.Context, tenant model.TenantID, integration, name string) (claim int64, taken time.Time, err error) {
 	for {
 		var wait time.Duration
+		taken = time.Now()
 		err := s.write(ctx, func(tx *sql.Tx) error {
 			for _, user := range []string{"", integration} {
 				if _, err := tx.ExecContext(ctx, `INSERT INTO lane (tenant, integration, lane_key, tokens, refilled_at) VALUES ($1,$2,$3,0,0) ON CONFLICT DO NOTHING`,
@@ -75,23 +88,26 @@ func (s *Store) claimRotating(ctx context.Context, tenant model.TenantID, integr
 				tenant, name).Scan(&until, &claim); err != nil {
 				return err
 			}
-			now := s.now()
+			now, err := s.databaseNow(ctx, tx)
+			if err != nil {
+				return err
+			}
 			if wait = time.Duration(until-now) * time.Millisecond; wait > 0 {
 				return nil
 			}
 			claim++
-			_, err := tx.ExecContext(ctx, `UPDATE lane SET blocked_until=$3, revision=$4 WHERE tenant=$1 AND integration='' AND lane_key=$2`,
+			_, err = tx.ExecContext(ctx, `UPDATE lane SET blocked_until=$3, revision=$4 WHERE tenant=$1 AND integration='' AND lane_key=$2`,
 				tenant, name, now+HoldFor.Milliseconds(), claim)
 			return err
 		})
 		if err != nil || wait <= 0 {
-			return claim, err
+			return claim, taken, err
 		}
 		timer := time.NewTimer(min(wait, holdPoll))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return 0, ctx.Err()
+			return 0, taken, ctx.Err()
 		case <-timer.C:
 		}
 	}

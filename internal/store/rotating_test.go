@@ -5,6 +5,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -12,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	clocktesting "k8s.io/utils/clock/testing"
+
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
 )
 
 // hold runs f with a rotating secret that the Integration of that name uses.
@@ -88,7 +92,10 @@ func TestRotatingSecretOutlivesItsHolder(t *testing.T) {
 		if err := w.s.HoldRotating(ctx, k, w.tenant, "another", "xero", func(context.Context, *store.RotatingSecret) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
 			w.Fatalf("a second holder: %v", err)
 		}
-		w.step(store.HoldFor)
+		w.must(w.s.WriteSQL(w.Context(), func(tx *sql.Tx) error { // its time is over
+			_, err := tx.ExecContext(w.Context(), `UPDATE lane SET blocked_until=blocked_until-$1 WHERE lane_key='rotating/xero'`, store.HoldFor.Milliseconds())
+			return err
+		}))
 		w.must(w.hold(k, "xero", func(ctx context.Context, r *store.RotatingSecret) error {
 			if _, err := r.Load(ctx); err != nil {
 				return err
@@ -114,6 +121,37 @@ func TestRotatingSecretOutlivesItsHolder(t *testing.T) {
 			w.Fatalf("%q", got)
 		}
 	})
+}
+
+// A replica whose clock is wrong neither takes what another holds nor waits
+// longer than that one's time.
+func TestRotatingSecretWithSkewedClocks(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	k := keyring(t, key(t, "k1"))
+	var replicas []*store.Store
+	for _, skew := range []time.Duration{0, -time.Hour, time.Hour} {
+		replicas = append(replicas, storetest.Open(t, dsn, storetest.WithClock(clocktesting.NewFakePassiveClock(time.Now().Add(skew)))))
+	}
+	tenant, err := replicas[0].EnsureTenant(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, holder := range replicas {
+		err := holder.HoldRotating(t.Context(), k, tenant, "xero", "xero", func(ctx context.Context, _ *store.RotatingSecret) error {
+			for j, other := range replicas {
+				ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+				err := other.HoldRotating(ctx, k, tenant, "xero", "xero", func(context.Context, *store.RotatingSecret) error { return nil })
+				cancel()
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("replica %d took what replica %d holds: %v", j, i, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("replica %d: %v", i, err)
+		}
+	}
 }
 
 // Sealing again with another key is no change of the value.
