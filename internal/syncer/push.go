@@ -90,6 +90,8 @@ type Push struct {
 	stage  *store.Sync
 	buf    []model.Record
 	counts map[model.DataType]int64
+	// applied runs once everything is applied, before the claim is given back.
+	applied func(context.Context, []PushedType) error
 }
 
 // Push claims the Integration, has feed stage the records, and applies them. An
@@ -108,6 +110,11 @@ func (p *Pusher) Push(ctx context.Context, key Key, feed func(context.Context, *
 	defer cancel()
 	stopRenewing := renewClaim(work, cancel, p.Store, claim, pushLease, p.Clock, p.Log)
 	result, err := push.run(ctx, work, feed)
+	if err == nil && push.applied != nil {
+		noting, noted := context.WithTimeout(work, finishGrace)
+		err = push.applied(noting, result)
+		noted()
+	}
 	stopRenewing()
 	// The outcome is recorded whether or not the sender still listens.
 	finish, done := context.WithTimeout(context.WithoutCancel(ctx), finishGrace)
@@ -220,6 +227,10 @@ func (u *Push) open() error {
 func (u *Push) Accepts(t model.DataType) bool {
 	return len(u.spec.DataTypes) == 0 || slices.Contains(u.spec.DataTypes, t)
 }
+
+// WhenApplied has f note what became of the push while no other push of the
+// Integration can begin. Its error is that of the push.
+func (u *Push) WhenApplied(f func(context.Context, []PushedType) error) { u.applied = f }
 
 // Stage takes one record. Nothing is known of it before the push is complete.
 func (u *Push) Stage(ctx context.Context, r model.Record) error {

@@ -22,7 +22,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,8 +79,11 @@ type API struct {
 	// tenant gets at most half of them: none can keep the others waiting.
 	Concurrent int
 
-	mu      sync.Mutex
-	running map[model.TenantID]int
+	// Uploads bounds uploads of files at the same time in this process, which
+	// are in memory; 0 is 16.
+	Uploads int
+
+	pushes, uploads places
 }
 
 // States of a Result.
@@ -109,7 +111,9 @@ func (a *API) Register(mux access.Mux) {
 	if a.MaxBytes <= 0 {
 		a.MaxBytes = DefaultMaxBytes
 	}
-	a.running = map[model.TenantID]int{}
+	if a.Uploads <= 0 {
+		a.Uploads = 16
+	}
 	mux.HandleFunc("POST /apis/v1/namespaces/{ns}/integrations/{name}/records", a.records)
 	mux.HandleFunc("POST /v1.0/files/upload", a.rest(a.uploadFile))
 	mux.HandleFunc("PUT /v1.0/services/sync/custom", a.rest(a.syncCustom))
@@ -163,22 +167,20 @@ func (a *API) pushRecords(w http.ResponseWriter, r *http.Request) (answer []byte
 	ctx, cancel := context.WithTimeout(r.Context(), pushTimeout)
 	defer cancel()
 	body := a.body(w, r, fmt.Sprintf("complete=%t\n", all))
-	if idem != "" {
-		have, err := a.Store.PushAnswer(ctx, tenant, name, idem)
-		if err == nil {
-			answer, err = replay(have, body)
-			return answer, err == nil, err
-		}
-		if !errors.Is(err, store.ErrNotFound) {
-			return nil, false, err
-		}
-	}
 	in := request{tenant: tenant, namespace: namespace, integration: name, actor: model.Actor{Name: user, Kind: model.ActorUser}, idem: idem, digest: body.digest}
-	answer, err = a.push(access.WithActor(ctx, user), in, func(ctx context.Context, p *syncer.Push) (connector.RecordsEnd, int64, error) {
-		end, n, err := feed(ctx, p, body)
-		end.All = end.All || all
-		return end, n, err
-	})
+	err = a.unanswered(ctx, in)
+	if err == nil {
+		answer, err = a.push(access.WithActor(ctx, user), in, func(ctx context.Context, p *syncer.Push) (connector.RecordsEnd, int64, error) {
+			end, n, err := feed(ctx, p, body)
+			end.All = end.All || all
+			return end, n, err
+		})
+	}
+	var answered *answeredError
+	if errors.As(err, &answered) {
+		answer, err = replay(answered.have, body)
+		return answer, err == nil, err
+	}
 	return answer, false, err
 }
 
@@ -213,47 +215,56 @@ type request struct {
 	digest                 func() string // of what was sent, once it was read
 }
 
-// enter takes one of the places for pushes, if there is one for the tenant.
-func (a *API) enter(t model.TenantID) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	all := 0
-	for _, n := range a.running {
-		all += n
-	}
-	if all >= a.Concurrent || a.running[t] >= max(1, a.Concurrent/2) {
-		return false
-	}
-	a.running[t]++
-	return true
-}
+// answeredError says that a push with the same Idempotency-Key was answered.
+type answeredError struct{ have store.PushAnswer }
 
-func (a *API) leave(t model.TenantID) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.running[t]--; a.running[t] == 0 {
-		delete(a.running, t)
-	}
-}
+func (e *answeredError) Error() string { return "this push was answered" }
 
-// push carries out one push, keeps its answer and writes the audit.
-func (a *API) push(ctx context.Context, in request, feed func(context.Context, *syncer.Push) (connector.RecordsEnd, int64, error)) ([]byte, error) {
-	if !a.enter(in.tenant) {
-		e := access.Refuse(http.StatusServiceUnavailable, "this gateway takes in as many pushes as it can: try again")
-		e.RetryAfter = 10 * time.Second
-		return nil, e
-	}
-	defer a.leave(in.tenant)
-	result := Result{Kind: "PushResult", APIVersion: "query.seatkeeper.dev/v1", State: Applied}
-	types, err := a.Pusher.Push(ctx, syncer.Key{Tenant: in.tenant, Namespace: in.namespace, Name: in.integration},
-		func(ctx context.Context, p *syncer.Push) (end connector.RecordsEnd, err error) {
-			end, result.Records, err = feed(ctx, p)
-			return end, err
-		})
+// push carries out one push, keeps its answer and writes the audit. It returns
+// an *answeredError if another request with the key was faster.
+func (a *API) push(ctx context.Context, in request, feed func(context.Context, *syncer.Push) (connector.RecordsEnd, int64, error)) (answer []byte, err error) {
+	err = a.pushes.take(a.Concurrent, in.tenant, func() error {
+		var records int64
+		_, err := a.Pusher.Push(ctx, syncer.Key{Tenant: in.tenant, Namespace: in.namespace, Name: in.integration},
+			func(ctx context.Context, p *syncer.Push) (end connector.RecordsEnd, err error) {
+				// Here one push of the Integration runs at a time, and its answer is
+				// kept before the next: with one key nothing is applied twice.
+				if err := a.unanswered(ctx, in); err != nil {
+					return end, err
+				}
+				p.WhenApplied(func(ctx context.Context, types []syncer.PushedType) (err error) {
+					answer, err = a.note(ctx, in, records, types)
+					return err
+				})
+				end, records, err = feed(ctx, p)
+				return end, err
+			})
+		return err
+	})
 	if err != nil {
 		return nil, a.explain(in, err)
 	}
-	result.DataTypes = types
+	return answer, nil
+}
+
+// unanswered returns an *answeredError if there is an answer for the key.
+func (a *API) unanswered(ctx context.Context, in request) error {
+	if in.idem == "" {
+		return nil
+	}
+	have, err := a.Store.PushAnswer(ctx, in.tenant, in.integration, in.idem)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return &answeredError{have}
+}
+
+// note records what was applied, even if the sender has gone.
+func (a *API) note(ctx context.Context, in request, records int64, types []syncer.PushedType) ([]byte, error) {
+	result := Result{Kind: "PushResult", APIVersion: "query.seatkeeper.dev/v1", State: Applied, Records: records, DataTypes: types}
 	if types == nil {
 		result.DataTypes = []syncer.PushedType{}
 	}
@@ -264,16 +275,13 @@ func (a *API) push(ctx context.Context, in request, feed func(context.Context, *
 	if err != nil {
 		return nil, fmt.Errorf("encode the answer: %w", err)
 	}
-	// What was applied is recorded even if the sender has gone.
-	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
-	defer cancel()
 	digest := in.digest()
-	err = a.Store.AppendAudit(keep, in.tenant, model.AuditRecord{
+	err = a.Store.AppendAudit(ctx, in.tenant, model.AuditRecord{
 		Actor: in.actor.Name, ActorKind: in.actor.Kind, Action: "records.push", ObjectKind: "Integration", ObjectName: in.integration,
-		RequestDigest: digest, Result: strings.ToLower(result.State), Detail: map[string]string{"records": strconv.FormatInt(result.Records, 10)},
+		RequestDigest: digest, Result: strings.ToLower(result.State), Detail: map[string]string{"records": strconv.FormatInt(records, 10)},
 	})
 	if err == nil && in.idem != "" {
-		err = a.Store.PutPushAnswer(keep, in.tenant, store.PushAnswer{Integration: in.integration, Key: in.idem, Digest: digest, Answer: answer})
+		err = a.Store.PutPushAnswer(ctx, in.tenant, store.PushAnswer{Integration: in.integration, Key: in.idem, Digest: digest, Answer: answer})
 	}
 	return answer, err
 }

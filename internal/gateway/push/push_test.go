@@ -477,6 +477,77 @@ func TestIdempotencyKey(t *testing.T) {
 	})
 }
 
+// slowAnswers is a store that keeps an answer when it is told to.
+type slowAnswers struct {
+	*store.Store
+	asked chan struct{}
+	keep  chan struct{}
+}
+
+func (s slowAnswers) PutPushAnswer(ctx context.Context, t model.TenantID, a store.PushAnswer) error {
+	s.asked <- struct{}{}
+	<-s.keep
+	return s.Store.PutPushAnswer(ctx, t, a)
+}
+
+// TestSameKeyBeforeItsAnswerIsKept repeats a push that was applied and not
+// answered yet: it must not be applied again.
+func TestSameKeyBeforeItsAnswerIsKept(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		slow := slowAnswers{Store: w.s, asked: make(chan struct{}, 1), keep: make(chan struct{})}
+		w.api.Store = slow
+		key := []string{"Idempotency-Key", "k1"}
+		first := make(chan answer, 1)
+		go func() { first <- w.push(lines(0, 3), key...) }()
+		<-slow.asked
+		if w.accounts() != 3 {
+			t.Fatalf("%d accounts are there before the answer is kept", w.accounts())
+		}
+		if a := w.push(lines(0, 3), key...); a.code != http.StatusConflict || a.header.Get("Retry-After") == "" {
+			t.Errorf("at that moment: %d %s", a.code, a.body)
+		}
+		close(slow.keep)
+		one := <-first
+		if one.code != 200 {
+			t.Errorf("the first: %d %s", one.code, one.body)
+		}
+		two := w.push(lines(0, 3), key...)
+		if two.code != 200 || two.body != one.body || two.header.Get("Idempotency-Replayed") != "true" {
+			t.Errorf("after it: %d %v\n%s, want\n%s", two.code, two.header, two.body, one.body)
+		}
+		rows, err := w.s.Audit(w.Context(), w.tenant, store.AuditQuery{Action: "records.push"})
+		if err != nil || len(rows) != 1 {
+			t.Errorf("%d pushes were applied, %v", len(rows), err)
+		}
+	})
+}
+
+// TestManyWithOneKey sends the same push at once: one is applied, and nobody is
+// told anything else than its answer, or to wait.
+func TestManyWithOneKey(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.api.Concurrent = 40
+		answers := make(chan answer, 20)
+		for range 20 {
+			go func() { answers <- w.push(lines(0, 3), "Idempotency-Key", "k1") }()
+		}
+		good := map[string]int{}
+		for range 20 {
+			switch a := <-answers; a.code {
+			case 200:
+				good[a.body]++
+			case http.StatusConflict:
+			default:
+				t.Errorf("%d %s", a.code, a.body)
+			}
+		}
+		rows, err := w.s.Audit(w.Context(), w.tenant, store.AuditQuery{Action: "records.push"})
+		if err != nil || len(rows) != 1 || len(good) != 1 {
+			t.Errorf("%d pushes were applied, with %d answers, %v", len(rows), len(good), err)
+		}
+	})
+}
+
 func TestWhoMayPush(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		beta := w.connect("beta", "agent", nil)
@@ -666,6 +737,45 @@ func TestPlacesAreSharedByTenants(t *testing.T) {
 		w.must(feed.Close())
 		if a := <-first; a.code != 200 {
 			t.Errorf("the first push: %d %s", a.code, a.body)
+		}
+	})
+}
+
+// Files that are sent are in memory: there are not more of them than places.
+func TestUploadsAreBounded(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.api.Uploads = 2
+		w.connect("beta", "agent", nil)
+		form, feed := io.Pipe()
+		out := multipart.NewWriter(feed)
+		header := map[string]string{"Content-Type": out.FormDataContentType(), "Seatkeeper-Namespace": "acme"}
+		first := make(chan answer, 1)
+		go func() { first <- w.do(w.request("POST", "/v1.0/files/upload", "admin", form, header)) }()
+		w.must(out.WriteField("type", "customIntegrationData"))
+		second := w.upload("admin", "customIntegrationData", `{}`)
+		for deadline := time.Now().Add(10 * time.Second); second.code == 200 && time.Now().Before(deadline); { // the first is on its way
+			second = w.upload("admin", "customIntegrationData", `{}`)
+		}
+		if second.code != http.StatusServiceUnavailable || second.header.Get("Retry-After") == "" {
+			t.Errorf("a second upload: %d %s", second.code, second.body)
+		}
+		if a := w.syncCustom("admin", 1, 1, map[string]string{"Seatkeeper-Namespace": "acme"}); a.code != http.StatusServiceUnavailable {
+			t.Errorf("a sync beside it: %d %s", a.code, a.body)
+		}
+		if a := w.syncCustom("admin", 1, 1, map[string]string{"Seatkeeper-Namespace": "beta"}); a.code != http.StatusNotFound {
+			t.Errorf("another tenant: %d %s", a.code, a.body)
+		}
+		file, err := out.CreateFormFile("file", "f.json")
+		w.must(err)
+		_, err = io.WriteString(file, `{"users":[]}`)
+		w.must(err)
+		w.must(out.Close())
+		w.must(feed.Close())
+		if a := <-first; a.code != 200 {
+			t.Errorf("the first upload: %d %s", a.code, a.body)
+		}
+		if a := w.upload("admin", "customIntegrationData", `{}`); a.code != 200 {
+			t.Errorf("after it: %d %s", a.code, a.body)
 		}
 	})
 }

@@ -64,14 +64,27 @@ func (a *API) uploadFile(c *restCall) (any, error) {
 	if err := c.Require(writeRecords, recordsOf(c.Namespace, "")); err != nil {
 		return nil, err
 	}
+	var id int64
+	err := a.uploads.take(a.Uploads, c.Tenant, func() (err error) {
+		id, err = a.keepFile(c)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]int64{"id": id}, nil
+}
+
+// keepFile reads the form and keeps the file in it.
+func (a *API) keepFile(c *restCall) (id int64, err error) {
 	mediaType, params, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	if mediaType != "multipart/form-data" || params["boundary"] == "" {
-		return nil, access.Refuse(http.StatusUnsupportedMediaType, "Content-Type: want multipart/form-data with the fields type and file")
+		return 0, access.Refuse(http.StatusUnsupportedMediaType, "Content-Type: want multipart/form-data with the fields type and file")
 	}
 	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, store.MaxAPIFile+formOverhead)
 	form, err := c.r.MultipartReader()
 	if err != nil {
-		return nil, bad("the form cannot be read")
+		return 0, bad("the form cannot be read")
 	}
 	f := store.APIFile{CreatedBy: c.User}
 	for {
@@ -85,10 +98,10 @@ func (a *API) uploadFile(c *restCall) (any, error) {
 		}
 		var tooBig *http.MaxBytesError
 		if errors.As(err, &tooBig) || len(content) > store.MaxAPIFile {
-			return nil, access.Refuse(http.StatusRequestEntityTooLarge, "the file is larger than 3 MiB")
+			return 0, access.Refuse(http.StatusRequestEntityTooLarge, "the file is larger than 3 MiB")
 		}
 		if err != nil {
-			return nil, bad("the form ended before its end; nothing was kept")
+			return 0, bad("the form ended before its end; nothing was kept")
 		}
 		switch part.FormName() {
 		case "file":
@@ -98,13 +111,9 @@ func (a *API) uploadFile(c *restCall) (any, error) {
 		}
 	}
 	if f.Type != customData || len(f.Bytes) == 0 {
-		return nil, bad("want the form fields type=%s and file; files of other types come with a later version", customData)
+		return 0, bad("want the form fields type=%s and file; files of other types come with a later version", customData)
 	}
-	id, err := a.Store.PutAPIFile(c, c.Tenant, f)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]int64{"id": id}, nil
+	return a.Store.PutAPIFile(c, c.Tenant, f)
 }
 
 // syncCustom makes a file a sync: PUT /v1.0/services/sync/custom with idFile
@@ -124,9 +133,22 @@ func (a *API) syncCustom(c *restCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := a.Store.APIFile(c, c.Tenant, in.IDFile)
+	var answer []byte
+	err = a.uploads.take(a.Uploads, c.Tenant, func() (err error) {
+		answer, err = a.applyFile(c, in.IDFile, integration)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return json.RawMessage(answer), nil
+}
+
+// applyFile pushes what a file says.
+func (a *API) applyFile(c *restCall, id int64, integration store.IntegrationState) ([]byte, error) {
+	file, err := a.Store.APIFile(c, c.Tenant, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, access.Refuse(http.StatusNotFound, "there is no file %d; files are kept for a day", in.IDFile)
+		return nil, access.Refuse(http.StatusNotFound, "there is no file %d; files are kept for a day", id)
 	}
 	if err != nil {
 		return nil, err
@@ -139,15 +161,11 @@ func (a *API) syncCustom(c *restCall) (any, error) {
 	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(pushTimeout + answerTimeout))
 	ctx, cancel := context.WithTimeout(c, pushTimeout)
 	defer cancel()
-	answer, err := a.push(ctx, request{tenant: c.Tenant, namespace: c.Namespace, integration: integration.Name, actor: c.Actor(),
+	return a.push(ctx, request{tenant: c.Tenant, namespace: c.Namespace, integration: integration.Name, actor: c.Actor(),
 		digest: func() string { return "sha256:" + hex.EncodeToString(sum[:]) }},
 		func(ctx context.Context, p *syncer.Push) (connector.RecordsEnd, int64, error) {
 			return feedCustom(ctx, p, records)
 		})
-	if err != nil {
-		return nil, err
-	}
-	return json.RawMessage(answer), nil
 }
 
 // target finds the Integration by its number. Who may not push to it is not
