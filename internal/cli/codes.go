@@ -46,6 +46,7 @@ var ErrorCodes = []ErrorCode{
 	{"SK9016", exitFailure, "The connect test failed (outcome C), or could not come to a verdict.", "Do what the message says; the connector's README says what each outcome means.", is(errOutcomeC)},
 	{"SK9018", exitFailure, "A line was refused, and nothing was changed.", "Correct the lines that the message names; see [Push](push.md).", status(http.StatusUnprocessableEntity)},
 	{"SK9019", exitFailure, "A file cannot be read or written.", "Correct the path, or who may read it; the message names the file.", as[*fs.PathError]},
+	{"SK9020", exitFailure, "The run that was waited for did not succeed.", "Look at it with `seatkeeper runs ID`; its steps say what happened.", is(errRunFailed)},
 	{"SK9099", exitFailure, "Something else; the message says what.", "Do what the message says. If it says nothing useful, that is a defect: report it.", func(error) bool { return true }},
 }
 

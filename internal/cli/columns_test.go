@@ -20,7 +20,7 @@ func TestColumnsNameFieldsOfTheAPI(t *testing.T) {
 	served := map[string]any{
 		"integrations": query.Integration{}, "apps": query.App{}, "people": store.PersonView{}, "accounts": query.Account{}, "seats": query.Seat{},
 		"transactions": query.Transaction{}, "contracts": query.Contract{},
-		"runs": store.Run{}, "savings": query.Saving{}, "audit": model.AuditRecord{}, "guards": query.HeldGuard{},
+		"runs": store.Run{}, "savings": query.Saving{}, "audit": model.AuditRecord{}, "guards": query.HeldGuard{}, "workflows": query.Workflow{},
 		"keys": query.Key{},
 	}
 	for _, r := range append(slices.Clone(resources), keysResource) {

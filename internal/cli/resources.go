@@ -114,13 +114,24 @@ var resources = []resource{
 	{
 		Name: "runs", Aliases: []string{"run"}, One: true,
 		Short:   "Runs: who was asked, what was decided, what was done",
-		Example: "  seatkeeper runs -n acme --state waiting\n  seatkeeper runs -n acme 0190c2… -o yaml",
+		Long:    "Runs: who was asked, what was decided, what was done. One run alone shows its\nsteps, its attempts and its questions.",
+		Example: "  seatkeeper runs -n acme --state waiting\n  seatkeeper runs -n acme --workflow zoom-leaver\n  seatkeeper runs -n acme 0190c2… -o yaml",
 		Columns: []column{
 			{Header: "ID", Path: "id", Whole: true}, {Header: "OF", Path: "name"}, {Header: "STATE", Path: "state"}, {Header: "STEP", Path: "stepPath"},
 			{Header: "OUTCOME", Path: "outcome"}, {Header: "CREATED", Path: "createdAt", Format: minute, Wide: true},
 			{Header: "SUBJECT", Path: "subject", Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
 		},
-		Filters: []filter{{"policy", "name", "only runs of this LicensePolicy"}, {"state", "state", "only ready, waiting, inflight, attention, succeeded, failed or stopped"}},
+		Filters: []filter{{"policy", "name", "only runs of this LicensePolicy"}, {"workflow", "workflow", "only runs of this Workflow"}, {"person", "person", "only runs about this person id"}, {"state", "state", "only ready, waiting, inflight, attention, succeeded, failed or stopped"}},
+	},
+	{
+		Name: "workflows", Aliases: []string{"workflow", "wf"}, One: true,
+		Short:   "Workflows: what starts their runs, and whether runs may start",
+		Example: "  seatkeeper workflows -n acme\n  seatkeeper workflow run zoom-leaver --person jo@acme.example --wait -n acme",
+		Columns: []column{
+			{Header: "NAME", Path: "name", Whole: true}, {Header: "STATE", Path: "state"}, {Header: "TRIGGER", Path: "trigger"},
+			{Header: "REVISION", Path: "revision"}, {Header: "SUBJECT", Path: "subject", Wide: true}, {Header: "DIRECTION", Path: "direction", Wide: true},
+			{Header: "ID", Path: "apiID", Wide: true}, {Header: "TITLE", Path: "displayName", Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
+		},
 	},
 	{
 		Name:    "savings",

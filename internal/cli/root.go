@@ -110,8 +110,13 @@ inventory through the gateway, as the user of your kubeconfig.`,
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look at everything:"}, &cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "build", Title: "Write connectors:"}, &cobra.Group{ID: "run", Title: "Run on this machine:"})
 	for _, r := range resources {
 		list := newListCommand(e, r)
-		if r.Name == "integrations" {
+		switch r.Name {
+		case "integrations":
 			list.AddCommand(newDelegateCommand(e))
+		case "workflows":
+			list.AddCommand(newWorkflowRunCommand(e))
+		case "runs":
+			list.AddCommand(newRunStopCommand(e), newRunResolveCommand(e))
 		}
 		root.AddCommand(list)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
 const (
@@ -32,6 +33,12 @@ func (a *API) runs(c *call) (any, error) {
 		return nil, err
 	}
 	f := store.RunFilter{Name: c.query.Get("name"), PersonID: c.query.Get("person"), Before: c.query.Get("continue"), Limit: c.limit, States: states}
+	if of := c.query.Get("workflow"); of != "" {
+		if f.Name != "" {
+			return nil, badRequest("workflow=%q, name=%q: want one of them", of, f.Name)
+		}
+		f.Kind, f.Name = workflow.KindWorkflow, of
+	}
 	runs, err := a.Store.ListRuns(c, c.tenant, f)
 	if err != nil {
 		return nil, err
@@ -39,7 +46,13 @@ func (a *API) runs(c *call) (any, error) {
 	return page("RunList", runs, c.next(len(runs), func(i int) string { return runs[i].ID })), nil
 }
 
-func (a *API) run(c *call) (any, error) { return a.Store.Run(c, c.tenant, c.path("name")) }
+func (a *API) run(c *call) (any, error) {
+	r, err := a.Store.Run(c, c.tenant, c.path("name"))
+	if err != nil {
+		return nil, err
+	}
+	return runView(r)
+}
 
 func (a *API) stopRun(c *call) (any, error) {
 	var in struct {

@@ -9,27 +9,29 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
 // Store is what the endpoints read, and the few things they change.
 type Store interface {
 	KeyStore
+	workflow.StartStore
 	TenantByNamespace(ctx context.Context, namespace string) (model.TenantID, error)
 
 	ListIntegrations(ctx context.Context, t model.TenantID) ([]store.IntegrationState, error)
 	IntegrationState(ctx context.Context, t model.TenantID, name string) (store.IntegrationState, error)
-	DeclaredApps(ctx context.Context, t model.TenantID) ([]store.DeclaredApp, error)
 	OwnConnectors(ctx context.Context, t model.TenantID) ([]store.OwnConnector, error)
+	DeclaredApps(ctx context.Context, t model.TenantID) ([]store.DeclaredApp, error)
 	ListApps(ctx context.Context, t model.TenantID, q store.AppQuery) ([]store.AppView, string, error)
 	ListPeople(ctx context.Context, t model.TenantID, q store.PeopleQuery) ([]store.PersonView, string, error)
 	Person(ctx context.Context, t model.TenantID, id string) (store.PersonView, error)
 	PeopleCounts(ctx context.Context, t model.TenantID) (map[model.Lifecycle]int64, error)
-	ListAccounts(ctx context.Context, t model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error)
 	ListTransactions(ctx context.Context, t model.TenantID, q store.SpendQuery) ([]store.TransactionView, string, error)
 	ListContracts(ctx context.Context, t model.TenantID, q store.SpendQuery) ([]store.ContractView, string, error)
 	SeatVerdicts(ctx context.Context, t model.TenantID, q store.VerdictQuery) ([]store.SeatVerdict, string, error)
 	SeatTotals(ctx context.Context, t model.TenantID) ([]store.SeatTotal, error)
 	Totals(ctx context.Context, t model.TenantID) (store.Totals, error)
+	ListWorkflows(ctx context.Context, t model.TenantID) ([]store.WorkflowState, error)
 	ListRuns(ctx context.Context, t model.TenantID, f store.RunFilter) ([]store.Run, error)
 	Run(ctx context.Context, t model.TenantID, id string) (store.RunDetail, error)
 	StopRun(ctx context.Context, t model.TenantID, id string, by store.Decider) (store.Run, error)
