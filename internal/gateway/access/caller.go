@@ -85,7 +85,7 @@ func (c *Callers) Identify(r *http.Request) (*Caller, error) {
 			return nil, err
 		}
 		if v := r.Header.Get(NamespaceHeader); v != "" && v != key.Namespace {
-			return nil, Refuse(http.StatusForbidden, "header %s: the key is of another namespace; leave the header out", NamespaceHeader)
+			return nil, c.Keys.refused(r, key, "another namespace", Refuse(http.StatusForbidden, "header %s: the key is of another namespace; leave the header out", NamespaceHeader))
 		}
 		return &Caller{Namespace: key.Namespace, Tenant: key.Tenant, Key: &key, User: key.Actor(), callers: c, request: r}, nil
 	}
@@ -124,10 +124,7 @@ func (c *Callers) NotFound(log *slog.Logger) http.HandlerFunc {
 // if the API server or the store could not be asked. It fills in the tenant.
 func (c *Caller) Require(scope string, want Request) error {
 	if c.Key != nil {
-		if !HasScope(c.Key.Scopes, scope) {
-			return Refuse(http.StatusForbidden, "the key lacks the scope %s: spec.scopes of its APIKey lists what it may; without any it reads everything and writes nothing", scope)
-		}
-		return nil
+		return c.callers.Keys.Require(c.request, *c.Key, scope)
 	}
 	want.Namespace = c.Namespace
 	if _, err := Authorise(c.callers.Guard, c.request, want); err != nil {

@@ -147,26 +147,27 @@ func (k *Keys) authenticate(r *http.Request, keyType string) (KeyIdentity, error
 	if err != nil {
 		return KeyIdentity{}, k.Failed(r, badKey())
 	}
+	id := KeyIdentity{Tenant: token.Tenant, Namespace: row.Namespace, KeyID: row.KeyID, Name: row.Name, Type: row.Type, Scopes: row.Scopes}
 	why := row.Ended(k.clock.Now())
 	if subtle.ConstantTimeCompare(row.Digest, token.Digest()) != 1 {
 		why = "wrong secret"
 	}
 	if why != "" {
 		k.forget(token)
-		return KeyIdentity{}, k.refused(r, row, why, k.Failed(r, badKey()))
+		return KeyIdentity{}, k.refused(r, id, why, k.Failed(r, badKey()))
 	}
 	k.prove(token)
 	if row.Type != keyType {
-		return KeyIdentity{}, k.refused(r, row, "wrong type", Refuse(http.StatusForbidden, "this key is of type %s, and this interface takes keys of type %s", row.Type, keyType))
+		return KeyIdentity{}, k.refused(r, id, "wrong type", Refuse(http.StatusForbidden, "this key is of type %s, and this interface takes keys of type %s", row.Type, keyType))
 	}
 	if !within(row.Networks, ClientAddress(r)) {
-		return KeyIdentity{}, k.refused(r, row, "network", Refuse(http.StatusForbidden, "this key does not work from this address: spec.sourceNetworks of its APIKey says from where"))
+		return KeyIdentity{}, k.refused(r, id, "network", Refuse(http.StatusForbidden, "this key does not work from this address: spec.sourceNetworks of its APIKey says from where"))
 	}
 	if wait := k.take(r.Context(), "key/"+row.KeyID, keyRate); wait > 0 {
 		return KeyIdentity{}, tooMany(wait)
 	}
 	k.touch(r.Context(), row)
-	return KeyIdentity{Tenant: token.Tenant, Namespace: row.Namespace, KeyID: row.KeyID, Name: row.Name, Type: row.Type, Scopes: row.Scopes}, nil
+	return id, nil
 }
 
 func badKey() *Refusal {
@@ -231,18 +232,27 @@ func (k *Keys) forget(t store.APIToken) {
 }
 
 // refused audits the refused use of a key that exists, now and then.
-func (k *Keys) refused(r *http.Request, row store.APIKeyToken, why string, refusal *Refusal) *Refusal {
-	if k.take(r.Context(), "refused/"+row.KeyID+"/"+why, refusalRate) > 0 {
+func (k *Keys) refused(r *http.Request, id KeyIdentity, why string, refusal *Refusal) *Refusal {
+	if k.take(r.Context(), "refused/"+id.KeyID+"/"+why, refusalRate) > 0 {
 		return refusal
 	}
-	err := k.store.AppendAudit(r.Context(), row.Tenant, model.AuditRecord{
-		Actor: "apikey/" + row.Name + "/" + row.KeyID, ActorKind: model.ActorKey, Action: "key.refused", ObjectKind: "APIKey", ObjectName: row.Name,
-		Reason: why, Result: "refused", Detail: map[string]string{"keyID": row.KeyID, "address": ClientAddress(r).String(), "route": r.Pattern},
+	err := k.store.AppendAudit(r.Context(), id.Tenant, model.AuditRecord{
+		Actor: id.Actor(), ActorKind: model.ActorKey, Action: "key.refused", ObjectKind: "APIKey", ObjectName: id.Name,
+		Reason: why, Result: "refused", Detail: map[string]string{"keyID": id.KeyID, "address": ClientAddress(r).String(), "route": r.Pattern},
 	})
 	if err != nil && r.Context().Err() == nil {
-		k.log.Warn("The refused use of a key was not audited", "key", row.KeyID, "error", err)
+		k.log.Warn("The refused use of a key was not audited", "key", id.KeyID, "error", err)
 	}
 	return refusal
+}
+
+// Require refuses a key without a scope such as contracts:read, with a *Refusal.
+func (k *Keys) Require(r *http.Request, id KeyIdentity, scope string) error {
+	if HasScope(id.Scopes, scope) {
+		return nil
+	}
+	return k.refused(r, id, "scope "+scope, Refuse(http.StatusForbidden,
+		"the key lacks the scope %s: spec.scopes of its APIKey lists what it may; without any it reads everything and writes nothing", scope))
 }
 
 // within reports whether the address is in one of the networks; none is any.
