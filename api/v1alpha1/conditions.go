@@ -43,6 +43,9 @@ const (
 	ConditionInventoryStale = "InventoryStale"
 	// ConditionValid says whether a Workflow can run.
 	ConditionValid = "Valid"
+	// ConditionSCIMServed says whether an Organization's identity provider is
+	// served without a stream of failures; absent where SCIM is off.
+	ConditionSCIMServed = "SCIMServed"
 	// ConditionSucceeded says how a WorkflowRun ended: Unknown until it has.
 	ConditionSucceeded = "Succeeded"
 	// ConditionGranted says whether an AccessRequest's access is in force.

@@ -257,6 +257,14 @@ const (
 	ReasonNoSeatAvailable = "NoSeatAvailable"
 )
 
+// Reasons of an Organization.
+const (
+	// ReasonSCIMServing: requests of identity providers are answered.
+	ReasonSCIMServing = "SCIMServing"
+	// ReasonSCIMFailing: many requests of identity providers fail.
+	ReasonSCIMFailing = "SCIMFailing"
+)
+
 // Reasons of an APIKey.
 const (
 	// ReasonIssued: the key works.

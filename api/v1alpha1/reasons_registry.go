@@ -542,6 +542,16 @@ var Reasons = []ReasonInfo{
 		Title: "The key expires in 30 days, 7 days or 1 day.",
 		Mend:  "Set a later spec.expiresAt, then seatkeeper keys rotate, and replace the token where it is used.",
 	},
+	{
+		Reason: ReasonSCIMServing, Kind: KindOrganization, Code: "SK2001",
+		Title: "SCIM is switched on, and requests of the identity provider are answered.",
+		Mend:  "Nothing to do.",
+	},
+	{
+		Reason: ReasonSCIMFailing, Kind: KindOrganization, Code: "SK2002",
+		Title: "More than 40 % of the identity provider's requests failed in the last 30 minutes.",
+		Mend:  "List them with seatkeeper scim log --failed; docs/scim.md says what each answer means. Mend it before the identity provider quarantines the job.",
+	},
 }
 
 // ReasonCode returns the stable code of a reason, or "" for one that is not

@@ -36,7 +36,21 @@ type Backend interface {
 	PutFacts(ctx context.Context, namespace string, spec *v1alpha1.OrganizationSpec) error
 	// Counts returns how many people and apps the tenant knows.
 	Counts(ctx context.Context, namespace string) (v1alpha1.PeopleCounts, int64, error)
+	// SCIM returns how the tenant's identity provider fares.
+	SCIM(ctx context.Context, namespace string) (SCIMState, error)
 }
+
+// SCIMState is how an identity provider fares.
+type SCIMState struct {
+	// Failing: so many requests fail that it may give up.
+	Failing bool
+	// Held are people who would leave; nil if a guard holds nobody.
+	Held *v1alpha1.HeldSet
+}
+
+// scimInterval is how often the state of SCIM is looked at: no event tells that
+// failures have ended.
+const scimInterval = time.Minute
 
 // Reconciler reconciles Organizations.
 type Reconciler struct {
@@ -68,7 +82,8 @@ func ofNamespace(_ context.Context, obj client.Object) []ctrl.Request {
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Organization] {
 	return &reconcile.Loop[*v1alpha1.Organization]{
 		Env: r.Env, Kind: v1alpha1.KindOrganization, New: func() *v1alpha1.Organization { return &v1alpha1.Organization{} },
-		Step: r.step,
+		Owned: []string{v1alpha1.ConditionSCIMServed, v1alpha1.ConditionHeld},
+		Step:  r.step,
 		Gone: func(ctx context.Context, key types.NamespacedName) error {
 			if key.Name != v1alpha1.OrganizationName {
 				return nil
@@ -83,7 +98,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return r.loop().Reconcile(ctx, req)
 }
 
-func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Organization, _ *reconcile.Conditions) (reconcile.Outcome, error) {
+func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Organization, c *reconcile.Conditions) (reconcile.Outcome, error) {
 	// Facts that do not hold are not written: the ones before them go on.
 	if err := validate(obj.Spec); err != nil {
 		return reconcile.Outcome{}, err
@@ -96,7 +111,33 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Organization, _ *re
 		return reconcile.Outcome{}, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
 	}
 	obj.Status.People, obj.Status.Applications = &people, apps
-	return reconcile.Outcome{}, r.findSource(ctx, obj)
+	out, err := r.scim(ctx, obj, c)
+	if err != nil {
+		return out, err
+	}
+	return out, r.findSource(ctx, obj)
+}
+
+// scim says how the identity provider fares, where one may call.
+func (r *Reconciler) scim(ctx context.Context, obj *v1alpha1.Organization, c *reconcile.Conditions) (reconcile.Outcome, error) {
+	if obj.Spec.SCIM == nil || !obj.Spec.SCIM.Enabled {
+		return reconcile.Outcome{}, nil
+	}
+	st, err := r.Backend.SCIM(ctx, obj.Namespace)
+	if err != nil {
+		return reconcile.Outcome{}, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
+	}
+	if st.Failing {
+		c.False(v1alpha1.ConditionSCIMServed, v1alpha1.ReasonSCIMFailing, fmt.Sprintf(
+			"more than 40 %% of the identity provider's requests failed in the last 30 minutes: look at `seatkeeper scim log --failed -n %s`", obj.Namespace))
+	} else {
+		c.True(v1alpha1.ConditionSCIMServed, v1alpha1.ReasonSCIMServing, "requests of the identity provider are answered")
+	}
+	if h := st.Held; h != nil {
+		c.True(v1alpha1.ConditionHeld, v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d of %d people would leave, as the identity provider says: "+
+			"look at `seatkeeper guards shrink/SCIM/leavers -n %s`, then release %s, or enable them again", h.Count, h.Total, obj.Namespace, h.Digest))
+	}
+	return reconcile.Outcome{RequeueAfter: scimInterval}, nil
 }
 
 // findSource looks for the Integration that decides who works here.

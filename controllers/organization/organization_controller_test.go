@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
@@ -22,6 +23,7 @@ func TestMain(m *testing.M) { testenv.Start(m) }
 type backend struct {
 	facts  *v1alpha1.OrganizationSpec
 	writes int
+	scim   SCIMState
 }
 
 func (b *backend) PutFacts(_ context.Context, _ string, spec *v1alpha1.OrganizationSpec) error {
@@ -32,6 +34,8 @@ func (b *backend) PutFacts(_ context.Context, _ string, spec *v1alpha1.Organizat
 	}
 	return nil
 }
+
+func (b *backend) SCIM(context.Context, string) (SCIMState, error) { return b.scim, nil }
 
 func (b *backend) Counts(context.Context, string) (v1alpha1.PeopleCounts, int64, error) {
 	return v1alpha1.PeopleCounts{Total: 3, Current: 2, Past: 1}, 7, nil
@@ -96,4 +100,40 @@ func TestReconcile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A stream of failures and held leavers show, and end.
+func TestSCIMConditions(t *testing.T) {
+	env := testenv.Cluster(t)
+	c := env.Client(t)
+	b := &backend{}
+	r := &Reconciler{Env: &reconcile.Env{Client: c}, Backend: b}
+	org := &v1alpha1.Organization{ObjectMeta: metav1.ObjectMeta{Namespace: env.Namespace(t), Name: v1alpha1.OrganizationName},
+		Spec: v1alpha1.OrganizationSpec{SCIM: &v1alpha1.SCIMSettings{Enabled: true}}}
+	if err := c.Create(t.Context(), org); err != nil {
+		t.Fatal(err)
+	}
+	see := func(condition string, status metav1.ConditionStatus, reason, message string) {
+		t.Helper()
+		reconciletest.Steady(t, c, org, r)
+		got := meta.FindStatusCondition(org.Status.Conditions, condition)
+		if got == nil && status == "" {
+			return
+		}
+		if got == nil || got.Status != status || got.Reason != reason || !strings.Contains(got.Message, message) {
+			t.Fatalf("%s is %+v, want %s %s naming %q", condition, got, status, reason, message)
+		}
+	}
+	see(v1alpha1.ConditionSCIMServed, metav1.ConditionTrue, v1alpha1.ReasonSCIMServing, "")
+	b.scim = SCIMState{Failing: true, Held: &v1alpha1.HeldSet{Digest: "sha256:abc", Count: 300, Total: 1000}}
+	see(v1alpha1.ConditionSCIMServed, metav1.ConditionFalse, v1alpha1.ReasonSCIMFailing, "seatkeeper scim log --failed")
+	see(v1alpha1.ConditionHeld, metav1.ConditionTrue, v1alpha1.ReasonGuardHeld, "300 of 1000 people")
+	b.scim = SCIMState{}
+	see(v1alpha1.ConditionSCIMServed, metav1.ConditionTrue, v1alpha1.ReasonSCIMServing, "")
+	see(v1alpha1.ConditionHeld, "", "", "")
+	org.Spec.SCIM.Enabled = false
+	if err := c.Update(t.Context(), org); err != nil {
+		t.Fatal(err)
+	}
+	see(v1alpha1.ConditionSCIMServed, "", "", "")
 }

@@ -190,7 +190,7 @@ func (s *Store) ReleaseHold(ctx context.Context, tenant model.TenantID, subject 
 		}
 		at := fromMillis(now)
 		out.ReleasedAt, out.ReleasedBy = &at, by.Name
-		if subject.Kind == HoldShrink {
+		if subject.Kind == HoldShrink && subject.SubjectKind == "Integration" {
 			if err := s.makeDue(ctx, tx, tenant, integrationOf(subject)); err != nil {
 				return err
 			}

@@ -62,6 +62,14 @@ func (l leavers) judge(g model.Guard, now time.Time) leaverVerdict {
 
 func (l leavers) allowed(g model.Guard) int64 { return max(g.Allowed(l.working+l.passed), 1) }
 
+// SCIMLeaverTenants lists the tenants that SettleSCIMLeavers has something to
+// look at in.
+func (s *Store) SCIMLeaverTenants(ctx context.Context) ([]Tenant, error) {
+	return collect(ctx, s.reads, func(r *sql.Rows) (t Tenant, err error) {
+		return t, r.Scan(&t.ID, &t.Namespace)
+	}, `SELECT id, namespace FROM tenant WHERE id IN (SELECT tenant FROM scim_leaver) ORDER BY namespace`)
+}
+
 // SettleSCIMLeavers lets the users go whom their identity provider has disabled
 // or deleted, where SCIM is the lifecycle source and as far as the guard lets
 // it; or holds them for a person to look at. It returns how many left, and the

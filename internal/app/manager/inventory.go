@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/utils/clock"
+
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/controllers/integration"
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -146,7 +148,10 @@ func (b *integrations) Disconnect(ctx context.Context, namespace, name, reason s
 }
 
 // organizations is the Organization controller's backend.
-type organizations struct{ store *store.Store }
+type organizations struct {
+	store *store.Store
+	clock clock.PassiveClock
+}
 
 // PutFacts implements organization.Backend.
 func (b organizations) PutFacts(ctx context.Context, namespace string, spec *v1alpha1.OrganizationSpec) error {

@@ -92,6 +92,9 @@ func (j *janitor) clean(ctx context.Context) {
 		if err := j.store.PruneInbox(ctx, t.ID, now.Add(-inboxRetention), now.Add(-letterRetention)); err != nil {
 			j.log.Error("Could not erase received events", "namespace", t.Namespace, "error", err)
 		}
+		if err := j.store.PruneSCIMLog(ctx, t.ID, now.Add(-scimRetention)); err != nil {
+			j.log.Error("Could not erase the log of SCIM", "namespace", t.Namespace, "error", err)
+		}
 		if err := j.store.PruneDelegations(ctx, t.ID, now.Add(-delegationRetention)); err != nil {
 			j.log.Error("Could not erase ended delegations", "namespace", t.Namespace, "error", err)
 		}

@@ -66,6 +66,7 @@ func (w *wiring) add(ctx context.Context) error {
 	w.poller = newPoller(w.store, w.spaces, w.GetCache(), o.Clock, o.StatusInterval, o.Log.With("component", "poller"))
 	w.keyWatch = newKeyWatch(w.store, w.spaces, o.Clock, o.StatusInterval, o.Log.With("component", "keys"))
 	runnables := []ctrlmanager.Runnable{w.worker, w.poller, w.keyWatch, &janitor{store: w.store, clock: o.Clock, log: o.Log.With("component", "janitor")},
+		&scimLeavers{store: w.store, clock: o.Clock, log: o.Log.With("component", "scim")},
 		&inventoryAge{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")},
 		&delegations{store: w.store, keys: w.keys, spaces: w.spaces, secrets: w.GetClient(), manifest: w.sessions.Manifest, clock: o.Clock,
 			written: func(ctx context.Context, namespace, name string) {
@@ -114,7 +115,7 @@ func (w *wiring) gateway() ([]ctrlmanager.Runnable, error) {
 	o := w.options
 	opts := gateway.Options{
 		Store: w.store, Keyring: w.keys, RestConfig: o.RestConfig, Listen: o.GatewayOptions.Listen, CertFile: o.GatewayOptions.CertFile,
-		KeyFile: o.GatewayOptions.KeyFile, ClientCA: o.GatewayOptions.ClientCA, ConnectorEndpoints: o.ConnectorEndpoints,
+		KeyFile: o.GatewayOptions.KeyFile, ClientCA: o.GatewayOptions.ClientCA, Proxies: o.GatewayOptions.Proxies, ConnectorEndpoints: o.ConnectorEndpoints,
 		Clock: o.Clock, Log: o.Log.With("component", "gateway"), Listening: o.GatewayOptions.Listening,
 	}
 	drainer, hooks := gateway.NewDrainer(opts), w.hooks()
@@ -143,7 +144,7 @@ func (w *wiring) controllers() error {
 		setup func() error
 	}{
 		{v1alpha1.KindOrganization, func() error {
-			return (&organization.Reconciler{Env: env, Backend: organizations{w.store}}).SetupWithManager(w, w.poller.organizations, o.Workers)
+			return (&organization.Reconciler{Env: env, Backend: organizations{w.store, o.Clock}}).SetupWithManager(w, w.poller.organizations, o.Workers)
 		}},
 		{v1alpha1.KindIntegration, func() error {
 			b := &integrations{store: w.store, sessions: w.sessions, keys: w.keys, wake: w.worker.Wake}

@@ -148,6 +148,8 @@ func holdSubject(kind, name string) (store.HoldSubject, error) {
 	case name == "":
 	case kind == store.HoldPolicy:
 		return store.PolicyHold(name), nil
+	case kind == store.HoldShrink && name == store.SCIMLeaversHold().SubjectName:
+		return store.SCIMLeaversHold(), nil
 	case kind == store.HoldShrink:
 		return store.HoldSubject{Kind: kind, SubjectKind: "Integration", SubjectName: name}, nil
 	}
