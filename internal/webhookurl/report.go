@@ -24,7 +24,7 @@ func Report(c *reconcile.Conditions, r Result, missing, dead []string) *v1alpha1
 		c.False(v1alpha1.ConditionWebhookReady, r.Problem.Reason, r.Problem.Message)
 	case len(missing) > 0:
 		c.False(v1alpha1.ConditionWebhookReady, v1alpha1.ReasonSecretKeyMissing, fmt.Sprintf(
-			"deliveries are refused because nothing verifies them: the Secret with the credentials lacks %s", reconcile.List(missing, 8)))
+			"deliveries are refused as long as nothing verifies them, and what happens is seen by the next sync alone: the Secret with the credentials lacks %s", reconcile.List(missing, 8)))
 	case len(dead) > 0 && strings.Join(dead, "") != "":
 		c.False(v1alpha1.ConditionWebhookReady, v1alpha1.ReasonDeadLetters, fmt.Sprintf("events of %s were received and could not be handled: %s", reconcile.List(dead, 8), list))
 	case len(dead) > 0:

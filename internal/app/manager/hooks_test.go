@@ -1,0 +1,159 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+)
+
+// hook sends a request to the address of a webhook.
+func (w *world) hook(method, url, body string, headers map[string]string) (int, string) {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for k, v := range headers {
+		r.Header.Set(k, v)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return resp.StatusCode, string(answer)
+}
+
+// calls counts what a vendor was asked.
+func (w *world) calls(vendor string) (n int) {
+	for k, count := range w.vendors.Requests() {
+		if strings.HasPrefix(k, vendor+" ") {
+			n += count
+		}
+	}
+	return n
+}
+
+// TestDeactivationIsSeenAtOnce is acceptance rows 46, 113 and 197: Okta tells of a
+// deactivation, and the next sync, which begins within five seconds, sees it.
+func TestDeactivationIsSeenAtOnce(t *testing.T) {
+	address := make(chan net.Addr, 1)
+	w := newWorld(t, func(w *world) {
+		w.options.Gateway = true
+		w.options.GatewayOptions = GatewayOptions{Listen: "127.0.0.1:0", Listening: func(a net.Addr) { address <- a }}
+	})
+	g := NewWithT(t)
+	base := "http://" + (<-address).String()
+	w.secret("okta", secrets["okta"])
+	okta := w.integration("okta", map[string]any{"domain": "acme.okta.com"})
+	w.create(okta)
+	w.ready(okta, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+	missing := w.condition(okta, v1alpha1.ConditionWebhookReady, metav1.ConditionFalse, v1alpha1.ReasonSecretKeyMissing)
+	g.Expect(missing.Message).To(ContainSubstring("eventHookToken"))
+
+	const token = "a-long-random-text"
+	withToken := maps.Clone(secrets["okta"])
+	withToken["eventHookToken"] = token
+	w.secret("okta", withToken)
+	w.annotate(okta, v1alpha1.RequestedAtAnnotation, "1")
+	// No --public-url was given here.
+	w.condition(okta, v1alpha1.ConditionWebhookReady, metav1.ConditionTrue, v1alpha1.ReasonPublicURLUnset)
+	g.Expect(okta.Status.Webhook).To(Equal(&v1alpha1.WebhookStatus{SecretName: "okta-webhook", Rotation: "Current"}))
+	var s corev1.Secret
+	w.get("okta-webhook", &s)
+	url := base + string(s.Data["path"])
+	// What the gateway knows of an endpoint is up to two seconds old.
+	g.Eventually(func() int {
+		code, _ := w.hook("POST", url, `{"eventId":"none","data":{}}`, map[string]string{"Authorization": token})
+		return code
+	}, 10*time.Second).Should(Equal(200))
+	code, answer := w.hook("GET", url, "", map[string]string{"X-Okta-Verification-Challenge": "abc"})
+	g.Expect(fmt.Sprint(code, answer)).To(Equal(`200{"verification":"abc"}`))
+	code, _ = w.hook("POST", url, "{}", map[string]string{"Authorization": "guess"})
+	g.Expect(code).To(Equal(401))
+
+	tenant, err := w.store.TenantByNamespace(t.Context(), w.ns)
+	g.Expect(err).NotTo(HaveOccurred())
+	status := func(id string) (out string) {
+		accounts, _, err := w.store.ListAccounts(t.Context(), tenant, store.AccountQuery{IncludeRemoved: true, Page: store.Page{Limit: 1000}})
+		g.Expect(err).NotTo(HaveOccurred())
+		for _, a := range accounts {
+			if a.ExternalID == id {
+				return string(a.Status)
+			}
+		}
+		return "none"
+	}
+	var leaver fakesaas.OktaUser
+	g.Expect(w.vendors.Update(func(c *fakesaas.Company) {
+		for _, u := range c.OktaUsers {
+			if u.Status == "ACTIVE" {
+				u.Status, u.Sessions, u.LastUpdated = "DEPROVISIONED", false, time.Now().UTC()
+				leaver = *u
+				return
+			}
+		}
+	})).To(Succeed())
+	g.Expect(status(leaver.ID)).To(Equal(string(model.AccountActive)))
+	// The vendor is quiet: nothing but the event makes the next call.
+	before := w.calls(fakesaas.Okta)
+	g.Consistently(func() int { return w.calls(fakesaas.Okta) }, 2*time.Second, 200*time.Millisecond).Should(Equal(before))
+	sent := time.Now()
+	code, answer = w.hook("POST", url, fmt.Sprintf(`{"eventType":"com.okta.event_hook","eventId":"hook-1","eventTime":"2026-11-21T09:59:00.000Z","data":{"events":[
+		{"uuid":"e1","published":"2026-11-21T09:58:58.000Z","eventType":"user.lifecycle.deactivate","outcome":{"result":"SUCCESS"},"target":[{"id":%q,"type":"User","alternateId":"x@acme.example"}]}]}}`, leaver.ID),
+		map[string]string{"Authorization": token})
+	g.Expect(code).To(Equal(200), answer)
+	g.Eventually(func() int { return w.calls(fakesaas.Okta) }, 5*time.Second, 20*time.Millisecond).Should(BeNumerically(">", before))
+	t.Logf("the vendor was asked %s after the event", time.Since(sent).Round(time.Millisecond))
+	g.Eventually(func() string { return status(leaver.ID) }, 15*time.Second).ShouldNot(Equal(string(model.AccountActive)))
+	events, err := w.store.NewEvents(t.Context(), tenant, 1000)
+	g.Expect(err).NotTo(HaveOccurred())
+	told := 0
+	for _, e := range events {
+		if e.Kind == model.EventRealtime && e.Subject == leaver.ID && e.Integration == "okta" {
+			told++
+		}
+	}
+	g.Expect(told).To(Equal(1))
+
+	// An event that cannot be read is kept, and the Integration says so.
+	code, _ = w.hook("POST", url, `{"eventId":"hook-2","eventTime":"yesterday","data":{"events":[{"uuid":"e2","eventType":"user.lifecycle.create"}]}}`, map[string]string{"Authorization": token})
+	g.Expect(code).To(Equal(200))
+	w.condition(okta, v1alpha1.ConditionWebhookReady, metav1.ConditionFalse, v1alpha1.ReasonDeadLetters)
+
+	// A new address is asked for by annotation; both are good.
+	w.annotate(okta, v1alpha1.RotateWebhookAnnotation, "1")
+	g.Eventually(func() string { w.get("okta", okta); return okta.Status.Webhook.Rotation }).Should(Equal("Overlapping"))
+	w.get("okta-webhook", &s)
+	g.Expect(string(s.Data["previousPath"])).To(Equal(strings.TrimPrefix(url, base)))
+	for _, path := range []string{"path", "previousPath"} {
+		code, _ = w.hook("GET", base+string(s.Data[path]), "", map[string]string{"X-Okta-Verification-Challenge": "abc"})
+		g.Expect(code).To(Equal(200), path)
+	}
+	g.Expect(w.client.Delete(t.Context(), okta)).To(Succeed())
+	g.Eventually(func() int {
+		code, _ := w.hook("GET", base+string(s.Data["path"]), "", map[string]string{"X-Okta-Verification-Challenge": "abc"})
+		return code
+	}, 15*time.Second).Should(Equal(404))
+}
