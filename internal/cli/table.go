@@ -63,6 +63,9 @@ type list struct {
 // printList writes items in the format asked for. Data goes to out and nothing
 // else does, so that a pipe gets data only.
 func printList(out io.Writer, format string, l list, columns []column) error {
+	if l.Items == nil {
+		l.Items = []item{} // no item is an empty list, not null
+	}
 	switch format {
 	case formatJSON, formatYAML:
 		return printDocument(out, format, l)

@@ -70,6 +70,10 @@ type Options struct {
 	// up with ClassRateLimit and RetryAfter. Zero: 75 s, so that a listing
 	// longer than a vendor's minute ends at all. Actions wait 5 s at most.
 	MaxWait time.Duration
+	// SecretVersion changes whenever Secrets do: a listing that broke off goes on
+	// only with the Secret that it began with, as another credential may see
+	// another account, or less of this one.
+	SecretVersion string
 	// State holds the state that earlier reads returned, by stream.
 	State map[string]StreamState
 	// Upload opens the uploaded file of a file connector.

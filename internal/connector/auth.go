@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,11 +26,13 @@ import (
 type TokenCache struct {
 	mu      sync.Mutex
 	entries map[string]*tokenEntry
+	turn    uint64
 	vault   memoryVault // for sessions without one of their own
 }
 
 // tokenEntry is one credential's token. Its slot lets one fetch run at a time.
 type tokenEntry struct {
+	used    uint64 // the turn in which it was last asked for
 	slot    chan struct{}
 	token   string
 	expires time.Time
@@ -55,10 +58,38 @@ func (c *TokenCache) entry(key string) *tokenEntry {
 	defer c.mu.Unlock()
 	e, ok := c.entries[key]
 	if !ok {
+		c.prune()
 		e = &tokenEntry{slot: make(chan struct{}, 1)}
 		c.entries[key] = e
 	}
+	c.turn++
+	e.used = c.turn
 	return e
+}
+
+// maxTokens bounds a cache. One credential has one token for each way to sign in,
+// permission and config; only those that were changed often have more.
+const maxTokens = 16
+
+// prune makes place for one more: what was used longest ago goes, unless it is
+// in use or has a refresh token that nobody else has.
+func (c *TokenCache) prune() {
+	if len(c.entries) < maxTokens {
+		return
+	}
+	oldest := ""
+	for key, e := range c.entries {
+		select {
+		case e.slot <- struct{}{}:
+			idle := e.unsaved.value == nil
+			<-e.slot
+			if idle && (oldest == "" || e.used < c.entries[oldest].used) {
+				oldest = key
+			}
+		default: // in use
+		}
+	}
+	delete(c.entries, oldest)
 }
 
 // get returns the token of key, fetching it if there is none or it is about
@@ -131,6 +162,9 @@ func (s *Session) authorize(ctx context.Context, w *wire, vars map[string]any) (
 				Fix: "the connector's README lists the keys"}
 		}
 		w.header.Set("Authorization", "Bearer "+token)
+		if failed == nil {
+			failed = unsendable(w.header)
+		}
 		return credential{}, failed
 	}
 	if s.auth == nil {
@@ -153,7 +187,27 @@ func (s *Session) authorize(ctx context.Context, w *wire, vars map[string]any) (
 	default:
 		return s.authorizeWithToken(ctx, w, vars)
 	}
+	if failed == nil {
+		failed = unsendable(w.header)
+	}
 	return credential{}, failed
+}
+
+// sendable reports whether a header can carry the text (RFC 9110 5.5). The HTTP
+// client finds out too, but only when it sends, and says that sending failed.
+func sendable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// unsendable names the header that a credential cannot be sent in.
+func unsendable(header http.Header) error {
+	for name, values := range header {
+		if slices.ContainsFunc(values, func(v string) bool { return !sendable(v) }) {
+			return &Error{Class: ClassAuth, Message: "the credential for header " + name + " has a line break or another control character",
+				Fix: "put it into the Secret without one"}
+		}
+	}
+	return nil
 }
 
 // authorizeWithToken sends a token that the credential was exchanged for.

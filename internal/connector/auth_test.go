@@ -467,3 +467,48 @@ func TestSigningInIsTriedAgain(t *testing.T) {
 		t.Errorf("an action does not wait: %+v, %v, %d requests", res, err, asked)
 	}
 }
+
+// A cache of one Secret's tokens does not grow with each change of the config.
+func TestTokenCacheIsBounded(t *testing.T) {
+	c := NewTokenCache()
+	fetches := 0
+	get := func(key string) {
+		t.Helper()
+		token, err := c.get(t.Context(), key, testNow, func(*tokenEntry) (string, time.Time, error) {
+			fetches++
+			return "token of " + key, testNow.Add(time.Hour), nil
+		})
+		if err != nil || token != "token of "+key {
+			t.Fatalf("%s: %q, %v", key, token, err)
+		}
+	}
+	get("unsaved")
+	c.entries["unsaved"].unsaved = unsavedSet{name: "x", value: []byte("only copy")}
+	get("often")
+	for i := range 200 {
+		get(fmt.Sprint("config ", i))
+		get("often")
+	}
+	if len(c.entries) > maxTokens || fetches != 202 {
+		t.Errorf("%d entries after %d fetches", len(c.entries), fetches)
+	}
+	if c.entries["unsaved"] == nil || c.entries["often"] == nil || c.entries["config 199"] == nil || c.entries["config 1"] != nil {
+		t.Errorf("entries: %v", slices.Collect(maps.Keys(c.entries)))
+	}
+}
+
+// A credential with a line break was copied badly; the vendor is not away.
+func TestCredentialThatNoHeaderCarries(t *testing.T) {
+	for name, tt := range map[string]struct{ method, key string }{
+		"bearer": {`    - {id: a, type: bearer, token: "${secret.k}", secrets: {k: {}}}`, "k"},
+		"header": {`    - {id: a, type: header, headers: {X-Key: "Key ${secret.k}"}, secrets: {k: {}}}`, "k"},
+	} {
+		v := newVendor(t, nil)
+		s, _ := signingIn(t, v, tt.method, map[string]string{tt.key: "s3cret\nline"})
+		_, _, err := read(t, s, "users")
+		wantClass(t, err, ClassAuth)
+		if strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "line break") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -157,6 +157,9 @@ func (s *Session) prepare(ctx context.Context, x exchange) (*wire, error) {
 	for _, list := range [][]pair{s.m.http.headers, x.spec.headers} {
 		for _, h := range list {
 			v, err := h.value.Text(ctx, x.vars, nil)
+			if err == nil && !sendable(v) {
+				err = errors.New("the value has control characters")
+			}
 			if err != nil {
 				return nil, wrong("header "+h.name, err)
 			}

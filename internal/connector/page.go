@@ -140,7 +140,14 @@ func (p *pager) place(x *exchange) {
 	switch {
 	case value == nil:
 	case pg.in == "header":
-		x.edit = func(w *wire) error { w.header.Set(pg.param, fmt.Sprint(value)); return nil }
+		x.edit = func(w *wire) error {
+			text := fmt.Sprint(value)
+			if !sendable(text) {
+				return fmt.Errorf("next yields a cursor with control characters, which header %s cannot carry", pg.param)
+			}
+			w.header.Set(pg.param, text)
+			return nil
+		}
 	default:
 		params[pg.param] = value
 	}

@@ -379,3 +379,22 @@ func TestReadGoesOnAtTheFailedPage(t *testing.T) {
 		t.Errorf("%d requests", asked["0"])
 	}
 }
+
+// A cursor that no header can carry is the manifest's or the vendor's fault, not
+// a connection that broke.
+func TestCursorThatNoHeaderCarries(t *testing.T) {
+	for name, cursor := range map[string]string{"line break": "a\r\nX-Evil: 1", "control": "a\x01", "delete": "a\x7f"} {
+		requests := 0
+		v := newVendor(t, map[string]http.HandlerFunc{"/v1/groups": func(w http.ResponseWriter, _ *http.Request) {
+			requests++
+			reply(w, map[string]any{"items": []any{map[string]any{"id": "1", "name": "x"}}, "next": cursor})
+		}})
+		manifest := "request: {get: /groups}\nrecords: resp.items\npage: {type: cursor, in: header, param: X-After, next: \"get(resp, 'next')\"}"
+		s, _ := session(t, v, func(o *Options) { o.Manifest = load1(t, oneStream(manifest)) })
+		_, _, err := read(t, s, "groups")
+		wantClass(t, err, ClassMapping)
+		if !strings.Contains(err.Error(), "X-After") || requests != 1 {
+			t.Errorf("%s: %v after %d requests", name, err, requests)
+		}
+	}
+}

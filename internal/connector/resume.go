@@ -5,6 +5,8 @@ package connector
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 )
 
@@ -33,13 +35,23 @@ func (rd *reader) resumable(st *stream) bool {
 // mapping, config or data types, or is too old.
 func (rd *reader) goOnFrom(r *Resume) bool {
 	age := rd.started.Sub(r.Started)
-	if !rd.resumable(rd.st) || r.Shape == "" || r.Shape != rd.s.shape(rd.st) || age < 0 || age > maxResumeAge {
+	if !rd.resumable(rd.st) || r.Shape == "" || r.Shape != rd.s.placeShape(rd.st) || age < 0 || age > maxResumeAge {
 		return false
 	}
 	rd.from, rd.started = r, r.Started
 	rd.res.Incremental, rd.since, rd.newest, rd.oldest = r.Incremental, r.Since, r.Newest, r.Oldest
 	rd.res.Records, rd.res.Items, rd.res.Began = r.Records, r.Items, r.Started
 	return true
+}
+
+// placeShape is the shape of a listing together with whose credential reads it.
+func (s *Session) placeShape(st *stream) string {
+	shape := s.shape(st)
+	if shape == "" || s.o.SecretVersion == "" {
+		return shape
+	}
+	sum := sha256.Sum256([]byte(shape + "/" + s.o.SecretVersion))
+	return hex.EncodeToString(sum[:12])
 }
 
 // firstPage puts the pager where the listing begins and returns the number of
@@ -74,7 +86,7 @@ func (rd *reader) checkpoint(ctx context.Context, st *stream, p *pager, n int) e
 		return nil
 	}
 	at := p.at()
-	at.Shape, at.Started, at.Incremental, at.Since = rd.s.shape(st), rd.started, rd.res.Incremental, rd.since
+	at.Shape, at.Started, at.Incremental, at.Since = rd.s.placeShape(st), rd.started, rd.res.Incremental, rd.since
 	at.Newest, at.Oldest, at.Pages, at.Records, at.Items = rd.newest, rd.oldest, n, rd.res.Records, rd.res.Items
 	return rd.keep(ctx, at)
 }

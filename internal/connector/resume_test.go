@@ -73,6 +73,13 @@ func TestListingGoesOnWhereItBrokeOff(t *testing.T) {
 			if err != nil || !res.AbsenceProves() || len(seen) != pages || res.Records != pages || asked[0] != 40 {
 				t.Fatalf("%d records, asked %v, %+v, %v", len(seen), asked, res, err)
 			}
+			// Another credential may see another account, or less of this one.
+			s, _ = session(t, v, limits, func(o *Options) { o.SecretVersion = "2" })
+			asked = nil
+			_, err = s.ReadFrom(t.Context(), "groups", &kept, sink, keep)
+			if wantClass(t, err, ClassReset); len(asked) > 0 {
+				t.Errorf("with another credential it asked %v", asked)
+			}
 			// A place that the vendor has forgotten is no failure of the listing.
 			expired, kept.Started = true, testNow
 			s, _ = session(t, v, limits)

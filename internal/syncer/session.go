@@ -106,7 +106,7 @@ func (s *Sessions) Open(ctx context.Context, key Key, spec handover.Spec, state 
 		Permission: connector.Permission(spec.Permission), Destructive: spec.DestructiveActions, DataTypes: spec.DataTypes,
 		ReservePercent: spec.ReservePercent,
 		Endpoints:      s.Endpoints, AllowedNetworks: s.AllowedNetworks,
-		Budget: s.Budget(key), Tokens: s.tokensFor(key, secret.Version), Clock: s.Clock,
+		Budget: s.Budget(key), Tokens: s.tokensFor(key, secret.Version), SecretVersion: secret.Version, Clock: s.Clock,
 		State: state, UserAgent: s.UserAgent, MaxWait: s.MaxWait,
 	}
 	if s.Vault != nil && key.Tenant != 0 {

@@ -25,7 +25,9 @@ import (
 )
 
 const (
-	delegationInterval = 2 * time.Second
+	// delegationInterval is that of idle work (decision 10); who pastes a
+	// credential sees it written as soon.
+	delegationInterval = 5 * time.Second
 	delegationBatch    = 20
 	// delegationPatience is how long after its link's end a credential is kept
 	// that cannot be written, for want of a RoleBinding.
