@@ -263,7 +263,7 @@ func (d *Drainer) failed(ctx context.Context, e store.Event, hook store.Hook, ca
 	if e.Attempts+1 >= maxAttempts {
 		return d.bury(ctx, e, hook, cause.Error())
 	}
-	due := d.Clock.Now().Add(backOff(e.Attempts))
+	due := d.Clock.Now().Add(backOff(e.Attempts)).Truncate(time.Millisecond) // as it is stored
 	if err := d.Store.RetryEvent(ctx, e.Tenant, e.ID, cause.Error(), due); err != nil {
 		return fmt.Errorf("put off an event: %w", errors.Join(err, cause))
 	}
