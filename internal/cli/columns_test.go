@@ -21,17 +21,17 @@ func TestColumnsNameFieldsOfTheAPI(t *testing.T) {
 		"integrations": query.Integration{}, "apps": query.App{}, "people": store.PersonView{}, "accounts": query.Account{}, "seats": query.Seat{},
 		"transactions": query.Transaction{}, "contracts": query.Contract{},
 		"runs": store.Run{}, "savings": query.Saving{}, "audit": model.AuditRecord{}, "guards": query.HeldGuard{}, "workflows": query.Workflow{},
-		"keys": query.Key{},
+		"keys": query.Key{}, "scim-requests": query.SCIMRequest{}, "members": store.MemberView{},
 	}
-	for _, r := range append(slices.Clone(resources), keysResource) {
+	for _, r := range append(append(slices.Clone(resources), keysResource), scimResources...) {
 		v, ok := served[r.Name]
 		if !ok {
 			t.Errorf("%s: no type of the API is known", r.Name)
 			continue
 		}
 		fields := map[string]bool{}
-		for i := range reflect.TypeOf(v).NumField() {
-			name, _, _ := strings.Cut(reflect.TypeOf(v).Field(i).Tag.Get("json"), ",")
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			fields[name] = true
 		}
 		all := slices.Clone(r.Columns)

@@ -14,7 +14,9 @@ import (
 
 // Store is what the endpoints read, and the few things they change.
 type Store interface {
+	SCIMStore
 	KeyStore
+	EventStore
 	workflow.StartStore
 	TenantByNamespace(ctx context.Context, namespace string) (model.TenantID, error)
 

@@ -27,6 +27,7 @@ import (
 // Store is what the routes read, and the runs that they start.
 type Store interface {
 	workflow.StartStore
+	ListRoles(ctx context.Context, t model.TenantID) ([]store.RoleView, error)
 	PersonFields(ctx context.Context, t model.TenantID) ([]store.PersonField, error)
 	ListWorkflows(ctx context.Context, t model.TenantID) ([]store.WorkflowState, error)
 	WorkflowByNumber(ctx context.Context, t model.TenantID, id int64) (store.WorkflowState, error)
@@ -84,7 +85,7 @@ type call struct {
 
 // operations are all of this package and, described only, those of others.
 func operations() []operation {
-	return slices.Concat(userOperations(), workflowOperations(), elsewhere())
+	return slices.Concat(userOperations(), roleOperations(), workflowOperations(), elsewhere())
 }
 
 // Register adds the routes.
