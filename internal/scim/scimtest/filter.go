@@ -4,6 +4,7 @@
 package scimtest
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/scim"
@@ -54,12 +55,12 @@ func (s *Source) term(rt *scim.ResourceType) string {
 	}
 	if a.MultiValued && s.Chance(3) {
 		element := func() string {
-			sub := pick(s, a.SubAttributes)
+			sub := s.sub(a)
 			return s.comparison(s.caseOf(sub.Name), sub)
 		}
 		out := name + "[" + s.expr(2, element) + "]"
 		if s.Chance(3) {
-			sub := pick(s, a.SubAttributes)
+			sub := s.sub(a)
 			return s.comparison(out+"."+sub.Name, sub)
 		}
 		return out
@@ -70,7 +71,7 @@ func (s *Source) term(rt *scim.ResourceType) string {
 	if s.Chance(4) {
 		return name + " pr"
 	}
-	sub := pick(s, a.SubAttributes)
+	sub := s.sub(a)
 	return s.comparison(name+"."+s.caseOf(sub.Name), sub)
 }
 
@@ -92,6 +93,16 @@ func (s *Source) attribute(rt *scim.ResourceType) (string, *scim.Attribute) {
 		return s.caseOf(schema.ID + ":" + a.Name), a
 	}
 	return s.caseOf(a.Name), a
+}
+
+// sub is a sub-attribute that need not be avoided.
+func (s *Source) sub(a *scim.Attribute) *scim.Attribute {
+	for {
+		sub := pick(s, a.SubAttributes)
+		if !slices.Contains(s.Avoid, a.Name+"."+sub.Name) {
+			return sub
+		}
+	}
 }
 
 // comparison is one that the attribute's type has.
@@ -132,7 +143,7 @@ func (s *Source) literal(a *scim.Attribute) string {
 func (s *Source) Sort(rt *scim.ResourceType) (by, order string) {
 	name, a := s.attribute(rt)
 	if len(a.SubAttributes) > 0 && s.Chance(2) {
-		name += "." + pick(s, a.SubAttributes).Name
+		name += "." + s.sub(a).Name
 	}
 	return name, pick(s, []string{"", "ascending", "descending", "Descending"})
 }

@@ -57,6 +57,6 @@ func (s *Source) selector(a *scim.Attribute) string {
 	if a.Sub("type") != nil && s.Chance(2) {
 		return "type eq " + quote(pick(s, []string{"work", "home", "other"}))
 	}
-	sub := pick(s, a.SubAttributes)
+	sub := s.sub(a)
 	return s.comparison(sub.Name, sub)
 }

@@ -23,6 +23,9 @@ type Source struct {
 	Times []time.Time
 	// IDs are the ids that ids are compared with.
 	IDs []string
+	// Avoid names sub-attributes that filters and orders leave out, such as
+	// members.display: what a store need not know.
+	Avoid []string
 
 	data  []byte
 	state uint64
@@ -35,6 +38,7 @@ func New(data []byte) *Source {
 	return &Source{
 		Times: []time.Time{time.Date(2026, 1, 31, 18, 42, 0, 0, time.UTC)},
 		IDs:   []string{"u1", "U1", "g1"},
+		Avoid: []string{"meta.location", "meta.version", "groups.$ref", "members.$ref", "members.display"},
 		data:  data, state: h.Sum64(),
 	}
 }
