@@ -10,8 +10,9 @@ var resources = []resource{
 		Name: "integrations", Aliases: []string{"integration", "int"}, One: true,
 		Short: "Connected accounts, with how their last sync went; connected first",
 		Long: "Connected accounts, with how their last sync went; connected first.\n\n" +
-			"--view all adds the built-in connectors that are not connected; recommended\n" +
-			"shows those of them whose app was discovered in use; attention shows what has an\n" +
+			"--view all adds the connectors that are not connected, those built in and the\n" +
+			"Connectors of the namespace; recommended shows those of them whose app was\n" +
+			"discovered in use; attention shows what has an\n" +
 			"issue. A view also says how much of what is in use is connected.",
 		Example: "  seatkeeper integrations -n acme\n  seatkeeper integrations -n acme --view recommended\n  seatkeeper integrations -n acme --view attention -o wide",
 		Columns: []column{

@@ -68,6 +68,7 @@ func (w *wiring) add(ctx context.Context) error {
 	runnables := []ctrlmanager.Runnable{w.worker, w.poller, w.keyWatch, &janitor{store: w.store, clock: o.Clock, log: o.Log.With("component", "janitor")},
 		&scimLeavers{store: w.store, clock: o.Clock, log: o.Log.With("component", "scim")},
 		&inventoryAge{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")},
+		&connectionCoverage{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")},
 		&delegations{store: w.store, keys: w.keys, spaces: w.spaces, secrets: w.GetClient(), manifest: w.sessions.Manifest, clock: o.Clock,
 			written: func(ctx context.Context, namespace, name string) {
 				w.poller.send(ctx, w.poller.integrations, namespace, name)
