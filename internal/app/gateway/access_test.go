@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/internal/app/gateway"
 	"github.com/seatkeeper/seatkeeper/internal/cli/queryclient"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
@@ -39,6 +41,7 @@ type fixture struct {
 	store  *store.Store
 	server string
 	ca     string
+	routes []access.Route
 }
 
 func newFixture(t *testing.T, s *store.Store) *fixture {
@@ -62,11 +65,13 @@ func newFixtureAs(t *testing.T, s *store.Store, identity *rest.Config) *fixture 
 	}
 	app, err := gateway.New(gateway.Options{
 		Store: s, Keyring: ring, RestConfig: identity, Listen: "127.0.0.1:0", CertFile: cert, KeyFile: key, ClientCA: env.CAFile,
-		Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Listening: func(a net.Addr) { address <- a },
+		Proxies: access.Proxies{netip.MustParsePrefix("127.0.0.0/8")},
+		Clock:   clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Listening: func(a net.Addr) { address <- a },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.routes = app.Routes()
 	done := make(chan error, 1)
 	go func() { done <- app.Start(ctx) }()
 	t.Cleanup(func() {

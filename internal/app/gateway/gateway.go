@@ -86,7 +86,7 @@ func New(o Options) (*App, error) {
 	a := &App{options: o, slack: NewSlack(o)}
 	mux := &access.Router{}
 	a.slack.Register(mux)
-	(&query.API{Store: o.Store, Guard: guard, Log: o.Log, Connectors: coverage.Builtin()}).Register(mux)
+	(&query.API{Store: o.Store, Guard: guard, Clock: o.Clock, Log: o.Log, Connectors: coverage.Builtin()}).Register(mux)
 	pushed, err := connectors.Builtin(connector.NativePush)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -118,6 +118,10 @@ func New(o Options) (*App, error) {
 	a.router = mux
 	return a, mux.Check()
 }
+
+// Routes lists what the gateway serves, and by what callers of each prove who
+// they are.
+func (a *App) Routes() []access.Route { return a.router.Routes() }
 
 // Start serves until ctx ends.
 func (a *App) Start(ctx context.Context) error {

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer"
 )
@@ -83,6 +84,8 @@ type GatewayOptions struct {
 	CertFile, KeyFile string
 	// ClientCA is the authority of client certificates that callers may use.
 	ClientCA string
+	// Proxies are believed when they say for whom they forward.
+	Proxies access.Proxies
 	// Listening, if not nil, is told the address.
 	Listening func(net.Addr)
 }
@@ -164,6 +167,10 @@ func ParseFlags(args []string, stderr io.Writer) (Options, error) {
 	fs.StringVar(&o.GatewayOptions.CertFile, "gateway-cert-file", "", "certificate `FILE` of the gateway; without one it serves plain HTTP")
 	fs.StringVar(&o.GatewayOptions.KeyFile, "gateway-key-file", "", "key `FILE` of the gateway")
 	fs.StringVar(&o.GatewayOptions.ClientCA, "gateway-client-ca", "", "`FILE` with the authority of client certificates, as the API server's --client-ca-file")
+	fs.Func("trusted-proxies", "`NETWORKS` such as 10.0.0.0/8,192.0.2.7 of the proxies in front of the gateway; only from these is X-Forwarded-For believed", func(s string) (err error) {
+		o.GatewayOptions.Proxies, err = access.ParseProxies(s)
+		return err
+	})
 	fs.Func("connector-endpoint", "`HOST=URL` that replaces a host of built-in connectors; may be repeated", func(s string) error {
 		host, base, err := syncer.ParseEndpoint(s)
 		o.ConnectorEndpoints[host] = base

@@ -42,6 +42,9 @@ func (a *API) rest(serve func(*restCall) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		answer, err := func() (any, error) {
 			caller, err := a.Callers.Identify(r)
+			if err == nil && caller.Key != nil { // what a key may says nothing of its object
+				err = caller.Require(writeRecords, access.Request{})
+			}
 			if err != nil {
 				return nil, err
 			}
