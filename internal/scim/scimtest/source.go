@@ -170,9 +170,10 @@ func (s *Source) value(a *scim.Attribute) any {
 	}
 	list := []any{}
 	kinds := []string{"work", "Home", "other"}
+	primary := s.Intn(len(kinds))
 	for i := range s.Intn(len(kinds) + 1) {
 		e := s.object(a.SubAttributes, kinds[i])
-		if i > 0 {
+		if i != primary {
 			delete(e, "primary")
 		}
 		list = append(list, e)
