@@ -45,11 +45,12 @@ type Directory struct {
 	Groups map[string]Group
 }
 
-// clone copies the directory, so that a provider remembers what it last sent.
-func (d Directory) clone() Directory {
+// sent copies the directory, so that a provider remembers what it last sent: of
+// members, those whom the application knows. The others are tried again.
+func (d Directory) sent(ids map[string]string) Directory {
 	c := Directory{Users: maps.Clone(d.Users), Groups: maps.Clone(d.Groups)}
 	for k, g := range c.Groups {
-		g.Members = slices.Clone(g.Members)
+		g.Members = slices.DeleteFunc(slices.Clone(g.Members), func(key string) bool { return ids[key] == "" })
 		c.Groups[k] = g
 	}
 	return c

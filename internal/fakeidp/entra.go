@@ -68,7 +68,7 @@ func (e *Entra) Cycle(ctx context.Context) error {
 			return err
 		}
 	}
-	e.sent = e.Directory.clone()
+	e.sent = e.Directory.sent(e.ids)
 	return nil
 }
 

@@ -47,7 +47,7 @@ func (o *Okta) Push(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 	}
-	o.sent = o.Directory.clone()
+	o.sent = o.Directory.sent(o.ids)
 	return nil
 }
 
