@@ -85,7 +85,17 @@ bench: $(BIN)/localcluster ## Run the benchmarks of docs/benchmarks.md (SEATKEEP
 verify-extended: ## What the gate has no time for: 500 kills, long fuzzing, large benchmarks.
 	SEATKEEPER_CHAOS_KILLS=500 SEATKEEPER_CHAOS_LIST_MB=2048 $(MAKE) test TESTFLAGS='-timeout 60m -run Chaos'
 	$(MAKE) fuzz FUZZTIME=500000x
+	$(MAKE) newman
 	SEATKEEPER_BENCH_ROWS=1000000 $(MAKE) bench
+
+NEWMAN_VERSION := 6.2.2
+
+.PHONY: newman
+newman: ## Run Microsoft's SCIM collection by newman (needs npm, and SEATKEEPER_TESTDATA with the collection).
+	@test -x $(BIN)/newman/node_modules/.bin/newman || npm install --silent --no-fund --no-audit --prefix $(BIN)/newman newman@$(NEWMAN_VERSION)
+	@eval "$$(hack/test-postgres.sh start)"; \
+	trap 'hack/test-postgres.sh stop' EXIT; \
+	SEATKEEPER_NEWMAN=$(BIN)/newman/node_modules/.bin/newman go test -count=1 -run MicrosoftCollection ./internal/gateway/scim
 
 ##@ Check
 
