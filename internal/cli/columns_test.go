@@ -21,9 +21,10 @@ func TestColumnsNameFieldsOfTheAPI(t *testing.T) {
 		"integrations": query.Integration{}, "apps": query.App{}, "people": store.PersonView{}, "accounts": query.Account{}, "seats": query.Seat{},
 		"transactions": query.Transaction{}, "contracts": query.Contract{},
 		"runs": store.Run{}, "savings": query.Saving{}, "audit": model.AuditRecord{}, "guards": query.HeldGuard{}, "workflows": query.Workflow{},
-		"keys": query.Key{}, "scim-requests": query.SCIMRequest{}, "members": store.MemberView{},
+		"events": store.ReceivedEvent{},
+		"keys":   query.Key{}, "scim-requests": query.SCIMRequest{}, "members": store.MemberView{},
 	}
-	for _, r := range append(append(slices.Clone(resources), keysResource), scimResources...) {
+	for _, r := range append(append(slices.Clone(resources), keysResource, eventsResource), scimResources...) {
 		v, ok := served[r.Name]
 		if !ok {
 			t.Errorf("%s: no type of the API is known", r.Name)

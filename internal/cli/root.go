@@ -120,6 +120,7 @@ inventory through the gateway, as the user of your kubeconfig.`,
 		}
 		root.AddCommand(list)
 	}
+	root.AddCommand(newEventsCommand(e), newWebhooksCommand(e))
 	root.AddCommand(newKeysCommand(e), newSCIMCommand(e))
 	root.AddCommand(newSummaryCommand(e), newConnectorsCommand(e), newConnectorCommand(e), newReleaseCommand(e), newImportCommand(e), newPushCommand(e), newUpCommand(e), newDownCommand(e))
 	return root

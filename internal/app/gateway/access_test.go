@@ -41,6 +41,7 @@ type fixture struct {
 	store  *store.Store
 	server string
 	ca     string
+	ring   *store.Keyring
 	routes []access.Route
 }
 
@@ -63,6 +64,7 @@ func newFixtureAs(t *testing.T, s *store.Store, identity *rest.Config) *fixture 
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.ring = ring
 	app, err := gateway.New(gateway.Options{
 		Store: s, Keyring: ring, RestConfig: identity, Listen: "127.0.0.1:0", CertFile: cert, KeyFile: key, ClientCA: env.CAFile,
 		Proxies: access.Proxies{netip.MustParsePrefix("127.0.0.0/8")},

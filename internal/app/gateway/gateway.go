@@ -86,7 +86,7 @@ func New(o Options) (*App, error) {
 	a := &App{options: o, slack: NewSlack(o)}
 	mux := &access.Router{}
 	a.slack.Register(mux)
-	(&query.API{Store: o.Store, Guard: guard, Clock: o.Clock, Log: o.Log, Connectors: coverage.Builtin()}).Register(mux)
+	(&query.API{Store: o.Store, Guard: guard, Keyring: o.Keyring, Clock: o.Clock, Log: o.Log, Connectors: coverage.Builtin()}).Register(mux)
 	pushed, err := connectors.Builtin(connector.NativePush)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

@@ -128,7 +128,7 @@ func RoleFor(r Request) string {
 		return "seatkeeper-keyadmin"
 	case r.Verb != "get" && r.Verb != "list":
 		return "seatkeeper-editor"
-	case slices.Contains([]string{"people", "accounts", "seats", "transactions", "runs", "audit", "imports"}, r.Resource):
+	case slices.Contains([]string{"people", "accounts", "seats", "transactions", "runs", "audit", "imports"}, r.Resource), r.Subresource == "body":
 		return "seatkeeper-auditor" // it reads about people; seatkeeper-viewer does not
 	}
 	return "seatkeeper-viewer"

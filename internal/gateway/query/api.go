@@ -48,6 +48,8 @@ type API struct {
 	Store Store
 	Guard access.Checker
 	Log   *slog.Logger
+	// Keyring opens dead letters; nil opens none.
+	Keyring *store.Keyring
 	// Clock says which keys have expired; nil is the wall clock.
 	Clock clock.PassiveClock
 	// Connectors are the built-in ones, for views of what could be connected.
