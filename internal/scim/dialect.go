@@ -40,6 +40,10 @@ const (
 	MaxFilterTerms = 64
 	// MaxOperations bounds the operations of one PATCH.
 	MaxOperations = 100
+	// MaxPatchTerms bounds the comparisons in the paths of one PATCH.
+	MaxPatchTerms = 512
+	// MaxResourceSize bounds what a PATCH may make of a resource, in bytes of JSON.
+	MaxResourceSize = 1 << 20
 	// MaxMembersPerOperation bounds the members that one operation of a PATCH names.
 	MaxMembersPerOperation = 1000
 	// MaxValues bounds the values of a multi-valued attribute other than members.

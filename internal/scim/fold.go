@@ -13,8 +13,11 @@ import (
 // can have a name that differs by a letter such as the Kelvin sign. A store keeps
 // it beside the value, since the databases fold differently from one another.
 func Fold(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0 {
+		return strings.ToLower(s)
+	}
 	return strings.Map(func(r rune) rune {
-		if r < unicode.MaxASCII {
+		if r <= unicode.MaxASCII {
 			return unicode.ToLower(r)
 		}
 		least := r

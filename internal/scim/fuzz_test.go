@@ -142,6 +142,38 @@ func FuzzPath(f *testing.F) {
 	})
 }
 
+func FuzzProjection(f *testing.F) {
+	for _, seed := range []string{"userName,emails.type", `emails[type eq "work"].value, id`, scim.EnterpriseUserURN + ",manager.value", `[,"],"`, `x["\\"],y`} {
+		f.Add(seed, true)
+		f.Add(seed, false)
+	}
+	r := scimtest.Seed(3).Resource(1)
+	f.Fuzz(func(t *testing.T, list string, excluded bool) {
+		names := scim.SplitNames(list)
+		only, without := names, []string(nil)
+		if excluded {
+			only, without = nil, names
+		}
+		p, err := scim.ParseProjection(scim.User, only, without)
+		if err != nil {
+			wantRefusal(t, err, scim.InvalidValue)
+			return
+		}
+		before := jsonText(t, r)
+		out := p.Apply(r)
+		// A value path may select by what it leaves out.
+		differs := !strings.Contains(list, "[") && !reflect.DeepEqual(p.Apply(out), out)
+		if out.ID() != r.ID() || jsonText(t, r) != before || differs {
+			t.Fatalf("%q comes to %s", list, jsonText(t, out))
+		}
+		for name, v := range out.Attributes {
+			if whole, ok := r.Attributes[name]; !ok || len(jsonText(t, v)) > len(jsonText(t, whole)) {
+				t.Fatalf("%q adds %s", list, name)
+			}
+		}
+	})
+}
+
 func FuzzJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{"a":1,"b":[true,null,"x",{"c":-1.5e3}]}`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{} {}`, `[]`, `{"a":[1,]}`, "{\"a\":\"\xff\"}",

@@ -69,12 +69,19 @@ func ParsePatch(rt *ResourceType, doc map[string]any, dialect Dialect) (*Patch, 
 		return nil, tooLarge("A PATCH has at most %d operations: send the rest in another.", MaxOperations)
 	}
 	p := &Patch{rt: rt, dialect: dialect, Operations: make([]Operation, 0, len(list))}
+	terms := 0
 	for i, v := range list {
 		op, err := p.operation(v)
 		if err != nil {
 			return nil, inOperation(i, err)
 		}
+		if op.Path != nil {
+			terms += op.Path.terms
+		}
 		p.Operations = append(p.Operations, op)
+	}
+	if terms > MaxPatchTerms {
+		return nil, badRequest(InvalidFilter, "The paths of a PATCH have at most %d comparisons.", MaxPatchTerms)
 	}
 	return p, nil
 }
@@ -203,6 +210,13 @@ type applier struct {
 func (a *applier) check(stored *Resource) error {
 	if err := checkRequired(a.out); err != nil {
 		return err
+	}
+	text, err := a.out.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	if len(text) > MaxResourceSize {
+		return tooLarge("A %s is at most %d bytes of JSON.", stored.Type.Name, MaxResourceSize)
 	}
 	for _, name := range Diff(stored, a.out) {
 		ref, _ := a.out.Type.Resolve(name)

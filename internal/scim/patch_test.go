@@ -188,6 +188,11 @@ func TestPatchRefused(t *testing.T) {
 		wantError(t, err, http.StatusRequestEntityTooLarge, "")
 		_, err = patched(t, user(t), Strict, `{"op":"add","path":"roles","value":[`+manyValues(MaxValues)+`]}`)
 		want400(t, err, InvalidValue)
+		wide := `{"op":"remove","path":"emails[` + strings.Repeat("value pr and ", MaxFilterTerms-1) + `value pr]"}`
+		_, err = patched(t, user(t), Strict, strings.Repeat(wide+",", MaxPatchTerms/MaxFilterTerms)+wide)
+		want400(t, err, InvalidFilter)
+		_, err = patched(t, user(t), Strict, `{"op":"add","path":"title","value":"`+strings.Repeat("x", MaxResourceSize)+`"}`)
+		wantError(t, err, http.StatusRequestEntityTooLarge, "")
 	})
 }
 

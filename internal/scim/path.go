@@ -12,6 +12,8 @@ type Path struct {
 	// Filter selects elements of a multi-valued attribute. With it, Attr.Sub is
 	// the sub-attribute of those elements that is meant, if not all of them.
 	Filter Expr
+	// terms counts the comparisons of Filter.
+	terms int
 }
 
 // String is the canonical text of the path.
@@ -66,6 +68,7 @@ func ParsePath(rt *ResourceType, path string, dialect Dialect) (*Path, error) {
 	if !p.lex.done() {
 		return nil, p.lex.fail("the path ends before this")
 	}
+	out.terms = p.terms
 	return out, nil
 }
 

@@ -3,7 +3,10 @@
 
 package scim
 
-import "strings"
+import (
+	"maps"
+	"strings"
+)
 
 // Projection is which attributes an answer holds (RFC 7644 section 3.9).
 type Projection struct {
@@ -18,49 +21,91 @@ type Projection struct {
 type selection struct {
 	whole bool
 	subs  map[*Attribute]bool
+	// values are those that a value path names: emails[type eq "work"].value.
+	values []valueSelection
 }
 
-// SplitNames reads a list of attributes as it stands in a query.
+// valueSelection is a filter over values, and the sub-attribute of them that is
+// named if not all.
+type valueSelection struct {
+	filter Expr
+	sub    *Attribute
+}
+
+// MaxNames bounds how many attributes a list names.
+const MaxNames = 256
+
+// SplitNames reads a list of attributes as it stands in a query. A comma within
+// brackets, as in emails[value eq "a,b"], separates nothing.
 func SplitNames(list string) []string {
 	var out []string
-	for name := range strings.SplitSeq(list, ",") {
-		if name = strings.TrimSpace(name); name != "" {
+	quoted, depth, start := false, 0, 0
+	add := func(end int) {
+		if name := strings.TrimSpace(list[start:end]); name != "" {
 			out = append(out, name)
 		}
+		start = end + 1
 	}
+	for i := 0; i < len(list); i++ {
+		switch c := list[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"' && depth > 0:
+			quoted = !quoted
+		case quoted:
+		case c == '[':
+			depth++
+		case c == ']' && depth > 0:
+			depth--
+		case c == ',' && depth == 0:
+			add(i)
+		}
+	}
+	add(len(list))
 	return out
 }
 
 // ParseProjection reads attributes and excludedAttributes, which exclude each
 // other. Names that nothing has are ignored, as unknown attributes are elsewhere.
+// A value path names the values that it selects.
 func ParseProjection(rt *ResourceType, attributes, excluded []string) (*Projection, error) {
 	if len(attributes) > 0 && len(excluded) > 0 {
 		return nil, badRequest(InvalidValue, "attributes and excludedAttributes exclude each other: send one.")
 	}
+	if max(len(attributes), len(excluded)) > MaxNames {
+		return nil, badRequest(InvalidValue, "attributes and excludedAttributes name %d attributes at most.", MaxNames)
+	}
 	p := &Projection{rt: rt, only: len(attributes) > 0, named: map[*Attribute]*selection{}}
 	for _, name := range append(attributes, excluded...) {
-		ref, ok := rt.Resolve(name)
-		if !ok {
-			continue
-		}
-		if ref.Attr == nil {
-			for _, a := range ref.Extension.Attributes {
-				p.named[a] = &selection{whole: true}
-			}
-			continue
-		}
-		s := p.named[ref.Attr]
-		if s == nil {
-			s = &selection{subs: map[*Attribute]bool{}}
-			p.named[ref.Attr] = s
-		}
-		if ref.Sub == nil {
-			s.whole = true
-		} else if s.subs != nil {
-			s.subs[ref.Sub] = true
+		if path, err := ParsePath(rt, name, Dialect{StringBooleans: true}); err == nil {
+			p.name(path)
 		}
 	}
 	return p, nil
+}
+
+// name notes what a path names.
+func (p *Projection) name(path *Path) {
+	ref := path.Attr
+	if ref.Attr == nil {
+		for _, a := range ref.Extension.Attributes {
+			p.named[a] = &selection{whole: true}
+		}
+		return
+	}
+	s := p.named[ref.Attr]
+	if s == nil {
+		s = &selection{subs: map[*Attribute]bool{}}
+		p.named[ref.Attr] = s
+	}
+	switch {
+	case path.Filter != nil:
+		s.values = append(s.values, valueSelection{filter: path.Filter, sub: ref.Sub})
+	case ref.Sub == nil:
+		s.whole = true
+	case s.subs != nil:
+		s.subs[ref.Sub] = true
+	}
 }
 
 // Includes reports whether an answer may hold the attribute called name, so that
@@ -118,9 +163,10 @@ func (p *Projection) copy(to, from Object, attrs []*Attribute) {
 func (p *Projection) part(a *Attribute, s *selection, v any) any {
 	switch v := v.(type) {
 	case Object:
+		whole, subs := p.selected(s, v)
 		out := Object{}
 		for _, sub := range a.SubAttributes {
-			if e, ok := v[sub.Name]; ok && p.keepsSub(sub, s) {
+			if e, ok := v[sub.Name]; ok && p.keepsSub(sub, whole, subs) {
 				out[sub.Name] = e
 			}
 		}
@@ -137,18 +183,35 @@ func (p *Projection) part(a *Attribute, s *selection, v any) any {
 	return v
 }
 
-func (p *Projection) keepsSub(sub *Attribute, s *selection) bool {
+// selected says of one value whether the list names all of it, or which
+// sub-attributes.
+func (p *Projection) selected(s *selection, v Object) (bool, map[*Attribute]bool) {
+	if s == nil {
+		return p.only, nil // kept without being named: all of it
+	}
+	whole, subs := s.whole, s.subs
+	for _, sel := range s.values {
+		if !(scope{at: v}).match(sel.filter) {
+			continue
+		}
+		if sel.sub == nil {
+			return true, nil
+		}
+		subs = maps.Clone(subs)
+		if subs == nil {
+			subs = map[*Attribute]bool{}
+		}
+		subs[sel.sub] = true
+	}
+	return whole, subs
+}
+
+func (p *Projection) keepsSub(sub *Attribute, whole bool, subs map[*Attribute]bool) bool {
 	switch sub.Returned {
 	case ReturnedAlways:
 		return true
 	case ReturnedNever:
 		return false
 	}
-	if s == nil {
-		return true
-	}
-	if p.only {
-		return s.whole || s.subs[sub]
-	}
-	return !s.subs[sub]
+	return (whole || subs[sub]) == p.only
 }

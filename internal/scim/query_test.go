@@ -78,6 +78,11 @@ func TestProjection(t *testing.T) {
 		{"69 an extension URN", EnterpriseUserURN + ":manager.value", "", schema + `,"` + EnterpriseUserURN + `"],"id":"u1","` + EnterpriseUserURN + `":{"manager":{"value":"u2"}}}`},
 		{"69 a whole extension", EnterpriseUserURN, "", schema + `,"` + EnterpriseUserURN + `"],"id":"u1","` + EnterpriseUserURN + `":{"employeeNumber":"701","department":"Engines","manager":{"value":"u2"}}}`},
 		{"69 the whole and a part of it", "name,name.givenName", "", schema + `],"id":"u1","name":{"familyName":"Lovelace","givenName":"Ada"}}`},
+		{"69 a value path", `emails[type eq "home"]`, "", schema + `],"id":"u1","emails":[{"value":"ada@home.example","type":"home"}]}`},
+		{"69 a value path with a sub-attribute", `emails[primary eq "True"].value,emails.type`, "", schema + `],"id":"u1","emails":[{"value":"ada@example.com","type":"work"},{"type":"home"}]}`},
+		{"69 a value path with a comma", `emails[value eq "a,]b" or type eq "work"].type , active`, "", schema + `],"id":"u1","active":true,"emails":[{"type":"work"}]}`},
+		{"69 a value path that selects nothing", `emails[type eq "other"],active`, "", schema + `],"id":"u1","active":true}`},
+		{"69 a malformed value path", `emails[type eq ,active`, "", schema + `],"id":"u1"}`},
 		{"an unknown name", "nothing", "", schema + `],"id":"u1"}`},
 		{"21 password cannot be asked for", "password", "", schema + `],"id":"u1"}`},
 		{"22 always survives", "", "id,schemas,externalId,userName,name,displayName,title,active,userType,emails,phoneNumbers,addresses,roles,groups,meta," + EnterpriseUserURN, schema + `],"id":"u1"}`},
@@ -99,6 +104,19 @@ func TestProjection(t *testing.T) {
 			}
 		})
 	}
+	t.Run("69 values that a path leaves out", func(t *testing.T) {
+		p, err := ParseProjection(User, nil, []string{`emails[type eq "work"]`, `emails[type eq "home"].type`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := jsonOf(t, p.Apply(r).Get("emails")); got != `[{"value":"ada@home.example"}]` {
+			t.Error(got)
+		}
+	})
+	t.Run("too many names", func(t *testing.T) {
+		_, err := ParseProjection(User, make([]string, MaxNames+1), nil)
+		want400(t, err, InvalidValue)
+	})
 	t.Run("70 both together", func(t *testing.T) {
 		_, err := ParseProjection(User, []string{"userName"}, []string{"active"})
 		want400(t, err, InvalidValue)
