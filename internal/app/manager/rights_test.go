@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,6 +67,12 @@ func TestManagerWorksWithItsOwnRights(t *testing.T) {
 	w.create(zoom, w.zoomApp())
 	c := w.ready(zoom, metav1.ConditionFalse, v1alpha1.ReasonSecretAccessDenied)
 
+	key := &v1alpha1.APIKey{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "export"},
+		Spec: v1alpha1.APIKeySpec{Type: v1alpha1.APIKeyREST, DeliverTo: &v1alpha1.KeyDelivery{SecretName: "export-key"}}}
+	w.create(key)
+	denied := w.ready(key, metav1.ConditionFalse, v1alpha1.ReasonSecretAccessDenied)
+	g.Expect(denied.Message).To(ContainSubstring("{apiVersion"))
+
 	begin, end := strings.Index(c.Message, "{apiVersion"), strings.LastIndex(c.Message, "}")
 	g.Expect(begin).To(BeNumerically(">", 0), "the message has no YAML: %s", c.Message)
 	var binding rbacv1.RoleBinding
@@ -77,6 +84,20 @@ func TestManagerWorksWithItsOwnRights(t *testing.T) {
 	w.ready(zoom, metav1.ConditionTrue, v1alpha1.ReasonSynced)
 	app := w.zoomApp()
 	w.ready(app, metav1.ConditionTrue, v1alpha1.ReasonReconciled)
+
+	// A key is delivered, and taken out of its Secret without the right to delete
+	// Secrets: what stays is empty.
+	w.annotate(key, v1alpha1.RequestedAtAnnotation, "bound")
+	w.ready(key, metav1.ConditionTrue, v1alpha1.ReasonIssued)
+	var s corev1.Secret
+	w.get("export-key", &s)
+	g.Expect(s.Data).To(HaveKey("token"))
+	w.patch(key, map[string]any{"spec": map[string]any{"revoked": true}})
+	w.ready(key, metav1.ConditionFalse, v1alpha1.ReasonRevoked)
+	w.get("export-key", &s)
+	g.Expect(s.Data).To(BeEmpty())
+	g.Expect(w.client.Delete(t.Context(), key)).To(Succeed())
+
 	// Deleting needs rights as well: the finalizer, the namespace, the dependents.
 	g.Expect(w.client.Delete(t.Context(), app)).To(Succeed())
 	g.Expect(w.client.Delete(t.Context(), zoom)).To(Succeed())
