@@ -44,6 +44,8 @@ type world struct {
 	sim   *fakesaas.Server
 	seats []seat
 	dsn   string
+	// workflow runs a user's Workflow for each person instead of asking them.
+	workflow bool
 }
 
 func newWorld(t *testing.T, dsn string, seats int) *world {
@@ -87,7 +89,7 @@ type process struct {
 func (w *world) start(failpoint string, timeout time.Duration) *process {
 	w.t.Helper()
 	raw, err := json.Marshal(config{
-		DSN: w.dsn, Endpoints: w.sim.Endpoints(), Seats: w.seats, Failpoint: failpoint, Timeout: timeout,
+		DSN: w.dsn, Endpoints: w.sim.Endpoints(), Seats: w.seats, Failpoint: failpoint, Timeout: timeout, Workflow: w.workflow,
 		Secrets: map[string]map[string]string{
 			"zoom":  {"accountId": fakesaas.SimZoomAccountID, "clientId": fakesaas.SimZoomClientID, "clientSecret": fakesaas.SimZoomClientSecret},
 			"slack": {"token": fakesaas.SimSlackBotToken},

@@ -23,6 +23,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/connectors"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	slackgate "github.com/seatkeeper/seatkeeper/internal/gateway/slack"
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -43,6 +44,8 @@ type config struct {
 	// for the Nth time. Empty: never.
 	Failpoint string
 	Timeout   time.Duration // of the question; 0: longer than the test
+	// Workflow runs a user's Workflow for each person instead of asking them.
+	Workflow bool
 }
 
 // seat is one seat to reclaim.
@@ -96,7 +99,7 @@ func runChild(raw string) error {
 		return err
 	}
 	engine, err := workflow.New(workflow.Options{
-		Store: s, Actions: actions, Facts: world, People: world, Channels: []workflow.Channel{workflow.Slack{}},
+		Store: s, Actions: actions, Facts: world, People: world, Channels: []workflow.Channel{workflow.Slack{}}, Language: expr.Workflow{},
 		PromptKey: []byte("a key that every start of the child shares"), Alone: s.Dialect() == "sqlite",
 		Lease: lease, Grace: grace, CallTimeout: callTimeout, BusyPoll: 20 * time.Millisecond, IdlePoll: 50 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -107,7 +110,11 @@ func runChild(raw string) error {
 	if err := serve(ctx, s); err != nil {
 		return err
 	}
-	if err := createRuns(ctx, s, tenant, c); err != nil {
+	create := createRuns
+	if c.Workflow {
+		create = startWorkflows
+	}
+	if err := create(ctx, s, tenant, c); err != nil {
 		return err
 	}
 	stopped := make(chan error, 1)
@@ -306,6 +313,9 @@ func (v *inventory) SlackUser(_ context.Context, _ model.TenantID, _ workflow.Su
 // actions are real connector sessions against the simulated vendors.
 type actions struct{ sessions map[string]*connector.Session }
 
+// granted are the destructive actions that each integration names.
+var granted = map[string][]string{"zoom": {"user.deactivate"}}
+
 func newActions(c config) (*actions, error) {
 	a := &actions{sessions: map[string]*connector.Session{}}
 	for name, secrets := range c.Secrets {
@@ -314,7 +324,7 @@ func newActions(c config) (*actions, error) {
 			return nil, err
 		}
 		if a.sessions[name], err = connector.Open(connector.Options{
-			Manifest: m, Secrets: secrets, Permission: connector.PermissionReadAndAct, Endpoints: c.Endpoints,
+			Manifest: m, Secrets: secrets, Permission: connector.PermissionReadAndAct, Destructive: granted[name], Endpoints: c.Endpoints,
 			AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		}); err != nil {
 			return nil, err
