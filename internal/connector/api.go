@@ -94,6 +94,8 @@ type StreamState struct {
 	FullAt time.Time `json:"fullAt,omitzero"`
 	// Shape identifies the mapping, config and data types of those reads.
 	Shape string `json:"shape,omitempty"`
+	// Round is where a stream of partitions stands that broke off.
+	Round *Round `json:"round,omitempty"`
 }
 
 // Sink takes the records of one page of one partition. Part is "" for a
@@ -158,6 +160,9 @@ type ReadResult struct {
 	Window *Window
 	// Parts has one entry per partition read, in order; none without partitions.
 	Parts []PartResult
+	// Kept are the partitions that earlier reads of the same round have read, and
+	// this one left out: what is stored of them is as it should be.
+	Kept []string
 	// Began is when the listing began that this read went on with: nothing in
 	// the result is known to be newer. Zero: with this read.
 	Began time.Time

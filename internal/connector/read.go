@@ -47,6 +47,7 @@ func (s *Session) ReadFrom(ctx context.Context, name string, from *Resume, sink 
 	}
 	rd := s.newReader(st, sink)
 	rd.keep = keep
+	rd.goOnWithRound()
 	if from != nil && !rd.goOnFrom(from) {
 		return ReadResult{Stream: name}, &Error{Class: ClassReset, Stream: name, Message: "the listing cannot go on where it broke off"}
 	}
@@ -62,6 +63,7 @@ func (s *Session) ReadFrom(ctx context.Context, name string, from *Resume, sink 
 		rd.res.Notes = append(rd.res.Notes, "the vendor has forgotten what the last read began from: read in full")
 		err = rd.run(ctx)
 	}
+	rd.leaveRound()
 	res := rd.res
 	if err == nil && res.Records == 0 && res.Quarantined > 0 {
 		q := res.QuarantineSample[0]
@@ -92,6 +94,8 @@ type reader struct {
 	delta     string    // where the next incremental read begins
 	keep      Keep
 	from      *Resume
+	done      map[string]bool // partitions that earlier reads of the round have read
+	broke     bool            // the read broke off before the last partition
 }
 
 func (s *Session) newReader(st *stream, sink Sink) *reader {
@@ -186,7 +190,7 @@ func (rd *reader) overItems(ctx context.Context) error {
 		if err != nil {
 			return evalFailure(rd.st.name, "forEach.items", err)
 		}
-		if err := rd.partition(ctx, part, item); err != nil {
+		if err := rd.partitionOnce(ctx, part, item); err != nil {
 			first = cmp.Or(first, err)
 			if ends(err) {
 				return err
@@ -216,7 +220,7 @@ func (rd *reader) overParent(ctx context.Context) error {
 			if !on || key == "" {
 				continue
 			}
-			if err := rd.partition(ctx, key, p); err != nil {
+			if err := rd.partitionOnce(ctx, key, p); err != nil {
 				first = cmp.Or(first, err)
 				if ends(err) {
 					return false, err
@@ -225,6 +229,7 @@ func (rd *reader) overParent(ctx context.Context) error {
 		}
 		return true, nil
 	})
+	rd.broke = rd.broke || err != nil && ends(err)
 	return cmp.Or(err, first)
 }
 

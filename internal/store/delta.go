@@ -51,6 +51,7 @@ func (d *delta) changes() Changes {
 type scope struct {
 	sweep bool
 	parts []string // nil: the whole stream
+	keep  []string // parts of the whole stream that stay as they are
 }
 
 func (o StreamOutcome) scope() scope {
@@ -58,7 +59,7 @@ func (o StreamOutcome) scope() scope {
 		return scope{}
 	}
 	if o.Complete {
-		return scope{sweep: true}
+		return scope{sweep: true, keep: o.KeepParts}
 	}
 	return scope{sweep: len(o.CompleteParts) > 0, parts: o.CompleteParts}
 }
@@ -104,7 +105,7 @@ func (y *Sync) computeDelta(ctx context.Context, stream string, st *stage, o Str
 // compareKnown fills the delta table of a stream that has known rows.
 func (s *Store) compareKnown(ctx context.Context, tx *sql.Tx, c Claim, stream string, st *stage, d *delta, sc scope) (err error) {
 	d.table = st.table + deltaSuffix
-	whole := sc.sweep && sc.parts == nil
+	whole := sc.sweep && sc.parts == nil && len(sc.keep) == 0
 	// Where a full join shows the rows of both sides, their numbers tell
 	// afterwards whether a record came twice, which spares sorting the stage.
 	counted := whole && s.dialect.fullJoin && !st.tombstones
@@ -248,6 +249,11 @@ func (s *Store) fillDelta(ctx context.Context, tx *sql.Tx, c Claim, stream strin
 		var list string
 		list, args = inList(args, sc.parts)
 		absent += ` AND f.part IN (` + list + `)`
+	}
+	if len(sc.keep) > 0 {
+		var list string
+		list, args = inList(args, sc.keep)
+		absent += ` AND f.part NOT IN (` + list + `)`
 	}
 	var err error
 	switch {

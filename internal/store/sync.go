@@ -26,6 +26,10 @@ type StreamOutcome struct {
 	// CompleteParts names the partitions that were read to their end where the
 	// stream as a whole was not; rows of other partitions are not removed.
 	CompleteParts []string
+	// KeepParts names the partitions of a complete stream that were read, and
+	// stored, in earlier syncs of the same round: their rows are not staged now,
+	// and are not removed.
+	KeepParts []string
 	// KeepAbsent: the stream is complete and yet absence proves nothing.
 	KeepAbsent bool
 	// Incremental: only what changed since the last read was staged. No absence

@@ -35,6 +35,8 @@ type attempt struct {
 	refused bool     // a file was read and refused
 	// left has the state that the last read of each stream left.
 	left map[string]json.RawMessage
+	// known are the streams that gave something before.
+	known map[string]bool
 	// replaced: another remote account was accepted in this attempt.
 	replaced bool
 
@@ -116,13 +118,13 @@ func (a *attempt) open(ctx context.Context) (Session, error) {
 		return nil, err
 	}
 	states := make(map[string]connector.StreamState, len(stored))
-	a.left = make(map[string]json.RawMessage, len(stored))
+	a.left, a.known = make(map[string]json.RawMessage, len(stored)), make(map[string]bool, len(stored))
 	for name, s := range stored {
-		a.left[name] = s.State
+		a.left[name], a.known[name] = s.State, s.Generation > 0
 		var st connector.StreamState
 		if len(s.State) > 0 && json.Unmarshal(s.State, &st) == nil {
 			if a.wantsWhole(name) {
-				st.FullAt = time.Time{}
+				st.FullAt, st.Round = time.Time{}, nil
 			}
 			states[name] = st
 		}

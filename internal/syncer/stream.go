@@ -64,17 +64,44 @@ func (a *attempt) stream(ctx context.Context, session Session, stage *store.Sync
 		}
 		return result, read, err
 	}
+	first := a.first(info.Name)
+	if read.State.Round != nil {
+		read.State.Round.First = first
+	}
 	outcome, encodeErr := outcomeOf(a.spec, info, read, a.left[info.Name])
 	if encodeErr != nil {
 		return result, read, encodeErr
 	}
-	result, finishErr := stage.FinishStream(ctx, info.Name, outcome)
+	outcome.Loading = first
+	storing, stored := a.storing(ctx)
+	defer stored()
+	result, finishErr := stage.FinishStream(storing, info.Name, outcome)
 	if finishErr != nil {
 		return result, read, finishErr
 	}
 	a.written += result.Written()
 	// Complete partitions are stored; the stream as a whole stays stale.
 	return result, read, err
+}
+
+// storing is the context in which what was read is stored. Partitions that were
+// read when the time of the sync ran out are worth a moment more: otherwise a
+// list that takes longer than that would never end.
+func (a *attempt) storing(ctx context.Context) (context.Context, context.CancelFunc) {
+	if errors.Is(context.Cause(ctx), errSyncTimeout) {
+		return context.WithTimeout(context.WithoutCancel(ctx), finishGrace)
+	}
+	return ctx, func() {}
+}
+
+// first reports whether the stream was never read as a whole: what the parts of
+// a first load bring is not new in the world.
+func (a *attempt) first(stream string) bool {
+	var st connector.StreamState
+	if raw := a.left[stream]; len(raw) > 0 && json.Unmarshal(raw, &st) == nil && st.Round != nil {
+		return st.Round.First
+	}
+	return !a.known[stream]
 }
 
 // resumer is a session that can go on where a listing broke off.
@@ -146,7 +173,7 @@ func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.Rea
 		KeepAbsent:  !info.DeletesByAbsence || read.Quarantined > 0,
 		Incremental: read.Incremental, Gaps: read.Quarantined > 0, Types: info.DataTypes, ActivityReported: info.ActivityReported,
 		Guard:  model.Guard{MinItems: spec.ShrinkMinItems, MaxPercent: spec.ShrinkMaxPercent}.Tighten(model.Guard{MaxPercent: info.MaxDropPercent}),
-		ReadAt: read.Began,
+		ReadAt: read.Began, KeepParts: read.Kept,
 	}
 	if !read.Complete {
 		for _, p := range read.Parts {
@@ -173,7 +200,7 @@ func outcomeOf(spec handover.Spec, info connector.StreamInfo, read connector.Rea
 }
 
 func anyPartComplete(info connector.StreamInfo, read connector.ReadResult) bool {
-	if !info.DeletesPerPartition || read.Incremental {
+	if !info.DeletesPerPartition && read.State.Round == nil || read.Incremental {
 		return false // changes are stored together with where the next read begins
 	}
 	for _, p := range read.Parts {
