@@ -138,6 +138,8 @@ func checkManagerRights(t *testing.T, in *installation, mode string) {
 		everywhere[plural+".seatkeeper.dev"] = read
 		everywhere[plural+"/status.seatkeeper.dev"] = []string{"get", "patch"}
 	}
+	everywhere["apikeys.seatkeeper.dev"] = everywhere["integrations.seatkeeper.dev"]
+	everywhere["apikeys/finalizers.seatkeeper.dev"] = []string{"update"}
 	if mode == "sqlite" {
 		maps.Copy(everywhere, reviews)
 	}
