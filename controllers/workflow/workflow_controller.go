@@ -71,6 +71,8 @@ type Reconciler struct {
 	Backend    Backend
 	Connectors Connectors
 	Language   engine.Language
+	// Webhooks makes the addresses of webhooks; nil makes none.
+	Webhooks Webhooks
 }
 
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=workflows,verbs=get;list;watch;patch
@@ -83,7 +85,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, list))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("workflow").
-		For(&v1alpha1.Workflow{}, builder.WithPredicates(reconcile.Changed())).
+		For(&v1alpha1.Workflow{}, builder.WithPredicates(reconcile.Changed(v1alpha1.RotateWebhookAnnotation, v1alpha1.WebhookOverlapAnnotation))).
 		Watches(&v1alpha1.Integration{}, all, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Connector{}, all, builder.WithPredicates(reconcile.Changed())).
 		WithOptions(reconcile.ControllerOptions(workers)).
@@ -93,7 +95,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Workflow] {
 	return &reconcile.Loop[*v1alpha1.Workflow]{
 		Env: r.Env, Kind: v1alpha1.KindWorkflow, New: func() *v1alpha1.Workflow { return &v1alpha1.Workflow{} },
-		Owned: []string{v1alpha1.ConditionValid}, Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
+		Owned: []string{v1alpha1.ConditionValid, v1alpha1.ConditionWebhookReady}, Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
 	}
 }
 
@@ -103,6 +105,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 func (r *Reconciler) delete(ctx context.Context, obj *v1alpha1.Workflow, _ *reconcile.Conditions) (bool, reconcile.Outcome, error) {
+	if err := r.endWebhook(ctx, obj); err != nil {
+		return false, reconcile.Outcome{}, err
+	}
 	by := store.Decider{Actor: v1alpha1.KindWorkflow + "/" + obj.Name, Kind: model.ActorSystem, Reason: "the Workflow was deleted"}
 	err := r.Backend.Delete(ctx, obj.Namespace, obj.Name, obj.Spec.DeletionPolicy != "Drain", by)
 	return err == nil, reconcile.Outcome{}, err
@@ -150,12 +155,26 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 	if err != nil {
 		return reconcile.Outcome{}, err
 	}
+	again, err := r.webhook(ctx, obj, c)
+	if err != nil {
+		return reconcile.Outcome{}, err
+	}
 	obj.Status.Revision, obj.Status.Runs = state.Revision, nil
 	if bad != nil || p.unwatched != "" {
-		return r.conclude(obj, c, p, bad, load) // not looked at again by time, so its counts would be old
+		return sooner(again)(r.conclude(obj, c, p, bad, load)) // not looked at again by time, so its counts would be old
 	}
 	obj.Status.Runs = &v1alpha1.RunCounts{Running: int64(load.Ready + load.InFlight), Waiting: int64(load.Waiting), Attention: int64(load.Attention)}
-	return r.conclude(obj, c, p, bad, load)
+	return sooner(again)(r.conclude(obj, c, p, bad, load))
+}
+
+// sooner has an outcome looked at again no later than after d, unless that is 0.
+func sooner(d time.Duration) func(reconcile.Outcome, error) (reconcile.Outcome, error) {
+	return func(out reconcile.Outcome, err error) (reconcile.Outcome, error) {
+		if d > 0 && (out.RequeueAfter == 0 || d < out.RequeueAfter) {
+			out.RequeueAfter = d
+		}
+		return out, err
+	}
 }
 
 // conclude says in conditions what was found.

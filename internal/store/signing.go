@@ -26,7 +26,7 @@ func WorkflowSigning(workflow string) string { return "Workflow/" + workflow }
 // without the API server. The same values again write nothing.
 func (s *Store) PutSigningSecrets(ctx context.Context, k *Keyring, tenant model.TenantID, owner string, secrets map[string]string) error {
 	have, err := s.SigningSecrets(ctx, k, tenant, owner)
-	if err == nil && maps.Equal(have, secrets) {
+	if err == nil && maps.Equal(have, secrets) || errors.Is(err, ErrNotFound) && len(secrets) == 0 {
 		return nil
 	}
 	var lost *UnknownKeyError

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/controllers/integration"
+	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/webhook"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer"
@@ -63,4 +64,53 @@ func (b *integrations) Webhooks(ctx context.Context, namespace, name string, spe
 	}
 	out.Dead, err = b.store.DeadLetters(ctx, tenant, v1alpha1.KindIntegration, name)
 	return out, nil, err
+}
+
+// workflowHooks is what the Workflow controller needs for webhooks.
+type workflowHooks struct {
+	*webhookurl.Minter
+	store   *store.Store
+	keys    *store.Keyring
+	secrets syncer.SecretReader
+}
+
+func (w *wiring) workflowHooks() workflowHooks {
+	return workflowHooks{w.addresses(), w.store, w.keys, secretReader{reader: w.GetAPIReader(), serviceAccount: w.options.ServiceAccount}}
+}
+
+// Sign implements the Workflow controller's Webhooks.
+func (h workflowHooks) Sign(ctx context.Context, namespace, workflow, secret string) (missing string, problem *webhookurl.Problem, err error) {
+	tenant, err := h.store.EnsureTenant(ctx, namespace)
+	if err != nil {
+		return "", nil, err
+	}
+	keep := map[string]string{}
+	if secret != "" {
+		s, err := h.secrets.ReadSecret(ctx, namespace, secret)
+		var absent *syncer.SecretNotFoundError
+		var denied *syncer.SecretDeniedError
+		switch {
+		case errors.As(err, &absent):
+			problem = &webhookurl.Problem{Reason: v1alpha1.ReasonSecretNotFound, Message: "spec.trigger.webhook.hmac.secretName: " + absent.Error()}
+		case errors.As(err, &denied):
+			problem = &webhookurl.Problem{Reason: v1alpha1.ReasonSecretAccessDenied, Message: denied.Error()}
+		case err != nil:
+			return "", nil, err
+		}
+		if key := s.Data[connector.GenericKey]; key != "" {
+			keep[connector.GenericKey] = key
+		} else if problem == nil {
+			missing = connector.GenericKey
+		}
+	}
+	return missing, problem, h.store.PutSigningSecrets(ctx, h.keys, tenant, store.WorkflowSigning(workflow), keep)
+}
+
+// DeadLetters implements the Workflow controller's Webhooks.
+func (h workflowHooks) DeadLetters(ctx context.Context, namespace, workflow string) ([]string, error) {
+	tenant, err := h.store.EnsureTenant(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	return h.store.DeadLetters(ctx, tenant, v1alpha1.KindWorkflow, workflow)
 }

@@ -4,6 +4,9 @@
 package manager
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
@@ -154,6 +157,60 @@ func TestDeactivationIsSeenAtOnce(t *testing.T) {
 	g.Expect(w.client.Delete(t.Context(), okta)).To(Succeed())
 	g.Eventually(func() int {
 		code, _ := w.hook("GET", base+string(s.Data["path"]), "", map[string]string{"X-Okta-Verification-Challenge": "abc"})
+		return code
+	}, 15*time.Second).Should(Equal(404))
+}
+
+// A Workflow's address takes what its sender signs, from the Secret to the outbox
+// (acceptance rows 40, 41 and 45).
+func TestWorkflowAddress(t *testing.T) {
+	address := make(chan net.Addr, 1)
+	w := newWorld(t, func(w *world) {
+		w.options.Gateway = true
+		w.options.PublicURL = "https://seats.acme.example"
+		w.options.GatewayOptions = GatewayOptions{Listen: "127.0.0.1:0", Listening: func(a net.Addr) { address <- a }}
+	})
+	g := NewWithT(t)
+	base := "http://" + (<-address).String()
+	hire := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "hire"}, Spec: v1alpha1.WorkflowSpec{
+		Trigger: v1alpha1.Trigger{Webhook: &v1alpha1.WebhookTrigger{Dedupe: "${body.id}", HMAC: &v1alpha1.WebhookHMAC{
+			SecretName: "hire-sender", Header: "X-Signature", Prefix: "sha256="}}},
+		Steps: []v1alpha1.Step{{StepBase: v1alpha1.StepBase{Name: "rest"}, StepAction: v1alpha1.StepAction{Wait: &v1alpha1.WaitStep{For: "1h"}}}}}}
+	w.create(hire)
+	w.condition(hire, v1alpha1.ConditionWebhookReady, metav1.ConditionFalse, v1alpha1.ReasonSecretNotFound)
+	w.secret("hire-sender", map[string]string{"key": "sesame"})
+	w.annotate(hire, v1alpha1.RequestedAtAnnotation, "1")
+	w.condition(hire, v1alpha1.ConditionWebhookReady, metav1.ConditionTrue, v1alpha1.ReasonAddressReady)
+	g.Expect(hire.Status.Webhook).To(Equal(&v1alpha1.WebhookStatus{SecretName: "hire-webhook", Rotation: "Current"}))
+	var s corev1.Secret
+	w.get("hire-webhook", &s)
+	g.Expect(string(s.Data["url"])).To(Equal("https://seats.acme.example" + string(s.Data["path"])))
+
+	const body = `{"id":7,"first_name":"Ada"}`
+	mac := hmac.New(sha256.New, []byte("sesame"))
+	mac.Write([]byte(body))
+	signature := map[string]string{"X-Signature": "sha256=" + hex.EncodeToString(mac.Sum(nil)), "Content-Type": "application/json"}
+	g.Eventually(func() int {
+		code, _ := w.hook("POST", base+string(s.Data["path"]), body, signature)
+		return code
+	}, 10*time.Second).Should(Equal(202))
+	code, _ := w.hook("POST", base+string(s.Data["path"]), body, nil)
+	g.Expect(code).To(Equal(401))
+	tenant, err := w.store.TenantByNamespace(t.Context(), w.ns)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Eventually(func() string {
+		waiting, dead, err := w.store.InboxDepth(t.Context())
+		g.Expect(err).NotTo(HaveOccurred())
+		return fmt.Sprint(waiting, dead)
+	}, 10*time.Second).Should(Equal("0 0"))
+	list, err := w.store.ReceivedEvents(t.Context(), tenant, store.EventQuery{Endpoint: "Workflow/hire"})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(list).To(HaveLen(1))
+	g.Expect(list[0].State).To(Equal(store.EventHandled))
+
+	g.Expect(w.client.Delete(t.Context(), hire)).To(Succeed())
+	g.Eventually(func() int {
+		code, _ := w.hook("POST", base+string(s.Data["path"]), body, signature)
 		return code
 	}, 15*time.Second).Should(Equal(404))
 }
