@@ -1,0 +1,217 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/expr"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/reconcile/reconciletest"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
+	"github.com/seatkeeper/seatkeeper/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Start(m) }
+
+// backend is a store with one tenant.
+type backend struct {
+	*store.Store
+	tenant model.TenantID
+}
+
+func (b backend) Put(ctx context.Context, _ string, w store.WorkflowState, definition json.RawMessage) (store.WorkflowState, error) {
+	return b.PutWorkflow(ctx, b.tenant, w, definition)
+}
+
+func (b backend) Delete(ctx context.Context, _, name string, stop bool, by store.Decider) error {
+	return b.DeleteWorkflow(ctx, b.tenant, name, stop, by)
+}
+
+func (b backend) Load(ctx context.Context, _, name string) (store.RunCounts, error) {
+	return b.WorkflowLoad(ctx, b.tenant, name)
+}
+
+// zoom is what a connector can do.
+type zoom struct{}
+
+func (zoom) Action(_ context.Context, i *v1alpha1.Integration, name string) (a Action, known, ok bool) {
+	account := []Input{{Name: "userId", Required: true}}
+	actions := map[string]Action{
+		"user.create":     {Acts: true, Grants: true, Inputs: []Input{{Name: "email", Required: true}, {Name: "licensed"}}},
+		"user.signOut":    {Acts: true, Removes: true, Inputs: account},
+		"user.deactivate": {Acts: true, Removes: true, Destructive: true, Inputs: account},
+	}
+	a, ok = actions[name]
+	return a, i.Name != "unknown", ok
+}
+
+type kit struct {
+	*testing.T
+	client client.Client
+	ns     string
+	r      *Reconciler
+	store  backend
+}
+
+func newKit(t *testing.T) *kit {
+	t.Helper()
+	env := testenv.Cluster(t)
+	k := &kit{T: t, client: env.Client(t), ns: env.Namespace(t)}
+	s := storetest.Open(t, storetest.SQLite(t))
+	tenant, err := s.EnsureTenant(t.Context(), k.ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.store = backend{s, tenant}
+	k.r = &Reconciler{Env: &reconcile.Env{Client: k.client}, Backend: k.store, Connectors: zoom{}, Language: expr.Workflow{}}
+	for name, spec := range map[string]v1alpha1.IntegrationSpec{
+		"zoom":    {Connector: "zoom", Permission: v1alpha1.PermissionReadAndAct},
+		"granted": {Connector: "zoom", Permission: v1alpha1.PermissionReadAndAct, DestructiveActions: []v1alpha1.ActionName{"user.deactivate"}},
+		"read":    {Connector: "zoom", Permission: v1alpha1.PermissionRead},
+		"unknown": {Connector: "zoom", Permission: v1alpha1.PermissionReadAndAct},
+	} {
+		k.create(&v1alpha1.Integration{ObjectMeta: metav1.ObjectMeta{Namespace: k.ns, Name: name}, Spec: spec})
+	}
+	return k
+}
+
+func (k *kit) create(o client.Object) {
+	k.Helper()
+	if err := k.client.Create(k.Context(), o); err != nil {
+		k.Fatal(err)
+	}
+}
+
+// workflow creates a Workflow of a spec in YAML.
+func (k *kit) workflow(name, spec string) *v1alpha1.Workflow {
+	k.Helper()
+	w := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: k.ns, Name: name}}
+	if err := yaml.UnmarshalStrict([]byte(spec), &w.Spec); err != nil {
+		k.Fatal(err)
+	}
+	k.create(w)
+	return w
+}
+
+// settles reconciles until nothing changes any more, and compares conditions.
+func (k *kit) settles(w *v1alpha1.Workflow, want string) (message string) {
+	k.Helper()
+	reconciletest.Steady(k.T, k.client, w, k.r)
+	got := ""
+	for _, kind := range []string{v1alpha1.ConditionValid, v1alpha1.ConditionReady} {
+		c := meta.FindStatusCondition(w.Status.Conditions, kind)
+		if c == nil {
+			k.Fatalf("%s has no %s: %+v", w.Name, kind, w.Status.Conditions)
+		}
+		got += fmt.Sprintf("%s=%s %s ", kind, c.Status, c.Reason)
+		message = c.Message
+	}
+	if got = strings.TrimSpace(got); got != want {
+		k.Errorf("%s is %s (%s), want %s", w.Name, got, message, want)
+	}
+	return message
+}
+
+const (
+	fine  = "Valid=True Compiled Ready=True Reconciled"
+	start = "trigger: {manual: {subject: Person}}\n"
+)
+
+// act is a spec with one action.
+func act(more, integration, action, with string) string {
+	return start + more + "\nsteps:\n- name: act\n  action: {integration: " + integration + ", name: " + action + ", with: {" + with + "}}\n"
+}
+
+// TestWorkflowIsChecked has what can be wrong with a Workflow, and the message
+// that names the field.
+func TestWorkflowIsChecked(t *testing.T) {
+	k := newKit(t)
+	const signOut = `userId: "${person.email}"`
+	bad := func(reason string) string {
+		return fmt.Sprintf("Valid=False %[1]s Ready=False %[1]s", reason)
+	}
+	unbuilt := fmt.Sprintf("Valid=Unknown %[1]s Ready=False %[1]s", v1alpha1.ReasonNotImplemented)
+	for i, tc := range []struct{ name, spec, want, says string }{
+		{"good", act("", "zoom", "user.signOut", signOut), fine, ""},
+		{"named", act("", "granted", "user.deactivate", signOut), fine, ""},
+		{"gone", act("", "slack", "user.signOut", signOut), bad(v1alpha1.ReasonIntegrationGone), `spec.steps[act].action.integration: there is no Integration "slack"`},
+		{"no-such-action", act("", "zoom", "user.promote", signOut), bad(v1alpha1.ReasonActionUnknown), `"user.promote"`},
+		{"not-known", act("", "unknown", "user.signOut", signOut), bad(v1alpha1.ReasonActionUnknown), "its own status says why"},
+		{"read-only", act("", "read", "user.signOut", signOut), bad(v1alpha1.ReasonPermissionRead), "ReadAndAct would allow"},
+		{"read-dry", act("dryRun: true", "read", "user.signOut", signOut), fine, ""},
+		{"destructive", act("", "zoom", "user.deactivate", signOut), bad(v1alpha1.ReasonActionNotAllowed), "spec.destructiveActions"},
+		{"grants", act("direction: Offboarding", "zoom", "user.create", `email: "x"`), bad(v1alpha1.ReasonDirectionViolation), "user.create gives access"},
+		{"removes", act("direction: Onboarding", "zoom", "user.signOut", signOut), bad(v1alpha1.ReasonDirectionViolation), "user.signOut takes access away"},
+		{"missing-input", act("", "zoom", "user.signOut", ""), bad(v1alpha1.ReasonInvalidStep), "spec.steps[act].action.with.userId: user.signOut"},
+		{"odd-input", act("", "zoom", "user.signOut", signOut+", force: true"), bad(v1alpha1.ReasonInvalidStep), "takes no such input; it takes userId"},
+		{"expression", act("", "zoom", "user.signOut", `userId: "${person.mail}"`), bad(v1alpha1.ReasonInvalidExpression), "spec.steps[act].action.with.userId: column 9: undefined field 'mail'"},
+		{"when", act(`when: "input.x"`, "zoom", "user.signOut", signOut), fine, ""},
+		{"when-no-bool", act(`when: "person.email"`, "zoom", "user.signOut", signOut), bad(v1alpha1.ReasonInvalidExpression), "spec.when: column 1: the expression yields string, want bool"},
+		{"case-order", start + "steps:\n- name: s\n  switch:\n  - {steps: [{name: a, wait: {for: 1h}}]}\n  - {when: 'true', steps: [{name: b, wait: {for: 1h}}]}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[s].switch[0]: has no condition"},
+		{"outputs", start + "steps:\n- {name: s, wait: {for: 1h}, outputs: {x: {value: resp.x}}}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[s].outputs"},
+		{"zone", start + "steps:\n- {name: s, wait: {until: {date: person.endDate, zone: Mars/Base}}}\n", bad(v1alpha1.ReasonInvalidStep), "Mars/Base"},
+		{"notify", start + "steps:\n- {name: s, notify: {to: [{role: Manager}], text: hi}}\n- {name: w, wait: {for: 1h}}\n", unbuilt, "spec.steps[s].notify"},
+		{"several", start + "at: {date: person.endDate}\nconcurrency: {max: 1}\nsteps:\n- {name: w, wait: {for: 1h}}\n", unbuilt, "spec.at, spec.concurrency"},
+		{"contract", "trigger: {manual: {subject: Contract}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", unbuilt, "spec.trigger.manual.subject: Contract"},
+		{"person", "trigger: {person: {events: [Left]}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", "Valid=True Compiled Ready=False NotImplemented", "spec.trigger.person: this version does not watch for it, so nothing starts runs by itself, but it can be started by hand"},
+		{"suspended", act("suspend: true", "zoom", "user.signOut", signOut), "Valid=True Compiled Ready=False Suspended", "no run starts"},
+	} {
+		w := k.workflow(fmt.Sprintf("%02d-%s", i, tc.name), tc.spec)
+		if says := k.settles(w, tc.want); !strings.Contains(says, tc.says) {
+			t.Errorf("%s says %q, want %q in it", tc.name, says, tc.says)
+		}
+	}
+}
+
+// TestRevisions keeps one revision for each spec, whatever is wrong in between.
+func TestRevisions(t *testing.T) {
+	k := newKit(t)
+	w := k.workflow("wf", act("", "zoom", "user.signOut", `userId: "a"`))
+	revision := func(with string, want int64) {
+		t.Helper()
+		w.Spec.Steps[0].Action.With["userId"] = v1alpha1.Value{Raw: []byte(with)}
+		if err := k.client.Update(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+		reconciletest.Steady(t, k.client, w, k.r)
+		if w.Status.Revision != want {
+			t.Errorf("with %s it is revision %d, want %d", with, w.Status.Revision, want)
+		}
+	}
+	reconciletest.Steady(t, k.client, w, k.r)
+	revision(`"b"`, 2)
+	revision(`"${"`, 2)
+	if s, err := k.store.Workflow(t.Context(), k.store.tenant, "wf"); err != nil || s.State != store.WorkflowInvalid || s.Revision != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	revision(`"a"`, 1)
+	revision(`"c"`, 3)
+
+	if err := k.client.Delete(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(w)}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := k.store.ListWorkflows(t.Context(), k.store.tenant); err != nil || len(all) != 0 {
+		t.Errorf("after it was deleted: %v, %v", all, err)
+	}
+	if err := k.client.Get(t.Context(), client.ObjectKeyFromObject(w), w); client.IgnoreNotFound(err) != nil || err == nil {
+		t.Errorf("the object is still there: %v", err)
+	}
+}
