@@ -40,6 +40,11 @@ func (s *Store) ListSCIM(ctx context.Context, tenant model.TenantID, rt *scim.Re
 	if err != nil {
 		return nil, 0, err
 	}
+	if q.Filter != nil && q.Sort == nil {
+		// Sorting by an expression keeps the databases from walking all resources
+		// in order in place of looking up the few that the filter names.
+		order = "u.id || ''"
+	}
 	var rows []SCIMResource
 	if q.Limit > 0 {
 		rows, err = collect(ctx, s.reads, scanSCIMRows, fmt.Sprintf(`SELECT u.id, u.document, u.version, u.created_at, u.modified_at FROM %s u

@@ -62,7 +62,8 @@ func (k fakeKeys) Authenticate(r *http.Request, keyType string) (access.KeyIdent
 
 // kit is a SCIM server over a store.
 type kit struct {
-	*testing.T
+	testing.TB
+	serial   int
 	store    *store.Store
 	clock    *clocktesting.FakeClock
 	tenant   model.TenantID
@@ -83,8 +84,8 @@ func eachKit(t *testing.T, fn func(k *kit)) {
 }
 
 // newKit makes a server with two tenants that nobody else has.
-func newKit(t *testing.T, s *store.Store, clock *clocktesting.FakeClock) *kit {
-	k := &kit{T: t, clock: clock, store: s, token: "acme", base: "/scim/v2", logged: &bytes.Buffer{}}
+func newKit(t testing.TB, s *store.Store, clock *clocktesting.FakeClock) *kit {
+	k := &kit{TB: t, clock: clock, store: s, token: "acme", base: "/scim/v2", logged: &bytes.Buffer{}}
 	log := slog.New(slog.NewTextHandler(k.logged, nil))
 	keys := fakeKeys{"rest": {Tenant: 1, KeyID: "r1", Name: "rest", Type: access.KeyREST}, "busy": {Type: "busy"}}
 	for _, ns := range []string{"acme", "globex"} {
@@ -103,6 +104,11 @@ func newKit(t *testing.T, s *store.Store, clock *clocktesting.FakeClock) *kit {
 	t.Cleanup(k.server.Close)
 	return k
 }
+
+// next is another number each time.
+func (k *kit) next() int { k.serial++; return k.serial }
+
+func escape(s string) string { return url.QueryEscape(s) }
 
 func (k *kit) must(err error) {
 	k.Helper()

@@ -266,6 +266,11 @@ func TestLogAndAudit(t *testing.T) {
 			audit[0].Actor != "apikey/entra/k-acme" || audit[0].ActorKind != model.ActorKey || audit[0].PersonID == "" {
 			t.Errorf("audit %+v", audit)
 		}
+		refused, err := k.store.Audit(t.Context(), k.tenant, store.AuditQuery{Action: "scim.refused"})
+		k.must(err)
+		if len(refused) != 1 || refused[0].Detail["status"] != "409" || refused[0].Detail["scimType"] != "uniqueness" || refused[0].Result != "refused" {
+			t.Errorf("refusals in the audit: %+v", refused)
+		}
 		if strings.Contains(fmt.Sprintf("%+v", audit), canary) || strings.Contains(k.logged.String(), canary) {
 			t.Error("a value is in the audit or the log")
 		}
