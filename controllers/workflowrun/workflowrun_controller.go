@@ -196,7 +196,11 @@ func (r *Reconciler) conclude(ctx context.Context, obj *v1alpha1.WorkflowRun, c 
 		c.Unknown(v1alpha1.ConditionSucceeded, v1alpha1.ReasonRunning, "a step is in progress")
 		return reconcile.Outcome{}, reconcile.Waiting(v1alpha1.ReasonRunning, follow, "a step is in progress")
 	}
-	return r.ended(ctx, obj, ptr.Deref(run.EndedAt, run.UpdatedAt))
+	at := ptr.Deref(run.EndedAt, run.UpdatedAt)
+	if created := obj.CreationTimestamp.Time; created.After(at) { // it follows a run that had ended
+		at = created
+	}
+	return r.ended(ctx, obj, at)
 }
 
 // ended waits out the time that a finished object stays, and deletes it.
