@@ -374,6 +374,11 @@ func (a *applier) mergeInto(attr *Attribute, have Object, doc map[string]any) (O
 		}
 	}
 	maps.Copy(out, add)
+	for _, sub := range attr.SubAttributes {
+		if old := have[sub.Name]; sub.Mutability == Immutable && old != nil && !reflect.DeepEqual(old, out[sub.Name]) {
+			return nil, badRequest(Mutability, "%s.%s cannot be changed.", attr.Name, sub.Name)
+		}
+	}
 	return out, nil
 }
 

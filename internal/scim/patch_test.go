@@ -346,6 +346,35 @@ func TestPatchMembers(t *testing.T) {
 	})
 }
 
+// TestPatchImmutable is about what no attribute of a served schema is outside of
+// members.
+func TestPatchImmutable(t *testing.T) {
+	rt := &ResourceType{Name: "Device", Schema: &Schema{ID: "urn:example:Device", Attributes: []*Attribute{
+		text("serial", "", immutable), text("place", "", complexOf(text("site", "", immutable), text("room", ""))),
+		text("tags", "", required, many(text("value", ""))),
+	}}}
+	r := &Resource{Type: rt, Attributes: Object{"serial": "1", "place": Object{"room": "a"}, "tags": []any{Object{"value": "t"}}}}
+	for ops, ok := range map[string]bool{
+		`{"op":"replace","path":"serial","value":"1"}`:                                                 true,
+		`{"op":"replace","path":"serial","value":"2"}`:                                                 false,
+		`{"op":"remove","path":"serial"}`:                                                              false,
+		`{"op":"add","path":"place.site","value":"x"}`:                                                 true,
+		`{"op":"add","path":"place.site","value":"x"},{"op":"add","path":"place.site","value":"y"}`:    false,
+		`{"op":"add","value":{"place":{"site":"x"}}},{"op":"replace","path":"place.site","value":"y"}`: false,
+		`{"op":"add","path":"place","value":{"site":"x"}},{"op":"add","value":{"place":{"site":"y"}}}`: false,
+		`{"op":"remove","path":"tags"}`:                                                                false,
+		`{"op":"remove","path":"tags[value eq \"t\"]"}`:                                                false,
+		`{"op":"remove","path":"tags[value eq \"u\"]"}`:                                                true,
+	} {
+		_, err := patched(t, r, Strict, ops)
+		if !ok {
+			want400(t, err, Mutability)
+		} else if err != nil {
+			t.Errorf("%s: %v", ops, err)
+		}
+	}
+}
+
 func TestPath(t *testing.T) {
 	for path, want := range map[string]string{
 		"EMAILS": "emails", "emails.Value": "emails.value", `emails[type eq "work"]`: `emails[type eq "work"]`,

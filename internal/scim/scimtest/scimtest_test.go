@@ -4,7 +4,9 @@
 package scimtest_test
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/seatkeeper/seatkeeper/internal/scim"
@@ -69,6 +71,67 @@ func TestPatchesChange(t *testing.T) {
 		}
 	}
 	t.Logf("%d change something; refused: %v", changed, kinds)
+}
+
+// recorder counts what would fail a test.
+type recorder struct {
+	testing.TB
+	failed int
+}
+
+func (r *recorder) Helper()               {}
+func (r *recorder) Logf(string, ...any)   {}
+func (r *recorder) Errorf(string, ...any) { r.failed++ }
+
+// TestCompare wants a store that is right to pass, and one that is wrong in one
+// thing not to.
+func TestCompare(t *testing.T) {
+	var resources []*scim.Resource
+	for n := range 30 {
+		r := scimtest.Seed(uint64(n)).Resource(n)
+		r.Attributes["id"] = fmt.Sprintf("id%02d", n)
+		resources = append(resources, r)
+	}
+	list := func(match func(scim.Expr, *scim.Resource) bool, order func(*scim.Sort) func(a, b *scim.Resource) int) scimtest.Lister {
+		return func(filter scim.Expr, sort *scim.Sort) (ids []string, _ error) {
+			var out []*scim.Resource
+			for _, r := range resources {
+				if match(filter, r) {
+					out = append(out, r)
+				}
+			}
+			if sort != nil {
+				slices.SortFunc(out, order(sort))
+			}
+			for _, r := range out {
+				ids = append(ids, r.ID())
+			}
+			return ids, nil
+		}
+	}
+	right := func(s *scim.Sort) func(a, b *scim.Resource) int { return s.Compare }
+	for name, tt := range map[string]struct {
+		list scimtest.Lister
+		ok   bool
+	}{
+		"right": {list(scim.Match, right), true},
+		"ne of an absent one is false": {list(func(e scim.Expr, r *scim.Resource) bool {
+			c, ok := e.(*scim.Compare)
+			return scim.Match(e, r) && !(ok && c.Op == scim.OpNe && scim.Match(&scim.Not{Term: &scim.Present{Attr: c.Attr}}, r))
+		}, right), false},
+		"descending is ignored": {list(scim.Match, func(s *scim.Sort) func(a, b *scim.Resource) int {
+			return (&scim.Sort{By: s.By}).Compare
+		}), false},
+		"everything is refused": {func(scim.Expr, *scim.Sort) ([]string, error) {
+			return nil, &scim.Error{Status: 400, Type: scim.InvalidFilter}
+		}, false},
+	} {
+		r := &recorder{TB: t}
+		scimtest.Compare(r, scim.User, resources, 500, tt.list)
+		if (r.failed == 0) != tt.ok {
+			t.Errorf("%s: %d failures", name, r.failed)
+		}
+	}
 }
 
 func TestSameDataSameChoices(t *testing.T) {
