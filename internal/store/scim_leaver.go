@@ -60,7 +60,7 @@ func (l leavers) judge(g model.Guard, now time.Time) leaverVerdict {
 	return leaversWait
 }
 
-func (l leavers) allowed(g model.Guard) int64 { return max(g.Allowed(l.working+l.passed), 1) }
+func (l leavers) allowed(g model.Guard) int64 { return g.Allowed(l.working + l.passed) }
 
 // SCIMLeaverTenants lists the tenants that SettleSCIMLeavers has something to
 // look at in.

@@ -120,11 +120,10 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
 		path: segments(strings.TrimPrefix(r.URL.Path, base)), query: r.URL.Query(), route: "none"}
 	w.Header().Set("X-Request-Id", c.correlationID)
 	out, err := a.answer(c, w)
-	status, kind := http.StatusServiceUnavailable, scim.ScimType("")
+	status, kind := out.status, scim.ScimType("")
 	if err != nil {
 		status, kind = a.fail(w, c, err)
 	} else {
-		status = out.status
 		writeAnswer(w, r, out)
 	}
 	outcomes.WithLabelValues(outcome(status)).Inc()
