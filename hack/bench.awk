@@ -20,6 +20,18 @@ BEGIN {
 }
 
 # Rows that a benchmark prints itself.
+/^\| growth of SCIM / {
+	split($0, cell, "|")
+	e = trim(cell[5])
+	gsub(/[^0-9.-]/, "", e)
+	row(trim(cell[2]), trim(cell[3]) " users", trim(cell[4]), "", "exponent " e, "≤ 0.20", judge(e + 0 <= 0.2))
+	next
+}
+/^\| SCIM first cycle/ {
+	split($0, cell, "|")
+	row(trim(cell[2]), trim(cell[3]), trim(cell[4]), "", "", "≥ 25 users/s", judge(cell[4] + 0 >= 25))
+	next
+}
 /^\| growth / {
 	n = split($0, cell, "|")
 	match(cell[3], /exponent/)

@@ -9,11 +9,11 @@
 #
 #   --write   put the report into docs/benchmarks.md as well
 #   NAME      only these: postgres sqlite growth people evaluate engine claim
-#             connector csv manager; default: all
+#             connector csv scim manager; default: all
 #
 # Sizes, all optional:
-#   SEATKEEPER_BENCH_ROWS  accounts of the store's benchmarks (1000000); people
-#                          and seats are a tenth
+#   SEATKEEPER_BENCH_ROWS  accounts of the store's benchmarks (1000000); people,
+#                          seats and users over SCIM are a tenth
 #   SEATKEEPER_BENCH_RUNS  runs of the workflow engine (ROWS / 50)
 #   SEATKEEPER_BENCH_APPS  Applications of the manager (ROWS / 100)
 #   SEATKEEPER_BENCH_IDLE  seconds that the manager is watched at rest (60)
@@ -79,6 +79,7 @@ bench engine "$rows" "${runs}x" ./internal/workflow '^BenchmarkEngine$'
 bench claim "$rows" 1s ./internal/workflow '^BenchmarkClaim$'
 bench connector "$rows" 2s ./internal/connector '^Benchmark(Mapping|Read|Slack|LargeRead)$'
 bench csv "$rows" 2s ./internal/connector/csvfile '^BenchmarkRows$'
+bench scim "$tenth" 1x ./internal/gateway/scim '^BenchmarkSCIM$'
 bench manager "$rows" 1x ./test/perf '^BenchmarkManager$'
 
 for name in "${names[@]}"; do
