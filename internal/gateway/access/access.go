@@ -57,6 +57,8 @@ const (
 type Guard struct {
 	authn authenticator.Request
 	authz authorizer.Authorizer
+	// Failures bounds how often an address may fail; nil bounds nothing.
+	Failures *Failures
 }
 
 // cacheTTL bounds how long a revoked role or token goes on working.
@@ -96,19 +98,24 @@ func NewGuard(client kubernetes.Interface, clientCA string) (*Guard, error) {
 	return &Guard{authn: authn, authz: authz}, nil
 }
 
-// Check returns who the caller is and whether they may. An error means that
-// the API server could not be asked, and nothing may be served.
+// Check returns who the caller is and whether they may. A *Refusal says that the
+// caller's address has failed too often. Any other error means that the API server
+// could not be asked, and nothing may be served.
 func (g *Guard) Check(r *http.Request, want Request) (name string, d Decision, reason string, err error) {
 	if HasKey(r) { // the API server's log is no place for it
 		return "", Unauthenticated, "", nil
+	}
+	if blocked := g.Failures.Blocked(r); blocked != nil {
+		return "", Unauthenticated, "", blocked
 	}
 	resp, ok, err := g.authn.AuthenticateRequest(r)
 	if err != nil || !ok {
 		// A credential that does not hold is the caller's error, not ours, and
 		// the library reports both as an error; the text may name the token's
 		// parts, so it is not passed on.
-		return "", Unauthenticated, "no valid client certificate or bearer token", nil
+		return "", Unauthenticated, "", g.Failures.Failed(r, Unauthorised())
 	}
+	g.Failures.Proved(r)
 	decision, reason, err := g.authz.Authorize(r.Context(), attributes(resp.User, want))
 	if err != nil {
 		return resp.User.GetName(), Forbidden, "", fmt.Errorf("ask the API server whether %q may %s: %w", resp.User.GetName(), want, err)
@@ -119,15 +126,17 @@ func (g *Guard) Check(r *http.Request, want Request) (name string, d Decision, r
 	return resp.User.GetName(), Allowed, "", nil
 }
 
-// Identify returns who the caller is, without asking what they may.
+// Identify returns who the caller is, without asking what they may. Whoever asks
+// counts a failure.
 func (g *Guard) Identify(r *http.Request) (name string, ok bool) {
-	if HasKey(r) {
+	if HasKey(r) || g.Failures.Blocked(r) != nil {
 		return "", false
 	}
 	resp, ok, err := g.authn.AuthenticateRequest(r)
 	if err != nil || !ok {
 		return "", false
 	}
+	g.Failures.Proved(r)
 	return resp.User.GetName(), true
 }
 

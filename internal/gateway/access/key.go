@@ -66,33 +66,23 @@ type Keys struct {
 	clock  clock.PassiveClock
 	log    *slog.Logger
 	budget *ratelimit.Memory
+	*Failures
 
 	mu      sync.Mutex
 	touched map[string]time.Time
-	proven  map[string][]byte // digests that worked, by key id
 }
 
 // NewKeys looks keys up in the store.
 func NewKeys(s KeyStore, c clock.PassiveClock, log *slog.Logger) *Keys {
-	return &Keys{store: s, clock: c, log: log, budget: ratelimit.NewMemory(c), touched: map[string]time.Time{}, proven: map[string][]byte{}}
+	return &Keys{store: s, clock: c, log: log, budget: ratelimit.NewMemory(c), Failures: NewFailures(c), touched: map[string]time.Time{}}
 }
 
 // Budgets, of each replica.
 var (
 	// keyRate is what one key may call. Entra ID asks for at least 25 a second.
 	keyRate = ratelimit.Rate{Count: 50, Per: time.Second, Burst: 200}
-	// failureRate is how often one address may fail to prove who it is.
-	failureRate = ratelimit.Rate{Count: 5, Per: time.Second, Burst: 50}
 	// refusalRate is how often a refused use of one key is audited.
 	refusalRate = ratelimit.Rate{Count: 1, Per: time.Minute}
-)
-
-const (
-	// addresses is how many buckets addresses share, so that nobody fills the
-	// memory.
-	addresses = 4096
-	// maxProven bounds what is remembered of keys.
-	maxProven = 10_000
 )
 
 // touchEvery bounds how often a replica writes when a key was last used.
@@ -112,8 +102,11 @@ func Bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// HasKey reports whether a request carries what looks like a key of ours.
-func HasKey(r *http.Request) bool { return strings.HasPrefix(Bearer(r), store.TokenPrefix) }
+// HasKey reports whether a request carries what looks like a key of ours, in
+// whatever form.
+func HasKey(r *http.Request) bool {
+	return slices.ContainsFunc(r.Header.Values("Authorization"), func(v string) bool { return strings.Contains(v, store.TokenPrefix) })
+}
 
 // Authenticate returns who calls with a key of the type. To others it is a
 // *Refusal: 401 that says nothing about whether the key exists, 403 for the
@@ -133,12 +126,8 @@ func (k *Keys) authenticate(r *http.Request, keyType string) (KeyIdentity, error
 	if err != nil {
 		return KeyIdentity{}, k.Failed(r, badKey())
 	}
-	// An address without budget is refused before any look-up, unless the key
-	// has worked: others behind the same proxy may not lock it out.
-	if !k.isProven(token) {
-		if wait := k.failures(r, false); wait > 0 {
-			return KeyIdentity{}, tooMany(wait)
-		}
+	if blocked := k.Blocked(r); blocked != nil {
+		return KeyIdentity{}, blocked
 	}
 	row, err := k.store.APIKeyToken(r.Context(), token.Tenant, token.KeyID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -153,10 +142,9 @@ func (k *Keys) authenticate(r *http.Request, keyType string) (KeyIdentity, error
 		why = "wrong secret"
 	}
 	if why != "" {
-		k.forget(token)
 		return KeyIdentity{}, k.refused(r, id, why, k.Failed(r, badKey()))
 	}
-	k.prove(token)
+	k.Proved(r)
 	if row.Type != keyType {
 		return KeyIdentity{}, k.refused(r, id, "wrong type", Refuse(http.StatusForbidden, "this key is of type %s, and this interface takes keys of type %s", row.Type, keyType))
 	}
@@ -176,59 +164,12 @@ func badKey() *Refusal {
 	return e
 }
 
-func tooMany(wait time.Duration) *Refusal {
-	e := Refuse(http.StatusTooManyRequests, "too many requests: wait as Retry-After says")
-	e.RetryAfter = wait
-	return e
-}
-
-// Failed counts an authentication that failed against the budget of the caller's
-// address, and returns what to answer: the refusal, or 429 once it is used up.
-func (k *Keys) Failed(r *http.Request, refusal *Refusal) *Refusal {
-	if wait := k.failures(r, true); wait > 0 {
-		return tooMany(wait)
-	}
-	return refusal
-}
-
-// failures takes one failure of the budget, or only looks whether there is one.
-func (k *Keys) failures(r *http.Request, take bool) time.Duration {
-	key := "address/" + strconv.FormatUint(uint64(AddressBucket(ClientAddress(r), addresses)), 10)
-	if !take {
-		return k.budget.Peek(key, failureRate)
-	}
-	return k.take(r.Context(), key, failureRate)
-}
-
 func (k *Keys) take(ctx context.Context, key string, rate ratelimit.Rate) time.Duration {
 	wait, err := k.budget.Take(ctx, key, rate)
 	if err != nil {
 		return time.Second // a budget in memory does not fail
 	}
 	return wait
-}
-
-func (k *Keys) isProven(t store.APIToken) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return subtle.ConstantTimeCompare(k.proven[t.KeyID], t.Digest()) == 1
-}
-
-func (k *Keys) prove(t store.APIToken) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if _, ok := k.proven[t.KeyID]; !ok && len(k.proven) >= maxProven {
-		clear(k.proven)
-	}
-	k.proven[t.KeyID] = t.Digest()
-}
-
-func (k *Keys) forget(t store.APIToken) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if subtle.ConstantTimeCompare(k.proven[t.KeyID], t.Digest()) == 1 {
-		delete(k.proven, t.KeyID)
-	}
 }
 
 // refused audits the refused use of a key that exists, now and then.
