@@ -227,6 +227,9 @@ func TestMessagesNameCommandsThatExist(t *testing.T) {
 	names := map[string]bool{}
 	for _, c := range cli.Reference().Commands() {
 		names[c.Name()] = true
+		for _, alias := range c.Aliases {
+			names[alias] = true
+		}
 	}
 	mention := regexp.MustCompile(`(?:^|[^/\w-])seatkeeper ([a-z]+)`)
 	label := regexp.MustCompile(`^"seatkeeper [a-z ]+ v[0-9]+[^"]*"$`) // of derived keys
