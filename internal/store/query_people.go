@@ -191,7 +191,8 @@ func (s *Store) ListReviews(ctx context.Context, tenant model.TenantID) ([]Perso
 }
 
 // GroupPeople returns, for the groups of these names, the ids of the people in
-// each, by group name.
+// each, by group name. Groups that identity providers push count as those that
+// Integrations list.
 func (s *Store) GroupPeople(ctx context.Context, tenant model.TenantID, groups []string) (map[string][]string, error) {
 	out := map[string][]string{}
 	if len(groups) == 0 {
@@ -207,6 +208,9 @@ func (s *Store) GroupPeople(ctx context.Context, tenant model.TenantID, groups [
 		JOIN membership m ON m.tenant=g.tenant AND m.source=g.source AND m.group_external_id=g.external_id AND m.removed_at IS NULL
 		JOIN account a ON a.tenant=m.tenant AND a.source=m.source AND a.app_external_id='' AND a.external_id=m.account_external_id AND a.removed_at IS NULL
 		WHERE g.tenant=$1 AND g.removed_at IS NULL AND g.name IN (`+list+`) AND a.person_id <> '' ORDER BY g.name, a.person_id`, args...)
+	if err == nil {
+		err = s.scimGroupPeople(ctx, tenant, groups, out)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list the people of groups: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -254,4 +255,24 @@ func (s *Store) putMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, group str
 		}
 	}
 	return changed || len(added) > 0, nil
+}
+
+// scimGroupPeople adds the people of the groups that identity providers push.
+func (s *Store) scimGroupPeople(ctx context.Context, tenant model.TenantID, groups []string, out map[string][]string) error {
+	names := map[string]string{} // by folded name
+	for _, g := range groups {
+		names[scimText(mustResolve("displayName").Leaf(), g)] = g
+	}
+	list, args := inList([]any{tenant, scimSource}, slices.Sorted(maps.Keys(names)))
+	_, err := collect(ctx, s.reads, func(r *sql.Rows) (struct{}, error) {
+		var key, person string
+		err := r.Scan(&key, &person)
+		if group := names[key]; err == nil && !slices.Contains(out[group], person) {
+			out[group] = append(out[group], person)
+		}
+		return struct{}{}, err
+	}, `SELECT DISTINCT g.display_name, ps.person_id FROM scim_group g JOIN scim_member m ON m.tenant=g.tenant AND m.group_id=g.id
+		JOIN person_source ps ON ps.tenant=m.tenant AND ps.source=$2 AND ps.external_id=m.member_id AND ps.removed_at IS NULL AND ps.person_id <> ''
+		WHERE g.tenant=$1 AND g.display_name IN (`+list+`) ORDER BY g.display_name, ps.person_id`, args...)
+	return err
 }

@@ -4,11 +4,14 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/scim"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -202,4 +205,65 @@ func (w *world) staff(n int) []string {
 		ids[i] = w.provision(scimUser(fmt.Sprintf("u%04d@acme.example", i))).ID
 	}
 	return ids
+}
+
+// What identity providers push as a group is a group for policies.
+func TestSCIMGroupPeople(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		ids := w.staff(3)
+		_, err := w.s.WriteSCIMGroup(w.Context(), w.tenant, idp, "", func(*store.SCIMTx, *store.SCIMResource) (*store.SCIMGroupChange, error) {
+			return &store.SCIMGroupChange{Attributes: scim.Object{"displayName": "On Call"},
+				Members: &scim.MemberDelta{Add: []scim.Member{{Value: ids[0], Type: "User"}, {Value: ids[2], Type: "User"}}}}, nil
+		})
+		w.must(err)
+		people := w.people()
+		got, err := w.s.GroupPeople(w.Context(), w.tenant, []string{"on call", "other"})
+		w.must(err)
+		want := []string{people["u0000@acme.example"].ID, people["u0002@acme.example"].ID}
+		slices.Sort(want)
+		if !slices.Equal(got["on call"], want) || len(got["other"]) != 0 {
+			t.Errorf("people of groups: %v, want %v", got, want)
+		}
+	})
+}
+
+// Decision 7: user, person, events and audit commit together or not at all.
+func TestSCIMCommitsTogether(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.must(w.s.SetTenantFacts(w.Context(), w.tenant, store.TenantFacts{LifecycleSCIM: true}))
+		ctx, cancel := context.WithCancel(w.Context())
+		failpoint.Set(func(name string) {
+			if name == store.SCIMBeforeCommit {
+				cancel()
+			}
+		})
+		t.Cleanup(func() { failpoint.Set(nil) })
+		create := func(ctx context.Context) error {
+			_, err := w.s.WriteSCIMUser(ctx, w.tenant, idp, store.SCIMUserKey{UserName: "ann@acme.example"},
+				func(*store.SCIMTx, *store.SCIMResource) (scim.Object, error) {
+					return scimUser("ann@acme.example"), nil
+				})
+			return err
+		}
+		if err := create(ctx); err == nil {
+			t.Fatal("a write that was cut off is acknowledged")
+		}
+		failpoint.Set(nil)
+		count := func() (users int64, people, events, records int) {
+			_, users, err := w.s.ListSCIM(w.Context(), w.tenant, scim.User, store.SCIMQuery{})
+			w.must(err)
+			pending, err := w.s.NewEvents(w.Context(), w.tenant, 100)
+			w.must(err)
+			audit, err := w.s.Audit(w.Context(), w.tenant, store.AuditQuery{})
+			w.must(err)
+			return users, len(w.people()), len(pending), len(audit)
+		}
+		if users, people, events, records := count(); users+int64(people+events+records) != 0 {
+			t.Errorf("it left %d users, %d people, %d events, %d audit records", users, people, events, records)
+		}
+		w.must(create(w.Context()))
+		if users, people, events, records := count(); users != 1 || people != 1 || events != 2 || records != 1 {
+			t.Errorf("the next one left %d users, %d people, %d events, %d audit records", users, people, events, records)
+		}
+	})
 }
