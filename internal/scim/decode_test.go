@@ -29,6 +29,7 @@ func TestParseJSON(t *testing.T) {
 		{"a comma too few", `{"a":1 "b":2}`},
 		{"not UTF-8", "{\"a\":\"\xff\"}"},
 		{"too deep", `{"a":` + strings.Repeat("[", MaxJSONDepth) + strings.Repeat("]", MaxJSONDepth) + `}`},
+		{"too many names", manyNames(MaxJSONNames + 1)},
 		{"very deep", strings.Repeat(`{"a":`, 1<<20)},
 	}
 	for _, tt := range tests {
@@ -38,11 +39,22 @@ func TestParseJSON(t *testing.T) {
 		})
 	}
 	t.Run("as deep as allowed", func(t *testing.T) {
+		if _, err := ParseJSON([]byte(manyNames(MaxJSONNames))); err != nil {
+			t.Error(err)
+		}
 		body := `{"a":` + strings.Repeat("[", MaxJSONDepth-1) + strings.Repeat("]", MaxJSONDepth-1) + `}`
 		if _, err := ParseJSON([]byte(body)); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+func manyNames(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf(`"n%d":1`, i)
+	}
+	return "{" + strings.Join(names, ",") + "}"
 }
 
 func TestDecode(t *testing.T) {

@@ -32,6 +32,8 @@ var Strict = Dialect{}
 const (
 	// MaxJSONDepth bounds how deep objects and arrays may nest.
 	MaxJSONDepth = 32
+	// MaxJSONNames bounds the names of one object.
+	MaxJSONNames = 1024
 	// MaxFilterLength bounds a filter and a path, in bytes.
 	MaxFilterLength = 4 << 10
 	// MaxFilterDepth bounds how deep parentheses and brackets may nest.

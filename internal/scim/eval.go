@@ -20,6 +20,24 @@ type scope struct {
 	at Object
 	// resource is nil in an element.
 	resource *Resource
+	// folds remembers what was folded, where many filters look at one resource.
+	folds folds
+}
+
+// folds is Fold with a memory; nil has none.
+type folds map[string]string
+
+// of is Fold of s. Short strings are folded sooner than found.
+func (f folds) of(s string) string {
+	if f == nil || len(s) < 64 {
+		return Fold(s)
+	}
+	folded, ok := f[s]
+	if !ok {
+		folded = Fold(s)
+		f[s] = folded
+	}
+	return folded
 }
 
 func (s scope) match(e Expr) bool {
@@ -46,7 +64,7 @@ func (s scope) match(e Expr) bool {
 		return s.compare(e)
 	case *ValuePath:
 		for _, v := range s.values(e.Attr) {
-			if o, ok := v.(Object); ok && (scope{at: o}).match(e.Filter) {
+			if o, ok := v.(Object); ok && (scope{at: o, folds: s.folds}).match(e.Filter) {
 				return true
 			}
 		}
@@ -66,7 +84,7 @@ func (s scope) compare(c *Compare) bool {
 
 func (s scope) any(ref Ref, op Op, want Literal) bool {
 	for _, v := range s.values(ref) {
-		if holds(ref.Leaf(), op, v, want) {
+		if s.holds(ref.Leaf(), op, v, want) {
 			return true
 		}
 	}
@@ -134,7 +152,7 @@ func (s scope) values(ref Ref) []any {
 }
 
 // holds compares one value with a literal.
-func holds(attr *Attribute, op Op, v any, want Literal) bool {
+func (s scope) holds(attr *Attribute, op Op, v any, want Literal) bool {
 	switch want.Kind {
 	case LiteralBool:
 		b, ok := v.(bool)
@@ -157,7 +175,7 @@ func holds(attr *Attribute, op Op, v any, want Literal) bool {
 	}
 	text := want.Text
 	if !attr.CaseExact {
-		have, text = Fold(have), Fold(text)
+		have, text = s.folds.of(have), s.folds.of(text)
 	}
 	switch op {
 	case OpCo:

@@ -12,9 +12,10 @@ import (
 )
 
 // ParseJSON reads a body that is one JSON object: map[string]any, []any, string,
-// json.Number, bool and nil. Names that stand twice in one object, nesting below
-// MaxJSONDepth, text that is not UTF-8 and anything after the object are refused
-// with a 400 invalidSyntax. How large a body may be is for the caller to bound.
+// json.Number, bool and nil. Names that stand twice in one object, more of them
+// than MaxJSONNames, nesting below MaxJSONDepth, text that is not UTF-8 and
+// anything after the object are refused with a 400 invalidSyntax. How large a
+// body may be is for the caller to bound.
 func ParseJSON(data []byte) (map[string]any, error) {
 	if !utf8.Valid(data) {
 		return nil, badRequest(InvalidSyntax, "The body is not UTF-8.")
@@ -89,6 +90,9 @@ func readObject(dec *json.Decoder, depth int) (any, error) {
 		}
 		if _, twice := out[name]; twice {
 			return nil, badRequest(InvalidSyntax, "The body has a name twice in one object, at byte %d.", dec.InputOffset())
+		}
+		if len(out) == MaxJSONNames {
+			return nil, badRequest(InvalidSyntax, "The body has an object of more than %d names.", MaxJSONNames)
 		}
 		if out[name], err = readValue(dec, depth); err != nil {
 			return nil, err

@@ -184,7 +184,7 @@ func (p *Patch) checkOperation(op Operation, doc map[string]any) error {
 func (p *Patch) Apply(stored *Resource, read MemberReader) (*PatchResult, error) {
 	a := &applier{
 		out: stored.Clone(), patch: p, read: read,
-		decoder: decoder{dialect: p.dialect},
+		decoder: decoder{dialect: p.dialect}, folds: folds{},
 	}
 	for i, op := range p.Operations {
 		if err := a.apply(op); err != nil {
@@ -204,6 +204,7 @@ type applier struct {
 	out     *Resource
 	members memberSet
 	read    MemberReader
+	folds   folds
 }
 
 // check wants the end of all operations to be a resource that could be created.

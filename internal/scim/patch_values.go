@@ -124,7 +124,7 @@ func (a *applier) elements(op Operation) error {
 	selected := map[int]bool{}
 	for i, v := range list {
 		o, _ := v.(Object)
-		if op.Path.Filter == nil || (scope{at: o}).match(op.Path.Filter) {
+		if op.Path.Filter == nil || (scope{at: o, folds: a.folds}).match(op.Path.Filter) {
 			selected[i] = true
 		}
 	}
