@@ -142,14 +142,9 @@ func (k keySpec) expires(now time.Time) (string, error) {
 	case k.expiresAt != "" && k.expiresIn != "":
 		return "", errors.New("--expires-at and --expires-in exclude one another")
 	case k.expiresIn != "":
-		d, err := time.ParseDuration(k.expiresIn)
-		if n, ok := strings.CutSuffix(k.expiresIn, "d"); ok {
-			var days int
-			days, err = strconv.Atoi(n)
-			d = time.Duration(days) * 24 * time.Hour
-		}
-		if err != nil || d <= 0 || d > 100*365*24*time.Hour {
-			return "", fmt.Errorf("--expires-in %q: want 180d or 4320h", k.expiresIn)
+		d, err := lifetime(k.expiresIn)
+		if err != nil || d <= 0 || d > maxLifetime {
+			return "", fmt.Errorf("--expires-in %q: want 180d or 4320h, at most 100 years", k.expiresIn)
 		}
 		return now.Add(d).UTC().Truncate(time.Second).Format(time.RFC3339), nil
 	case k.expiresAt == "":
@@ -164,6 +159,18 @@ func (k keySpec) expires(now time.Time) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("--expires-at %q: want 2027-12-31 or 2027-12-31T00:00:00Z", k.expiresAt)
+}
+
+const maxLifetime = 36500 * 24 * time.Hour
+
+// lifetime reads days, as in 180d, or a duration.
+func lifetime(s string) (time.Duration, error) {
+	n, ok := strings.CutSuffix(s, "d")
+	if !ok {
+		return time.ParseDuration(s)
+	}
+	days, err := strconv.ParseInt(n, 10, 16) // more would not fit a Duration
+	return time.Duration(days) * 24 * time.Hour, err
 }
 
 // ensureKey creates the APIKey, with the rights of the user, or finds it, and

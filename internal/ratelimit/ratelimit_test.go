@@ -47,6 +47,26 @@ func TestMemoryKeepsTheRate(t *testing.T) {
 	}
 }
 
+// To look takes nothing, and says what taking would.
+func TestPeek(t *testing.T) {
+	c := clocktesting.NewFakeClock(start)
+	m := NewMemory(c)
+	rate := Rate{Count: 2, Per: time.Second, Burst: 3}
+	for i := range 20 {
+		for range 3 {
+			m.Peek("k", rate)
+		}
+		looked := m.Peek("k", rate)
+		if took := take(t, m.Take, "k", rate); took != looked {
+			t.Fatalf("step %d: to look says %s, to take %s", i, looked, took)
+		}
+		c.Step(time.Duration(i%3) * 200 * time.Millisecond)
+	}
+	if err := m.Block(t.Context(), "k", c.Now().Add(time.Minute)); err != nil || m.Peek("k", rate) != time.Minute {
+		t.Errorf("%s, %v for what is blocked", m.Peek("k", rate), err)
+	}
+}
+
 func TestBlock(t *testing.T) {
 	c := clocktesting.NewFakeClock(start)
 	m := NewMemory(c)
