@@ -211,6 +211,10 @@ func TestAccess(t *testing.T) {
 		if got, _ := f.store.Hold(t.Context(), tb, store.PolicyHold("zoom-90d")); got.ReleasedAt != nil {
 			t.Error("the other tenant's set was released too")
 		}
+		refused, err := f.store.Audit(t.Context(), ta, store.AuditQuery{Action: "request.refuse"})
+		if err != nil || len(refused) != 1 || refused[0].Actor != "viewer" || refused[0].ObjectName != "policy/zoom-90d" {
+			t.Errorf("audit of the refusal: %+v, %v; want one record by viewer", refused, err)
+		}
 		records, err := f.store.Audit(t.Context(), ta, store.AuditQuery{Action: "guard.release"})
 		if err != nil || len(records) != 1 || records[0].Actor != "approver" {
 			t.Errorf("audit of the release: %+v, %v; want one record by approver", records, err)
