@@ -42,6 +42,7 @@ type tokenEntry struct {
 	failed   *Error
 	failedAt time.Time
 	unsaved  unsavedSet
+	prover   *prover // guarded by the cache's mu; nil where none is wanted
 }
 
 // refusedFor is how long a refused credential is not tried again.
@@ -231,6 +232,14 @@ func (s *Session) authorizeWithToken(ctx context.Context, w *wire, vars map[stri
 	}
 	w.header.Set(s.auth.sendAs.name, s.auth.sendAs.prefix+token)
 	w.hidden = []string{token}
+	if p := s.prover(); p != nil && p.binds(token) {
+		w.header.Set(s.auth.sendAs.name, "DPoP "+token)
+		if err := p.prove(w, token); err != nil {
+			return credential{}, &Error{Class: ClassConfig, Message: "no proof of possession could be made: " + err.Error()}
+		}
+	} else {
+		w.header.Del(dpopHeader)
+	}
 	return credential{key, token}, nil
 }
 
@@ -243,7 +252,7 @@ func (s *Session) sendBasic(w *wire, user, password string) {
 
 // credentialHeaders are the headers that never follow a redirect elsewhere.
 func (s *Session) credentialHeaders() []string {
-	names := []string{"Authorization", "Cookie"}
+	names := []string{"Authorization", "Cookie", dpopHeader}
 	if s.auth != nil {
 		for _, h := range s.auth.headers {
 			names = append(names, h.name)

@@ -6,6 +6,10 @@ package connector
 import (
 	"cmp"
 	"context"
+	"crypto/sha1" //nolint:gosec // see signForClient
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -41,6 +45,21 @@ type tokens struct {
 // differs from client_credentials only in the grant and in its query). refresh
 // is the token of that grant.
 func (s *Session) requestToken(ctx context.Context, secrets map[string]string, refresh string) (tokens, error) {
+	p := s.prover()
+	for try := 1; ; try++ {
+		ans, err := s.askForToken(ctx, secrets, refresh, p)
+		if p != nil && try < maxProofTries && p.askedAgain(ans) {
+			continue // with another assertion: each is taken once
+		}
+		if err != nil {
+			return tokens{}, err
+		}
+		return s.readTokens(ans, p)
+	}
+}
+
+// askForToken sends one token request. An answer comes beside an error too.
+func (s *Session) askForToken(ctx context.Context, secrets map[string]string, refresh string, p *prover) (*answer, error) {
 	o := s.auth.oauth
 	secretVars := s.withSecrets(s.vars(), secrets)
 	w := &wire{method: http.MethodPost, header: http.Header{}}
@@ -57,7 +76,7 @@ func (s *Session) requestToken(ctx context.Context, secrets map[string]string, r
 	case grantJWT:
 		assertion, err := s.assertion(ctx, secretVars)
 		if err != nil {
-			return tokens{}, err
+			return nil, err
 		}
 		form.Set("grant_type", jwtBearerGrant)
 		form.Set("assertion", assertion)
@@ -76,11 +95,11 @@ func (s *Session) requestToken(ctx context.Context, secrets map[string]string, r
 	w.header.Set("User-Agent", userAgent(s.o.UserAgent))
 	w.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if err := s.authenticateClient(w, form, secrets); err != nil {
-		return tokens{}, err
+		return nil, err
 	}
 	query, err := encodePairs(ctx, o.tokenQuery, secretVars, nil)
 	if err != nil {
-		return tokens{}, &Error{Class: ClassConfig, Message: "tokenQuery: " + err.Error()}
+		return nil, &Error{Class: ClassConfig, Message: "tokenQuery: " + err.Error()}
 	}
 	for name := range (&url.URL{RawQuery: query}).Query() {
 		form.Del(name) // the query says it
@@ -88,18 +107,19 @@ func (s *Session) requestToken(ctx context.Context, secrets map[string]string, r
 	for _, p := range o.tokenForm {
 		v, err := p.value.Text(ctx, secretVars, nil)
 		if err != nil {
-			return tokens{}, &Error{Class: ClassConfig, Message: "tokenForm: " + p.name + ": " + err.Error()}
+			return nil, &Error{Class: ClassConfig, Message: "tokenForm: " + p.name + ": " + err.Error()}
 		}
 		form.Set(p.name, v)
 	}
 	u := *s.tokenURL
 	u.RawQuery = query
 	w.url, w.body = &u, []byte(form.Encode())
-	ans, err := s.signIn(ctx, w, refresh == "")
-	if err != nil {
-		return tokens{}, err
+	if p != nil && p.begun() {
+		if err := p.prove(w, ""); err != nil {
+			return nil, &Error{Class: ClassConfig, Message: "no proof of possession could be made: " + err.Error()}
+		}
 	}
-	return s.readTokens(ans)
+	return s.signIn(ctx, w, refresh == "")
 }
 
 // scope joins the scopes that the Integration's permission asks for.
@@ -118,7 +138,7 @@ func (s *Session) authenticateClient(w *wire, form url.Values, secrets map[strin
 	case how == "":
 	case how == clientJWT:
 		now := s.clock.Now()
-		assertion, err := signJWT(s.keys[secretPrivateKey], secrets[secretKeyID], map[string]any{
+		assertion, err := s.signForClient(secrets, map[string]any{
 			"iss": id, "sub": id, "aud": s.tokenURL.String(), "jti": uuid.NewString(),
 			"iat": now.Unix(), "exp": now.Add(defaultAssertionTTL).Unix(),
 		})
@@ -138,6 +158,34 @@ func (s *Session) authenticateClient(w *wire, form url.Values, secrets map[strin
 		}
 	}
 	return nil
+}
+
+// signForClient signs a client's assertion with its key, which it names by id or
+// by the thumbprints of its certificate (RFC 7515, 4.1.4, 4.1.7 and 4.1.8).
+func (s *Session) signForClient(secrets map[string]string, claims map[string]any) (string, error) {
+	how, key := s.auth.oauth.client, s.keys[secretPrivateKey]
+	header := map[string]any{"typ": "JWT"}
+	if kid := secrets[secretKeyID]; kid != "" {
+		header["kid"] = kid
+	}
+	alg := cmp.Or(how.alg, algorithm(key))
+	if how.certificate != "" {
+		cert, err := parseCertificate(secrets[how.certificate])
+		if err == nil && !certifies(cert, key) {
+			err = errors.New("is not the certificate of the private key")
+		}
+		if err != nil {
+			return "", fmt.Errorf("key %s of the Secret %w", how.certificate, err)
+		}
+		claims["nbf"] = claims["iat"]
+		strong := sha256.Sum256(cert.Raw)
+		header["x5t#S256"] = base64.RawURLEncoding.EncodeToString(strong[:])
+		if alg == algRS256 { // vendors that take PS256 look for the strong one
+			weak := sha1.Sum(cert.Raw) //nolint:gosec // names a certificate and protects nothing (RFC 7515, 4.1.7)
+			header["x5t"] = base64.RawURLEncoding.EncodeToString(weak[:])
+		}
+	}
+	return signJWS(key, alg, header, claims)
 }
 
 func signingFailed(key string, err error) *Error {
@@ -198,7 +246,7 @@ func (s *Session) signIn(ctx context.Context, w *wire, patient bool) (*answer, e
 	}
 	ans, failure := s.send(ctx, w)
 	if failure != nil {
-		return nil, failure
+		return ans, failure
 	}
 	class := classOfStatus(ans.status)
 	if class == "" {
@@ -219,12 +267,12 @@ func (s *Session) signIn(ctx context.Context, w *wire, patient bool) (*answer, e
 		e.RetryAfter, _ = parseRetryAfter(ans.header.Get("Retry-After"), s.clock.Now())
 		e.RetryAfter = cmp.Or(e.RetryAfter, defaultPause)
 	}
-	return nil, e
+	return ans, e
 }
 
 // readTokens reads what the token endpoint gave (RFC 6749, 5.1). Some vendors
 // refuse with status 200.
-func (s *Session) readTokens(ans *answer) (tokens, error) {
+func (s *Session) readTokens(ans *answer, p *prover) (tokens, error) {
 	m, _ := ans.body.(map[string]any)
 	t := tokens{}
 	t.access, _ = member(m, s.auth.oauth.tokenField).(string)
@@ -236,6 +284,12 @@ func (s *Session) readTokens(ans *answer) (tokens, error) {
 			e.Message = "signing in gave no access token"
 		}
 		return t, s.explain(e, ans)
+	}
+	if p != nil {
+		kind, _ := m["token_type"].(string)
+		if bound := p.bind(t.access, kind); !bound && s.auth.oauth.dpop == dpopRequired {
+			return tokens{}, &Error{Class: ClassAuth, Status: ans.status, Message: "signing in gave an access token that is not bound to a key (DPoP), and the connector takes no other"}
+		}
 	}
 	t.refresh, _ = m["refresh_token"].(string)
 	t.expires = s.tokenEnd(m["expires_in"])

@@ -96,7 +96,7 @@ func (s *Session) do(ctx context.Context, x exchange) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	transient, limited, refreshed := 0, 0, false
+	transient, limited, refreshed, nonced := 0, 0, false, false
 	for {
 		if err := s.spend(ctx, w, x.patient); err != nil {
 			return nil, withStream(err, x.stream)
@@ -117,6 +117,10 @@ func (s *Session) do(ctx context.Context, x exchange) (*answer, error) {
 			return ans, nil
 		}
 		failure.Stream = x.stream
+		if again := s.wantsNonce(w, ans); again && !nonced {
+			nonced = true // a 401 was not executed
+			continue
+		}
 		switch {
 		case failure.renewable && !refreshed && s.tokens.forget(ctx, credential):
 			refreshed = true // the token ended before its time; a 401 was not executed

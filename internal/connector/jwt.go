@@ -22,13 +22,26 @@ import (
 // minRSABits is what RFC 7518, 3.3 demands.
 const minRSABits = 2048
 
+// Signature algorithms (RFC 7518, 3.1).
+const (
+	algRS256 = "RS256"
+	algPS256 = "PS256"
+	algES256 = "ES256"
+)
+
 // signJWT makes a JWT in compact serialisation (RFC 7515, 3.1), RS256 or ES256
 // by the key.
 func signJWT(key crypto.Signer, keyID string, claims map[string]any) (string, error) {
-	header := map[string]any{"typ": "JWT", "alg": algorithm(key)}
+	header := map[string]any{"typ": "JWT"}
 	if keyID != "" {
 		header["kid"] = keyID
 	}
+	return signJWS(key, algorithm(key), header, claims)
+}
+
+// signJWS signs claims below a header, to which it adds the algorithm.
+func signJWS(key crypto.Signer, alg string, header, claims map[string]any) (string, error) {
+	header["alg"] = alg
 	var parts [2]string
 	for i, v := range []map[string]any{header, claims} {
 		raw, err := encodeJSON(v)
@@ -43,10 +56,21 @@ func signJWT(key crypto.Signer, keyID string, claims map[string]any) (string, er
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
 		var err error
-		if sig, err = rsa.SignPKCS1v15(rand.Reader, k, crypto.SHA256, sum[:]); err != nil {
+		switch alg {
+		case algPS256: // RFC 7518, 3.5: a salt as long as the hash
+			sig, err = rsa.SignPSS(rand.Reader, k, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		case algRS256:
+			sig, err = rsa.SignPKCS1v15(rand.Reader, k, crypto.SHA256, sum[:])
+		default:
+			err = errors.New("the key is RSA, and " + alg + " is not")
+		}
+		if err != nil {
 			return "", err
 		}
 	case *ecdsa.PrivateKey:
+		if alg != algES256 {
+			return "", errors.New("the key is on P-256, and " + alg + " is for RSA")
+		}
 		r, s, err := ecdsa.Sign(rand.Reader, k, sum[:])
 		if err != nil {
 			return "", err
@@ -62,9 +86,37 @@ func signJWT(key crypto.Signer, keyID string, claims map[string]any) (string, er
 
 func algorithm(key crypto.Signer) string {
 	if _, ok := key.(*ecdsa.PrivateKey); ok {
-		return "ES256"
+		return algES256
 	}
-	return "RS256"
+	return algRS256
+}
+
+// parseCertificate reads the first PEM certificate of a text.
+func parseCertificate(text string) (*x509.Certificate, error) {
+	text = strings.TrimSpace(text)
+	if !strings.Contains(text, "\n") { // copied out of JSON, with its escapes
+		text = strings.ReplaceAll(text, `\n`, "\n")
+	}
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, errors.New("holds no PEM certificate")
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, errors.New("holds a damaged certificate")
+		}
+		return cert, nil
+	}
+}
+
+// certifies reports whether the certificate is of the key.
+func certifies(cert *x509.Certificate, key crypto.Signer) bool {
+	public, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(key.Public())
 }
 
 // otherPEM are the labels that are told when they stand where a key should.

@@ -4,6 +4,7 @@
 package connector
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -65,7 +66,11 @@ func verifyJWT(t testing.TB, token string, pub crypto.PublicKey) (header, claims
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	switch k := pub.(type) {
 	case *rsa.PublicKey:
-		if err := rsa.VerifyPKCS1v15(k, crypto.SHA256, sum[:], raw[2]); err != nil {
+		err := rsa.VerifyPKCS1v15(k, crypto.SHA256, sum[:], raw[2])
+		if bytes.Contains(raw[0], []byte(`"PS256"`)) {
+			err = rsa.VerifyPSS(k, crypto.SHA256, sum[:], raw[2], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	case *ecdsa.PublicKey:

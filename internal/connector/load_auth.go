@@ -22,7 +22,7 @@ var authKeys = map[string][]string{
 	"header":  {"headers"},
 	"basic":   {"username", "password"},
 	"query":   {"query"},
-	"oauth2":  {"grant", "clientAuth", "tokenURL", "tokenQuery", "tokenForm", "scopes", "scopeSeparator", "assertion", "tokenHeader", "tokenField"},
+	"oauth2":  {"grant", "clientAuth", "tokenURL", "tokenQuery", "tokenForm", "scopes", "scopeSeparator", "assertion", "clientAssertion", "dpop", "tokenHeader", "tokenField"},
 	"session": {"login", "header"},
 }
 
@@ -82,7 +82,9 @@ func (l *loader) secretField(a *authMethod, name string, s node) secretField {
 		s.problem(fmt.Sprintf("the name %q", name), "letters, digits and underscores", "")
 	}
 	f := secretField{name: name, title: s.get("title").text(), optional: s.get("optional").boolean(),
-		pem: s.get("format").enum("pem") == "pem", rotates: s.get("rotates").boolean()}
+		rotates: s.get("rotates").boolean()}
+	format := s.get("format").enum("pem", "certificate")
+	f.pem, f.certificate = format == "pem", format == "certificate"
 	if f.rotates && (a.kind != "oauth2" || name != secretRefreshToken) {
 		s.get("rotates").problem("true for "+name, "only the refreshToken of an oauth2 method", "nothing else is replaced by the vendor")
 	}
@@ -198,6 +200,12 @@ func (l *loader) oauth(v node, a *authMethod) *oauthSpec {
 	}
 	o.clientAuth = client.enum(ways...)
 	l.oauthSecrets(v.get("secrets"), a, o)
+	l.clientAssertion(v.get("clientAssertion"), a, o)
+	if d := v.get("dpop"); d.exists() {
+		if o.dpop = d.enum(dpopAuto, dpopRequired); o.grant == grantRefresh {
+			d.problem("dpop with grant "+grantRefresh, "another grant", "its access token is shared between processes, and a bound one is not")
+		}
+	}
 	as := v.get("assertion")
 	switch {
 	case o.grant == grantJWT:
@@ -206,6 +214,31 @@ func (l *loader) oauth(v node, a *authMethod) *oauthSpec {
 		as.problem("an assertion with grant "+o.grant, "grant "+grantJWT, "")
 	}
 	return o
+}
+
+// clientAssertion reads how a client signs for itself, beside its key.
+func (l *loader) clientAssertion(n node, a *authMethod, o *oauthSpec) {
+	if !n.exists() {
+		return
+	}
+	n.object("alg", "certificate")
+	if o.clientAuth != clientJWT {
+		n.problem("clientAssertion with clientAuth "+o.clientAuth, "clientAuth "+clientJWT, "")
+	}
+	o.client.alg = n.get("alg").enum(algRS256, algPS256, algES256)
+	cert := n.get("certificate")
+	if !cert.exists() {
+		return
+	}
+	m := keyHole.FindStringSubmatch(cert.text())
+	if m == nil {
+		cert.problem(cert.kind(), "one Secret key alone, as ${secret.certificate}", "")
+		return
+	}
+	o.client.certificate = m[1]
+	if !slices.ContainsFunc(a.secrets, func(f secretField) bool { return f.name == m[1] && f.certificate && !f.optional }) {
+		cert.problem("secret."+m[1], "a required key under secrets with format: certificate", "")
+	}
 }
 
 // oauthSecrets checks that the keys are declared which the grant reads.

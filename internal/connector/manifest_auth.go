@@ -15,6 +15,7 @@ type secretField struct {
 	name, title string
 	optional    bool
 	pem         bool // a private key
+	certificate bool
 	rotates     bool // the vendor replaces it at each use
 }
 
@@ -46,6 +47,14 @@ type oauthSpec struct {
 	separator             string // between scopes
 	tokenField            string // dotted path in the answer
 	assertion             *assertionSpec
+	client                clientAssertion
+	dpop                  string // how a proof of possession is wanted; empty: not at all
+}
+
+// clientAssertion is how a client signs for itself (RFC 7523, 2.2).
+type clientAssertion struct {
+	alg         string // empty: RS256 or ES256 by the key
+	certificate string // the Secret key with the certificate, whose thumbprint names the key
 }
 
 // assertionSpec is the assertion of the JWT bearer grant (RFC 7523, 2.1).

@@ -20,7 +20,7 @@ func (m *Manifest) SecretFields(auth string) []SecretField {
 			continue
 		}
 		for _, f := range a.secrets {
-			out = append(out, SecretField{Name: f.name, Title: cmp.Or(f.title, f.name), Optional: f.optional, PEM: f.pem})
+			out = append(out, SecretField{Name: f.name, Title: cmp.Or(f.title, f.name), Optional: f.optional, PEM: f.pem || f.certificate})
 		}
 	}
 	return out
