@@ -109,6 +109,8 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 		return err
 	}))
 
+	_, err = w.s.PutWorkflow(ctx, w.tenant, store.WorkflowState{Name: "leaver", State: store.WorkflowReady}, json.RawMessage(`{}`))
+	w.must(err)
 	u, err := w.s.PutUpload(ctx, w.tenant, "zoom", "members.csv", strings.NewReader(members))
 	w.must(err)
 	k.upload = u.ID
@@ -225,6 +227,8 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	put("custom fields", fields, err)
 	own, err := s.OwnConnectors(ctx, w.tenant)
 	put("connectors", own, err)
+	workflows, err := s.ListWorkflows(ctx, w.tenant)
+	put("workflows", workflows, err)
 	seatTotals, err := s.SeatTotals(ctx, w.tenant)
 	put("seat totals", seatTotals, err)
 	for _, rt := range scim.ResourceTypes() {
