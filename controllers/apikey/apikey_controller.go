@@ -40,8 +40,10 @@ type Spec struct {
 
 // State is what the store knows of a key.
 type State struct {
-	RevokedBy string
 	Revoked   bool
+	RevokedBy string
+	// RevokedByResource: nobody revoked it at a gateway before spec.revoked did.
+	RevokedByResource bool
 	// Current is the id of the newest token that works, and Previous that of one
 	// that a rotation replaced and that works until PreviousEnds.
 	Current, Previous string
@@ -141,7 +143,11 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.APIKey, c *reconcil
 		return reconcile.Outcome{}, delivery
 	}
 	if state.Revoked {
-		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonRevoked, "the key was revoked by %s: no token of it works; create another APIKey", state.RevokedBy)
+		by := "by " + state.RevokedBy
+		if state.RevokedByResource {
+			by = "as spec.revoked says"
+		}
+		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonRevoked, "the key was revoked, %s: no token of it works; create another APIKey", by)
 	}
 	if ended {
 		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonExpired, "spec.expiresAt: the key expired at %s; set a later time, and its tokens work again", stamp(*spec.ExpiresAt))

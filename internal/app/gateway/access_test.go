@@ -4,6 +4,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +45,25 @@ type fixture struct {
 	ca     string
 	ring   *store.Keyring
 	routes []access.Route
+	logged *logged
+}
+
+// logged is what a gateway wrote into its log.
+type logged struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
 
 func newFixture(t *testing.T, s *store.Store) *fixture {
@@ -54,7 +75,7 @@ func newFixture(t *testing.T, s *store.Store) *fixture {
 func newFixtureAs(t *testing.T, s *store.Store, identity *rest.Config) *fixture {
 	t.Helper()
 	env := testenv.Cluster(t)
-	f := &fixture{t: t, env: env, admin: kubernetes.NewForConfigOrDie(env.Config), store: s}
+	f := &fixture{t: t, env: env, admin: kubernetes.NewForConfigOrDie(env.Config), store: s, logged: &logged{}}
 	dir := t.TempDir()
 	cert, key := writeServingCert(t, dir)
 	f.ca = cert
@@ -68,7 +89,7 @@ func newFixtureAs(t *testing.T, s *store.Store, identity *rest.Config) *fixture 
 	app, err := gateway.New(gateway.Options{
 		Store: s, Keyring: ring, RestConfig: identity, Listen: "127.0.0.1:0", CertFile: cert, KeyFile: key, ClientCA: env.CAFile,
 		Proxies: access.Proxies{netip.MustParsePrefix("127.0.0.0/8")},
-		Clock:   clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Listening: func(a net.Addr) { address <- a },
+		Clock:   clock.RealClock{}, Log: slog.New(slog.NewTextHandler(f.logged, &slog.HandlerOptions{Level: slog.LevelDebug})), Listening: func(a net.Addr) { address <- a },
 	})
 	if err != nil {
 		t.Fatal(err)

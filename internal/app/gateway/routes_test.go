@@ -5,7 +5,9 @@ package gateway_test
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -66,7 +68,44 @@ func TestEveryRouteRefuses(t *testing.T) {
 				}
 			}
 		}
+		w.keptQuiet(creds, w.ns, other)
 	})
+}
+
+// keptQuiet looks for credentials in the log and in the audit.
+func (w *walker) keptQuiet(creds map[access.Class][]credential, namespaces ...string) {
+	w.t.Helper()
+	places := map[string]string{"log": w.logged.String()}
+	for _, ns := range namespaces {
+		tenant, err := w.store.TenantByNamespace(w.t.Context(), ns)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		records, err := w.store.Audit(w.t.Context(), tenant, store.AuditQuery{Limit: 1000})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		raw, err := json.Marshal(records)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		places["audit of "+ns] = string(raw)
+	}
+	if !strings.Contains(places["audit of "+w.ns], "key.refused") {
+		w.t.Error("the audit has no refused key")
+	}
+	for place, text := range places {
+		for _, c := range slices.Concat(slices.Collect(maps.Values(creds))...) {
+			if c.bearer != "" && c.bearer != "garbage" && strings.Contains(text, c.bearer[len(c.bearer)/2:]) {
+				w.t.Errorf("the %s has the credential %s", place, c.name)
+			}
+		}
+		for _, word := range []string{"Bearer ", "no-such-secret"} {
+			if strings.Contains(text, word) {
+				w.t.Errorf("the %s has %q", place, word)
+			}
+		}
+	}
 }
 
 // furnish puts something into a tenant that a leak would show.

@@ -46,7 +46,7 @@ func (b apiKeys) state(ctx context.Context, tenant model.TenantID, name string) 
 		return apikey.State{}, err
 	}
 	now := b.clock.Now()
-	out := apikey.State{Revoked: key.RevokedAt != nil, RevokedBy: key.RevokedBy}
+	out := apikey.State{Revoked: key.RevokedAt != nil, RevokedBy: key.RevokedBy, RevokedByResource: key.RevokedBy == controllerActor.Name}
 	if t := key.Current(now); t != nil {
 		out.Current = t.KeyID
 	}
