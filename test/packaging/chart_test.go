@@ -5,6 +5,7 @@ package packaging
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -136,6 +137,33 @@ func TestArgumentsAreFlagsOfTheBinaries(t *testing.T) {
 				if s.Listen != ":8443" || s.CertFile == "" || s.KeyringFile == "" {
 					t.Errorf("gateway would run as %+v", s)
 				}
+			}
+		})
+	}
+}
+
+// TestAddressesReachTheProcesses sets what lies between senders and the gateway.
+func TestAddressesReachTheProcesses(t *testing.T) {
+	h := newHelm(t)
+	for mode, values := range modes {
+		t.Run(mode, func(t *testing.T) {
+			all := deployments(t, h.render(t, slices.Concat(values, []string{"--set", "gateway.publicURL=https://seats.acme.example", "--set", "gateway.trustedProxies={10.0.0.0/8,192.0.2.7}"})...))
+			provideStore(t, all["manager"])
+			o, err := manager.ParseFlags(all["manager"].Spec.Template.Spec.Containers[0].Args, io.Discard)
+			if err != nil || o.PublicURL != "https://seats.acme.example" {
+				t.Errorf("manager: public URL %q, %v", o.PublicURL, err)
+			}
+			proxies := o.GatewayOptions.Proxies
+			if d, ok := all["gateway"]; ok {
+				provideStore(t, d)
+				s, err := gateway.ParseFlags(d.Spec.Template.Spec.Containers[0].Args, io.Discard)
+				if err != nil {
+					t.Fatal(err)
+				}
+				proxies = s.Proxies
+			}
+			if fmt.Sprint(proxies) != "[10.0.0.0/8 192.0.2.7/32]" {
+				t.Errorf("trusted proxies %v", proxies)
 			}
 		})
 	}
