@@ -283,6 +283,10 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	put("run counts", runCounts, err)
 	active, err := s.ActiveRunSubjects(ctx, w.tenant, "Workflow", "w")
 	put("active subjects", active, err)
+	did, _, _, err := s.ActionExecutions(ctx, w.tenant, store.ExecutionQuery{})
+	put("executions", did, err)
+	byNumber, err := s.WorkflowByNumber(ctx, w.tenant, 1)
+	put("workflow", byNumber, err)
 	def, err := s.Definition(ctx, w.tenant, "Workflow", "w", 1)
 	put("definition", def, err)
 	prompts, err := s.ListPrompts(ctx, w.tenant, store.PromptFilter{})
@@ -344,6 +348,9 @@ func (w *world) ruin(k ids) {
 	if a.Status != store.AnswerAccepted {
 		w.Fatalf("the twin's own answer: %+v", a)
 	}
+	_, err = s.PutWorkflow(ctx, w.tenant, store.WorkflowState{Name: "leaver", State: store.WorkflowInvalid, Suspended: true}, json.RawMessage(`{"steps":[]}`))
+	try(err)
+	try(s.DeleteWorkflow(ctx, w.tenant, "leaver", true, store.Decider{Actor: "eve"}))
 	_, err = s.WakeRuns(ctx, w.tenant, "Workflow", "w", nil)
 	try(err)
 	held := hold(w.T, s, store.HoldRequest{Owner: "a"})
