@@ -92,6 +92,7 @@ func New(o Options) (*App, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	keys := access.NewKeys(o.Store, o.Clock, o.Log)
+	guard.Failures = keys.Failures
 	callers := &access.Callers{Guard: guard, Keys: keys, Tenants: o.Store}
 	(&push.API{
 		Store: o.Store, Guard: guard, Callers: callers, Clock: o.Clock, Log: o.Log,
