@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,19 +69,20 @@ func (s *Store) PendingHooks(ctx context.Context, without []TenantEndpoint, limi
 	if err != nil {
 		return nil, fmt.Errorf("read what webhooks received: %w", err)
 	}
-	ids, size := []string{}, int64(0)
+	ids, tenants, size := []string{}, map[model.TenantID]bool{}, int64(0)
 	for _, f := range found {
 		if size += f.size; size > maxBytes && len(ids) > 0 {
 			break
 		}
-		ids = append(ids, f.id)
+		ids, tenants[f.tenant] = append(ids, f.id), true
 	}
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	list, args := inList(nil, ids)
+	of, args := inList(args, slices.Collect(maps.Keys(tenants)))
 	// An id is unique among all tenants, and each row says whose it is.
-	return collect(ctx, s.inbox, scanEvent, `SELECT `+eventColumns+` FROM inbox WHERE state = 'new' AND id IN (`+list+`) ORDER BY received_at, id`, args...)
+	return collect(ctx, s.inbox, scanEvent, `SELECT `+eventColumns+` FROM inbox WHERE tenant IN (`+of+`) AND id IN (`+list+`) AND state = 'new' ORDER BY received_at, id`, args...)
 }
 
 // FinishEvents is FinishEvent for events of one tenant that were handled.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // Bounds of one commit of received events.
@@ -47,6 +49,7 @@ type arrivals struct {
 	mu      sync.Mutex
 	waiting []*arrival
 	busy    bool
+	inserts map[int]*sql.Stmt // by rows
 }
 
 // receive returns once the event is committed, or ctx ends: then it may or may
@@ -97,32 +100,85 @@ func (q *arrivals) next() []*arrival {
 func (s *Store) commitArrivals(ctx context.Context, batch []*arrival) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	err := s.writeInbox(ctx, func(tx *sql.Tx) error { return s.insertArrivals(ctx, tx, batch) })
+	err := s.storeArrivals(ctx, batch)
 	for _, a := range batch {
 		if a.err = err; err != nil && len(batch) > 1 {
-			alone := []*arrival{a}
-			a.err = s.writeInbox(ctx, func(tx *sql.Tx) error { return s.insertArrivals(ctx, tx, alone) })
+			a.err = s.storeArrivals(ctx, []*arrival{a})
 		}
 		close(a.done)
 	}
 }
 
-const arrivalColumns = `tenant, id, endpoint, dedupe_key, dedupe_until, body, size, headers, received_at`
+const (
+	arrivalColumns = `tenant, id, endpoint, dedupe_key, dedupe_until, body, size, headers, received_at`
+	arrivalFields  = 9
+)
 
-func (s *Store) insertArrivals(ctx context.Context, tx *sql.Tx, batch []*arrival) error {
-	byKey := slices.Clone(batch)
+func (a *arrival) row() []any {
+	e := a.event
+	return []any{e.Tenant, e.ID, e.Endpoint, e.DedupeKey, a.dedupeUntil(), e.Body, len(e.Body), a.headers, a.at}
+}
+
+// storeArrivals stores what is no copy by one statement, which is a transaction
+// of its own, and then finds out of what the others are copies.
+func (s *Store) storeArrivals(ctx context.Context, batch []*arrival) error {
+	rows := slices.Clone(batch)
 	// In one order everywhere, so that two gateways with the same events wait for
 	// each other and do not lock each other out.
-	slices.SortStableFunc(byKey, func(a, b *arrival) int {
+	slices.SortStableFunc(rows, func(a, b *arrival) int {
 		return cmp.Or(cmp.Compare(a.event.Tenant, b.event.Tenant), strings.Compare(a.event.Endpoint, b.event.Endpoint), strings.Compare(a.event.DedupeKey, b.event.DedupeKey))
 	})
-	args := make([]any, 0, 9*len(byKey))
-	for _, a := range byKey {
-		e := a.event
-		args = append(args, e.Tenant, e.ID, e.Endpoint, e.DedupeKey, a.dedupeUntil(), e.Body, len(e.Body), a.headers, a.at)
+	insert, err := s.arrivals.insert(ctx, s, len(rows))
+	if err != nil {
+		return err
 	}
-	stored, err := collect(ctx, tx, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) },
-		`INSERT INTO inbox (`+arrivalColumns+`) VALUES `+s.dialect.tuples(len(byKey), 9)+` ON CONFLICT (tenant, endpoint, dedupe_key) DO NOTHING RETURNING id`, args...)
+	args := make([]any, 0, len(rows)*arrivalFields)
+	for _, a := range rows {
+		a.first = a.event.ID
+		args = append(args, a.row()...)
+	}
+	var stored int64
+	for range maxTxAttempts {
+		var res sql.Result
+		if res, err = insert.ExecContext(ctx, args...); err == nil {
+			stored, err = res.RowsAffected()
+			break
+		}
+		if !retryable(err) {
+			break
+		}
+	}
+	if err != nil || stored == int64(len(rows)) {
+		return err // no copies among them, as is the rule
+	}
+	return s.writeInbox(ctx, func(tx *sql.Tx) error { return s.findOriginals(ctx, tx, rows) })
+}
+
+// insert returns the statement for so many rows, prepared once.
+func (q *arrivals) insert(ctx context.Context, s *Store, rows int) (*sql.Stmt, error) {
+	if st := q.inserts[rows]; st != nil { // only who commits looks at it
+		return st, nil
+	}
+	st, err := s.inbox.PrepareContext(ctx, `INSERT INTO inbox (`+arrivalColumns+`) VALUES `+s.dialect.tuples(rows, arrivalFields)+` ON CONFLICT (tenant, endpoint, dedupe_key) DO NOTHING`)
+	if err != nil {
+		return nil, err
+	}
+	if q.inserts == nil {
+		q.inserts = map[int]*sql.Stmt{}
+	}
+	q.inserts[rows] = st
+	return st, nil
+}
+
+// findOriginals finds of what those that were not stored are copies.
+func (s *Store) findOriginals(ctx context.Context, tx *sql.Tx, rows []*arrival) error {
+	ids, tenants := make([]string, len(rows)), make([]model.TenantID, len(rows))
+	for i, a := range rows {
+		ids[i], tenants[i] = a.event.ID, a.event.Tenant
+	}
+	list, args := inList(nil, ids)
+	of, args := inList(args, slices.Compact(tenants)) // they are in order
+	stored, err := collect(ctx, tx, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) }, `SELECT id FROM inbox WHERE tenant IN (`+of+`) AND id IN (`+list+`)`, args...)
 	if err != nil {
 		return err
 	}
@@ -130,8 +186,8 @@ func (s *Store) insertArrivals(ctx context.Context, tx *sql.Tx, batch []*arrival
 	for _, id := range stored {
 		fresh[id] = true
 	}
-	for _, a := range byKey {
-		if a.first = a.event.ID; fresh[a.event.ID] {
+	for _, a := range rows {
+		if fresh[a.event.ID] {
 			continue
 		}
 		if a.first, err = s.original(ctx, tx, a); err != nil {
@@ -149,8 +205,8 @@ func (s *Store) original(ctx context.Context, tx *sql.Tx, a *arrival) (string, e
 	var until int64
 	err := tx.QueryRowContext(ctx, `SELECT id, dedupe_until FROM inbox WHERE tenant = $1 AND endpoint = $2 AND dedupe_key = $3`+s.dialect.forUpdate,
 		e.Tenant, e.Endpoint, e.DedupeKey).Scan(&first, &until)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", errConflict // erased this moment
+	if errors.Is(err, sql.ErrNoRows) { // erased this moment
+		return e.ID, s.putArrival(ctx, tx, a)
 	}
 	if err != nil || until == 0 || until > a.at {
 		return first, err
@@ -158,7 +214,10 @@ func (s *Store) original(ctx context.Context, tx *sql.Tx, a *arrival) (string, e
 	if _, err := tx.ExecContext(ctx, `UPDATE inbox SET dedupe_key = dedupe_key || '#' || id WHERE tenant = $1 AND id = $2`, e.Tenant, first); err != nil {
 		return "", err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO inbox (`+arrivalColumns+`) VALUES `+s.dialect.tuples(1, 9),
-		e.Tenant, e.ID, e.Endpoint, e.DedupeKey, a.dedupeUntil(), e.Body, len(e.Body), a.headers, a.at)
-	return e.ID, err
+	return e.ID, s.putArrival(ctx, tx, a)
+}
+
+func (s *Store) putArrival(ctx context.Context, tx *sql.Tx, a *arrival) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO inbox (`+arrivalColumns+`) VALUES `+s.dialect.tuples(1, arrivalFields), a.row()...)
+	return err
 }

@@ -105,7 +105,9 @@ func openSQLite(ctx context.Context, dir string, o Options) (_ *Store, err error
 	if s.reads, err = openSQLiteFile(ctx, main, true, 4); err != nil {
 		return nil, err
 	}
-	s.inbox, err = openSQLiteFile(ctx, filepath.Join(dir, "inbox.db"), false, 1, "secure_delete(ON)") // see FinishEvent
+	s.inbox, err = openSQLiteFile(ctx, filepath.Join(dir, "inbox.db"), false, 1, "secure_delete(ON)", // see FinishEvent
+		// Copies its log into the file rarely: what arrives in a burst waits for it.
+		"wal_autocheckpoint(8000)")
 	return s, err
 }
 
