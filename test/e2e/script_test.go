@@ -9,6 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
@@ -25,6 +29,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seatkeeper/seatkeeper/internal/app/manager"
@@ -39,25 +44,64 @@ var importers = []string{"slack-co", "google-co", "okta-co", "zoom-co", "generic
 // testscript's own are in scriptCommands.
 func TestScripts(t *testing.T) {
 	s := newSite(t, plan{people: 60, seed: 7, namespace: "acme", objects: patient, manager: func(o *manager.Options) {
-		o.WatchNamespaces = append([]string{"acme", "loopback"}, importers...)
+		o.WatchNamespaces = append([]string{"acme", "loopback", "push-co", "owner-co"}, importers...)
 	}})
 	s.settled()
 	s.publish()
 	s.bind("viewer", []string{"get", "list"}, "integrations", "apps", "people", "accounts", "seats", "runs", "savings", "audit", "guards", "summary")
 	viewer := s.env.WriteKubeconfig(t, s.env.ClientCert(t, "viewer"), "acme")
 	stranger := s.env.WriteKubeconfig(t, s.env.ClientCert(t, "stranger"), "acme")
+	commands := maps.Clone(scriptCommands)
+	commands["apply"], commands["supply"] = s.applyFile, s.supply
+	zoom := vendorSecrets["zoom-s2s"]
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			for name, value := range map[string]string{
-				"KUBECONFIG": s.env.Kubeconfig, "VIEWER": viewer, "STRANGER": stranger, "HOME": e.WorkDir, "NO_COLOR": "1",
+				"KUBECONFIG": s.env.Kubeconfig, "VIEWER": viewer, "STRANGER": stranger,
+				"ZOOM_ACCOUNT": zoom["accountId"], "ZOOM_CLIENT": zoom["clientId"], "ZOOM_SECRET": zoom["clientSecret"], "HOME": e.WorkDir, "NO_COLOR": "1",
 			} {
 				e.Setenv(name, value)
 			}
 			return nil
 		},
-		Cmds: scriptCommands,
+		Cmds: commands,
 	})
+}
+
+// applyFile FILE: creates the objects in it.
+func (s *site) applyFile(ts *testscript.TestScript, _ bool, args []string) {
+	for _, doc := range strings.Split(ts.ReadFile(args[0]), "\n---\n") {
+		obj := &unstructured.Unstructured{}
+		ts.Check(yaml.Unmarshal([]byte(doc), &obj.Object))
+		ts.Check(s.client.Create(s.t.Context(), obj))
+	}
+}
+
+// supply CODE LINKFILE [FIELD=VALUE…]: gets the page behind a link, or sends its
+// form, as somebody without any identity; the answer has this code.
+func (s *site) supply(ts *testscript.TestScript, _ bool, args []string) {
+	link, method, form := strings.TrimSpace(ts.ReadFile(args[1])), http.MethodGet, url.Values{}
+	for _, field := range args[2:] {
+		name, value, _ := strings.Cut(field, "=")
+		form.Set(name, value)
+		method = http.MethodPost
+	}
+	r, err := http.NewRequestWithContext(s.t.Context(), method, link, strings.NewReader(form.Encode()))
+	ts.Check(err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", s.server)
+	owner, err := queryclient.TrustingClient(s.ca)
+	ts.Check(err)
+	resp, err := owner.Do(r)
+	ts.Check(err)
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(errors.Join(err, resp.Body.Close()))
+	if fmt.Sprint(resp.StatusCode) != args[0] {
+		ts.Fatalf("%s: %d, want %s\n%s", method, resp.StatusCode, args[0], body)
+	}
+	_, err = ts.Stdout().Write(body)
+	ts.Check(err)
 }
 
 // publish says in the cluster where the gateway is, as `seatkeeper up` does.

@@ -305,7 +305,7 @@ func read(form map[string][]string, m *connector.Manifest) (map[string]string, [
 		case !f.PEM && strings.ContainsAny(v, "\n\r\x00"):
 			wrong = "one line only"
 		case f.PEM && v != "" && !strings.HasPrefix(v, "-----BEGIN "):
-			wrong = "paste the whole private key, from -----BEGIN to the end"
+			wrong = "paste all of it, from -----BEGIN to the end"
 		case f.PEM && v != "":
 			v += "\n"
 		}
