@@ -338,6 +338,9 @@ func (f *scimFilter) compare(field scimField, op scim.Op, v scim.Literal) (strin
 		}
 		return has + f.strFn + "(" + field.expr + ", " + p + ") > 0)", nil
 	}
+	if op == scim.OpEq && field.expr == "e.value" && len(text) <= maxIndexed {
+		has += "length(e.value) <= 1024 AND " // so that the index, which has no longer ones, can be used
+	}
 	return has + field.expr + " " + sqlOps[op] + " " + f.arg(text) + ")", nil
 }
 

@@ -102,6 +102,9 @@ func (s *Store) putSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIM
 		}
 		return out, s.auditSCIM(ctx, tx, t, by, "group", out, "", nil)
 	}
+	if err := checkIndexed(want.Attributes, "displayName", "externalId"); err != nil {
+		return out, err
+	}
 	if out, err = next(scim.Group, s.now(), have, want.Attributes); err != nil {
 		return out, err
 	}

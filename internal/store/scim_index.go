@@ -4,6 +4,8 @@
 package store
 
 import (
+	"fmt"
+	"net/http"
 	"net/mail"
 	"slices"
 	"strings"
@@ -48,6 +50,20 @@ func mustResolve(path string) scim.Ref {
 		panic("store: the SCIM schema lacks " + path)
 	}
 	return ref
+}
+
+// maxIndexed bounds values that are looked up by, in bytes: an index of
+// PostgreSQL takes up to 2,704 in a row.
+const maxIndexed = 1024
+
+// checkIndexed refuses a value that is too long to be looked up by.
+func checkIndexed(o scim.Object, paths ...string) error {
+	for _, path := range paths {
+		if len(scimString(o, path)) > maxIndexed {
+			return &scim.Error{Status: http.StatusBadRequest, Type: scim.InvalidValue, Detail: fmt.Sprintf("%s is longer than %d bytes.", path, maxIndexed)}
+		}
+	}
+	return nil
 }
 
 // scimText is a value as it is compared: as it is, or folded.
@@ -141,6 +157,9 @@ func scimPerson(f TenantFacts, r SCIMResource, lifecycle model.Lifecycle) model.
 		Division: scimString(o, enterprise+"division"), CostCenter: scimString(o, enterprise+"costCenter"),
 		EmployeeID: scimString(o, enterprise+"employeeNumber"), ManagerExternalID: scimString(o, enterprise+"manager.value"), Lifecycle: lifecycle,
 	}
+	if len(p.EmployeeID) > maxIndexed {
+		p.EmployeeID = "" // nobody is recognised by that
+	}
 	if p.DisplayName == "" {
 		p.DisplayName = scimString(o, "name.formatted")
 	}
@@ -183,10 +202,10 @@ func listOf(o scim.Object, name string) (out []scim.Object) {
 	return out
 }
 
-// plainAddress reports a bare addr-spec.
+// plainAddress reports a bare addr-spec of a length that mail can have.
 func plainAddress(s string) bool {
 	a, err := mail.ParseAddress(s)
-	return err == nil && a.Address == s && a.Name == ""
+	return err == nil && len(s) <= 320 && a.Address == s && a.Name == ""
 }
 
 func ownDomain(domains []string, address string) bool {

@@ -109,6 +109,9 @@ func (s *Store) putSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIMC
 	case have != nil && reflect.DeepEqual(have.Attributes, want):
 		return SCIMWritten{SCIMResource: *have, Outcome: SCIMUnchanged}, nil
 	default:
+		if err := checkIndexed(want, "userName", "externalId", enterprise+"manager.value"); err != nil {
+			return out, err
+		}
 		out, err = next(scim.User, s.now(), have, want)
 		if err == nil {
 			err = s.storeSCIMUser(ctx, tx, t, out)

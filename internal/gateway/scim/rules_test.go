@@ -4,6 +4,7 @@
 package scim_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"strings"
 	"testing"
@@ -152,44 +153,56 @@ func TestUnassigning300Of1000(t *testing.T) {
 	if testing.Short() {
 		t.Skip("1,000 users")
 	}
-	for _, declared := range []bool{false, true} {
-		t.Run(fmt.Sprintf("declared %v", declared), func(t *testing.T) {
-			eachKit(t, func(k *kit) {
-				k.facts(func(f *store.TenantFacts) { f.LifecycleSCIM = declared })
-				k.staff(1000)
-				k.handleEvents()
-				var ids []string
-				for start := 1; len(ids) < 300; start += 200 {
-					r := k.page(fmt.Sprintf("count=200&startIndex=%d&attributes=id", start)).want(200)
-					for _, e := range r.list("Resources") {
-						ids = append(ids, at(e, "id").(string))
-					}
-				}
-				for _, id := range ids[:300] {
-					k.edit(id, op("Replace", "active", "False")).want(200)
-				}
-				for range 3 {
-					k.clock.Step(time.Hour)
-					left, held, err := k.store.SettleSCIMLeavers(t.Context(), k.tenant)
-					k.must(err)
-					if left != 0 || (held != nil) != declared {
-						t.Fatalf("%d left, held %v", left, held)
-					}
-					if declared && (held.Count != 300 || held.Total != 1000 || held.Allowed != 100) {
-						t.Errorf("hold %+v", held)
-					}
-				}
-				for kind, n := range k.handleEvents() {
-					if n > 0 {
-						t.Errorf("%d events %s", n, kind)
-					}
-				}
-				if n := k.find(`active eq false`).want(200).text("totalResults"); n != "300" {
-					t.Errorf("%s users are inactive", n)
-				}
-			})
-		})
-	}
+	eachKit(t, func(k *kit) {
+		k.staff(1000)
+		var ids []string
+		for start := 1; len(ids) < 300; start += 200 {
+			r := k.page(fmt.Sprintf("count=200&startIndex=%d&attributes=id", start)).want(200)
+			for _, e := range r.list("Resources") {
+				ids = append(ids, at(e, "id").(string))
+			}
+		}
+		for _, id := range ids[:300] {
+			k.edit(id, op("Replace", "active", "False")).want(200)
+		}
+		settle := func(wantLeft int64) *store.Hold {
+			t.Helper()
+			k.clock.Step(time.Hour)
+			left, held, err := k.store.SettleSCIMLeavers(t.Context(), k.tenant)
+			k.must(err)
+			if left != wantLeft {
+				t.Fatalf("%d left, want %d; held %v", left, wantLeft, held)
+			}
+			return held
+		}
+		starts := func(want int) {
+			t.Helper()
+			n := k.handleEvents()
+			if n[model.EventPersonLeft] != want || n[model.EventPersonJoined] != 0 || n[model.EventPersonChanged] != want {
+				t.Errorf("events that may start runs: %v, want %d people who left", n, want)
+			}
+		}
+		k.handleEvents() // people were added
+		if held := settle(0); held != nil {
+			t.Errorf("held without the declaration: %+v", held)
+		}
+		starts(0)
+		k.facts(func(f *store.TenantFacts) { f.LifecycleSCIM = true })
+		for range 2 {
+			if held := settle(0); held == nil || held.Count != 300 || held.Total != 1000 || held.Allowed != 100 {
+				t.Fatalf("hold %+v", held)
+			}
+		}
+		starts(0)
+		held := settle(0)
+		_, err := k.store.ReleaseHold(t.Context(), k.tenant, store.SCIMLeaversHold(), held.Digest, model.Actor{Name: "ann", Kind: model.ActorUser}, "")
+		k.must(err)
+		settle(300)
+		starts(300)
+		if n := k.find(`active eq false`).want(200).text("totalResults"); n != "300" {
+			t.Errorf("%s users are inactive", n)
+		}
+	})
 }
 
 // handleEvents counts and ends the events that could start a run.
@@ -285,5 +298,32 @@ func TestDirectoryKnowsWhence(t *testing.T) {
 		if p.DisplayName != "Ann Lee" || p.Department != "R&D" || len(p.Sources) != 1 || p.Sources[0].Integration != store.SCIMSource || p.Sources[0].ExternalID != id {
 			t.Errorf("person %+v", p)
 		}
+	})
+}
+
+// What no index can hold is refused or not indexed, but never fails the store.
+func TestLongValues(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		random := func(n int) string {
+			var b strings.Builder
+			for b.Len() < n {
+				b.WriteString(rand.Text())
+			}
+			return b.String()[:n]
+		}
+		cert, number := random(12_000), random(9_000)
+		id := k.add("ann", object{"title": random(20_000), "x509Certificates": []object{{"value": cert}}, "photos": []object{{"value": "https://" + random(8000)}},
+			enterprise: object{"employeeNumber": number}})
+		for filter, want := range map[string]string{`x509Certificates.value eq "` + cert[:3000] + `"`: "", `x509Certificates.value sw "` + cert[:3000] + `"`: "ann",
+			enterprise + `:employeeNumber sw "` + number[:3000] + `"`: "ann"} {
+			k.selects(filter, want)
+		}
+		for _, long := range []object{{"externalId": random(5000)}, {enterprise: object{"manager": object{"value": random(5000)}}}} {
+			k.do("PUT", "/Users/"+id, user("ann@acme.example", long)).fails(400, "invalidValue")
+		}
+		k.do("POST", "/Groups", group(random(5000))).fails(400, "invalidValue")
+		k.do("GET", "/Users/"+random(6000), nil).fails(404, "")
+		k.facts(func(f *store.TenantFacts) { f.SCIM.AnyUserName = true })
+		k.do("POST", "/Users", user(random(5000))).fails(400, "invalidValue")
 	})
 }

@@ -60,7 +60,8 @@ CREATE TABLE scim_element (
   primary_one BOOLEAN,
   PRIMARY KEY (tenant, user_id, attribute, n)
 );
-CREATE INDEX scim_element_value ON scim_element (tenant, attribute, value) WHERE value IS NOT NULL;
+-- Longer values, such as certificates, are beyond what an index can hold.
+CREATE INDEX scim_element_value ON scim_element (tenant, attribute, value) WHERE value IS NOT NULL AND length(value) <= 1024;
 
 CREATE TABLE scim_group (
   tenant BIGINT NOT NULL,
