@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/scim"
@@ -363,4 +364,16 @@ var projectionPoints = []point{
 			k.Errorf("the count does not count: %d", counting.members)
 		}
 	}},
+}
+
+// TestHugeFilter sends what has ended other servers: 12 MB of parentheses.
+func TestHugeFilter(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		n := 6 << 20
+		filter := strings.Repeat("(", n) + `userName pr` + strings.Repeat(")", n)
+		for _, path := range []string{"/.search", "/Users/.search", "/Groups/.search"} {
+			k.do("POST", path, `{"schemas":["`+searchURN+`"],"filter":"`+filter+`"}`).fails(400, "invalidFilter")
+		}
+		k.do("GET", "/Users", nil).want(200)
+	})
 }

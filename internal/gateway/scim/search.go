@@ -5,7 +5,9 @@ package scim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -45,6 +47,13 @@ func hasSchema(doc map[string]any, urn string) bool {
 func (c *call) fromBody() (criteria, error) {
 	out := criteria{start: 1, count: defaultResults}
 	doc, err := c.body()
+	var tooBig *http.MaxBytesError
+	if errors.As(err, &tooBig) {
+		// Nothing else in a search is that long. A client that is still sending
+		// would not read the answer, so some more is taken and thrown away.
+		_, _ = io.CopyN(io.Discard, c.request.Body, 16*maxBody)
+		return out, &scim.Error{Status: http.StatusBadRequest, Type: scim.InvalidFilter, Detail: fmt.Sprintf("The search is longer than %d bytes, and a filter may have %d.", maxBody, scim.MaxFilterLength)}
+	}
 	if err != nil {
 		return out, err
 	}
