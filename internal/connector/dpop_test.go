@@ -70,14 +70,20 @@ func (v *dpopVendor) check(r *http.Request, htu, token, nonce string) string {
 	if err := json.Unmarshal(raw, &head); err != nil || head.Typ != "dpop+jwt" || head.Alg != "ES256" || head.JWK["kty"] != "EC" || head.JWK["crv"] != "P-256" || head.JWK["d"] != "" {
 		v.t.Errorf("header %s: %v", raw, err)
 	}
-	number := func(name string) *big.Int {
+	point := []byte{4}
+	for _, name := range []string{"x", "y"} {
 		b, err := base64.RawURLEncoding.DecodeString(head.JWK[name])
 		if err != nil || len(b) != 32 {
 			v.t.Errorf("%s: %q", name, head.JWK[name])
 		}
-		return new(big.Int).SetBytes(b)
+		point = append(point, b...)
 	}
-	_, claims := verifyJWT(v.t, proofs[0], &ecdsa.PublicKey{Curve: elliptic.P256(), X: number("x"), Y: number("y")})
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		v.t.Error(err)
+		return ""
+	}
+	_, claims := verifyJWT(v.t, proofs[0], key)
 	jti, _ := claims["jti"].(string)
 	if jti == "" || v.seen[jti] {
 		v.t.Errorf("jti %q a second time", jti)
