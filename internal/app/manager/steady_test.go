@@ -94,12 +94,14 @@ func TestSteadyStateIsSilent(t *testing.T) {
 	zoom, okta := w.integration("zoom", nil), w.integration("okta", map[string]any{"domain": "acme.okta.com"})
 	org, app := acme(w.ns), w.zoomApp()
 	org.Spec.LifecycleSource = nil
-	objects := []reconcile.Object{zoom, okta, org, app}
-	w.create(org, app, zoom, okta)
+	zoom.Spec.Permission, zoom.Spec.DestructiveActions = v1alpha1.PermissionReadAndAct, []v1alpha1.ActionName{"user.deactivate"}
+	flow := w.leave()
+	objects := []reconcile.Object{zoom, okta, org, app, flow}
+	w.create(org, app, zoom, okta, flow)
 	w.ready(zoom, metav1.ConditionTrue, v1alpha1.ReasonSynced)
 	w.ready(okta, metav1.ConditionTrue, v1alpha1.ReasonSynced)
 	w.ready(app, metav1.ConditionTrue, v1alpha1.ReasonReconciled)
-	g.Eventually(func() []string { w.get("zoom", app); return app.Status.Sources }).Should(ContainElement("okta"))
+	g.Eventually(func() []string { w.get("zoom", app); return app.Status.Sources }, 2*reconcile.StatusWriteInterval).Should(ContainElement("okta"))
 
 	// What the write limiter held back is written within its interval.
 	versions := func() (out []string) {
@@ -174,28 +176,29 @@ func TestTenantsDoNotSeeEachOther(t *testing.T) {
 func TestKindsThatDoNotActSaySo(t *testing.T) {
 	w := newWorld(t)
 	g := NewWithT(t)
-	key := &v1alpha1.APIKey{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "scim"}, Spec: v1alpha1.APIKeySpec{Type: "SCIM"}}
-	run := &v1alpha1.WorkflowRun{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "run"},
-		Spec: v1alpha1.WorkflowRunSpec{WorkflowRef: v1alpha1.ObjectReference{Name: "nothing"}}}
-	flow := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "leaver"}, Spec: v1alpha1.WorkflowSpec{
-		Trigger: v1alpha1.Trigger{Manual: &v1alpha1.ManualTrigger{}},
-		Steps: []v1alpha1.Step{{StepBase: v1alpha1.StepBase{Name: "suspend"}, StepAction: v1alpha1.StepAction{
-			Action: &v1alpha1.ActionStep{Integration: "zoom", Name: "user.deactivate"}}}},
-	}}
-	w.create(key, run, flow)
-	c := w.ready(key, metav1.ConditionFalse, v1alpha1.ReasonNotImplemented)
-	g.Expect(c.Message).To(ContainSubstring("no key was made"))
-	w.ready(run, metav1.ConditionFalse, v1alpha1.ReasonReferenceNotFound)
-	c = w.ready(flow, metav1.ConditionFalse, v1alpha1.ReasonIntegrationGone)
+	request := &v1alpha1.AccessRequest{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "jo-slack"}, Spec: v1alpha1.AccessRequestSpec{
+		ApplicationRef: v1alpha1.ObjectReference{Name: "zoom"}, Person: "jo@acme.example", RequestedBy: "jo@acme.example"}}
+	app := w.zoomApp()
+	app.Spec.Catalog = &v1alpha1.Catalog{Requestable: true}
+	// A trigger that is not watched starts nothing, and says so.
+	left := w.leave()
+	left.Name, left.Spec.Trigger = "left", v1alpha1.Trigger{Person: &v1alpha1.PersonTrigger{Events: []v1alpha1.PersonEvent{v1alpha1.PersonLeft}}}
+	w.create(app, request, left)
+	c := w.ready(request, metav1.ConditionFalse, v1alpha1.ReasonNotImplemented)
+	g.Expect(c.Message).To(ContainSubstring("no access was granted"))
+	c = w.ready(left, metav1.ConditionFalse, v1alpha1.ReasonIntegrationGone)
 	g.Expect(c.Message).To(ContainSubstring(`"zoom"`))
-	w.condition(flow, v1alpha1.ConditionValid, metav1.ConditionFalse, v1alpha1.ReasonIntegrationGone)
 
 	w.secret("zoom", secrets["zoom"])
 	zoom := w.integration("zoom", nil)
+	zoom.Spec.Permission, zoom.Spec.DestructiveActions = v1alpha1.PermissionReadAndAct, []v1alpha1.ActionName{"user.deactivate"}
 	w.create(zoom)
 	w.ready(zoom, metav1.ConditionTrue, v1alpha1.ReasonSynced)
-	w.ready(flow, metav1.ConditionFalse, v1alpha1.ReasonNotImplemented)
-	for _, o := range []reconcile.Object{key, run, flow, zoom} {
+	w.condition(left, v1alpha1.ConditionValid, metav1.ConditionTrue, v1alpha1.ReasonCompiled)
+	c = w.ready(left, metav1.ConditionFalse, v1alpha1.ReasonNotImplemented)
+	g.Expect(c.Message).To(ContainSubstring("spec.trigger.person"))
+	for _, o := range []reconcile.Object{request, left, zoom} {
 		reconciletest.Check(t, w.client, o)
 	}
+	g.Expect(w.runs()).To(BeEmpty())
 }
