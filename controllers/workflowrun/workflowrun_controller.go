@@ -115,7 +115,7 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.WorkflowRun, c *rec
 }
 
 func decider(obj *v1alpha1.WorkflowRun, reason string) store.Decider {
-	return store.Decider{Actor: v1alpha1.KindWorkflowRun + "/" + obj.Name, Kind: model.ActorUser, Reason: reason}
+	return store.Decider{Actor: v1alpha1.KindWorkflowRun + "/" + obj.Name, Kind: model.ActorSystem, Reason: reason}
 }
 
 // start starts the run. A run without id says that none is to start.
@@ -148,7 +148,7 @@ func (r *Reconciler) start(ctx context.Context, obj *v1alpha1.WorkflowRun, c *re
 	switch not.Reason {
 	case engine.StartNoSubject:
 		return run, refused(c, v1alpha1.ReasonSubjectNotFound, "spec.subject.person: "+not.Message)
-	case engine.StartWrongSubject:
+	case engine.StartWrongSubject, engine.StartKeyTaken:
 		return run, refused(c, v1alpha1.ReasonSubjectMismatch, "spec.subject: "+not.Message)
 	case engine.StartBadInput:
 		return run, refused(c, v1alpha1.ReasonInvalidSpec, "spec."+not.Message)

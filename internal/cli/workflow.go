@@ -33,6 +33,7 @@ type runStatus struct {
 		Result  string `json:"result"`
 		Reason  string `json:"reason"`
 		Message string `json:"message"`
+		Request any    `json:"request"`
 	} `json:"steps"`
 }
 
@@ -112,6 +113,13 @@ func follow(ctx context.Context, e *env, c *queryclient.Client, path string, run
 			line := s.Name + ": " + s.Result
 			if s.Message != "" {
 				line += " (" + s.Message + ")"
+			}
+			if s.Request != nil { // of a dry run
+				request, err := json.Marshal(s.Request)
+				if err != nil {
+					return err
+				}
+				line += " " + string(request)
 			}
 			if _, err := fmt.Fprintln(e.out, line); err != nil {
 				return err

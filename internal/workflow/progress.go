@@ -28,6 +28,8 @@ type StepProgress struct {
 	Message  string         `json:"message,omitempty"`
 	Attempts int            `json:"attempts,omitempty"`
 	At       string         `json:"at,omitempty"`
+	// Request is what a dry run would have sent.
+	Request map[string]any `json:"request,omitempty"`
 }
 
 var branchMark = regexp.MustCompile(`\[[^]]*\]`)
@@ -54,7 +56,7 @@ func Progress(r store.RunDetail) ([]StepProgress, error) {
 	for _, s := range done {
 		path := cmp.Or(s.Path, s.Name)
 		finished[path] = true
-		out = append(out, StepProgress{Name: StepName(path), Result: cmp.Or(s.Result, string(ResultDone)), Reason: s.Reason, Message: s.Message, Attempts: attempts[path], At: s.At})
+		out = append(out, StepProgress{Name: StepName(path), Result: cmp.Or(s.Result, string(ResultDone)), Reason: s.Reason, Message: s.Message, Attempts: attempts[path], At: s.At, Request: s.Request})
 	}
 	v, err := parseVars(r.Vars)
 	if err != nil {

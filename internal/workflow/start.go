@@ -58,6 +58,7 @@ const (
 	StartNoSubject    StartReason = "SubjectNotFound"
 	StartWrongSubject StartReason = "SubjectMismatch"
 	StartBadInput     StartReason = "InvalidInput"
+	StartKeyTaken     StartReason = "KeyTaken"
 )
 
 // StartError says why nothing was started.
@@ -75,7 +76,11 @@ func notStarted(reason StartReason, format string, args ...any) error {
 // Start starts one run by hand, or returns the run that the key started
 // before. The guard of decision 18 bounds what automation starts, not this.
 func Start(ctx context.Context, st StartStore, tenant model.TenantID, r StartRequest) (run store.Run, started bool, err error) {
-	if run, err = st.RunByTrigger(ctx, tenant, KindWorkflow, r.Workflow, r.Key); err == nil || !errors.Is(err, store.ErrNotFound) {
+	run, err = st.RunByTrigger(ctx, tenant, KindWorkflow, r.Workflow, r.Key)
+	if err == nil {
+		return run, false, sameSubject(ctx, st, tenant, run, r)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
 		return run, false, err
 	}
 	w, err := st.Workflow(ctx, tenant, r.Workflow)
@@ -97,6 +102,24 @@ func Start(ctx context.Context, st StartStore, tenant model.TenantID, r StartReq
 		Kind: KindWorkflow, Name: w.Name, Revision: w.Revision, TriggerKind: TriggerManual, TriggerKey: r.Key, Subject: person.Email, PersonID: person.ID,
 		Cause: fmt.Sprintf("%s/%s revision %d", KindWorkflow, w.Name, w.Revision), Vars: vars, Priority: priority,
 	}, r.By)
+}
+
+// sameSubject refuses a key that started a run about somebody else: to answer
+// with that run would be taken for success.
+func sameSubject(ctx context.Context, st StartStore, tenant model.TenantID, run store.Run, r StartRequest) error {
+	if r.Person == "" {
+		return nil
+	}
+	p, err := st.PersonByEmail(ctx, tenant, r.Person)
+	switch {
+	case errors.Is(err, store.ErrNotFound): // has left the directory since
+		return nil
+	case err != nil:
+		return err
+	case p.ID != run.PersonID:
+		return notStarted(StartKeyTaken, "the idempotency key started run %s, which is about another person; nothing was started", run.ID)
+	}
+	return nil
 }
 
 // startVars checks a request and returns what its run begins with.

@@ -68,7 +68,7 @@ func (k *kit) ada(change func(*model.Person)) {
 	}
 	y, err := k.store.BeginSync(ctx, c)
 	if err == nil {
-		err = y.Stage(ctx, "people", "", []model.Record{{Person: p}})
+		err = y.Stage(ctx, "people", "", []model.Record{{Person: p}, {Person: &model.Person{ExternalID: "2", Email: "bob@acme.example", Lifecycle: model.LifecycleCurrent}}})
 	}
 	if err == nil {
 		_, err = y.FinishStream(ctx, "people", store.StreamOutcome{Complete: true, Types: []model.DataType{model.DataPeople}, Guard: model.DefaultShrinkGuard})
@@ -193,6 +193,10 @@ func TestSameKeySameRun(t *testing.T) {
 			t.Errorf("run %s, then %s", first.ID, again.ID)
 		}
 		k.effects(map[string]int{"ticket.create": 1})
+		var taken *StartError
+		if _, _, err := Start(t.Context(), k.store, k.tenant, StartRequest{Workflow: "wf", Key: "k", Person: "bob@acme.example"}); !errors.As(err, &taken) || taken.Reason != StartKeyTaken {
+			t.Errorf("the key of another person's run: %v", err)
+		}
 		refuse := func(want StartReason, change func(*StartRequest)) {
 			t.Helper()
 			r := StartRequest{Workflow: "wf", Key: "other", Person: "ada@acme.example"}
@@ -202,7 +206,7 @@ func TestSameKeySameRun(t *testing.T) {
 				t.Errorf("%v, want %s", err, want)
 			}
 		}
-		refuse(StartNoSubject, func(r *StartRequest) { r.Person = "bob@acme.example" })
+		refuse(StartNoSubject, func(r *StartRequest) { r.Person = "eve@acme.example" })
 		refuse(StartWrongSubject, func(r *StartRequest) { r.Person = "" })
 		refuse(StartNoWorkflow, func(r *StartRequest) { r.Workflow = "none" })
 		refuse(StartBadInput, func(r *StartRequest) { r.Input = map[string]any{"x": strings.Repeat("x", MaxInput)} })
@@ -271,6 +275,11 @@ func TestDryRun(t *testing.T) {
 		k.want("steps", k.steps(), []string{"one dryRun", "pause dryRun", "two dryRun", "three dryRun"})
 		if len(k.vendor.sent) != 0 || len(k.run().Attempts) != 0 {
 			t.Errorf("sent %v", k.vendor.sent)
+		}
+		all, err := Progress(k.run())
+		want := map[string]any{"integration": "desk", "action": "ticket.create", "input": map[string]any{"text": "ada@acme.example"}}
+		if err != nil || cmp.Diff(want, all[0].Request) != "" || all[2].Message == "" {
+			t.Errorf("would have sent %v, %v", all, err)
 		}
 	})
 }

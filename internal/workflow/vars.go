@@ -67,6 +67,8 @@ type StepResult struct {
 	Result  string `json:"result"` // done, already, Keep, Go, …
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
+	// Request is what a dry run would have sent.
+	Request map[string]any `json:"request,omitempty"`
 }
 
 // StepResults lists the finished steps of a run in the order in which they
@@ -81,6 +83,7 @@ func StepResults(r store.Run) ([]StepResult, error) {
 	for name := range steps {
 		s := StepResult{Name: name, Reason: v.text("steps." + name + ".reason"), Message: v.text("steps." + name + ".message"),
 			Path: v.text("steps." + name + ".path"), At: v.text("steps." + name + ".at")}
+		s.Request, _ = v.lookup("steps." + name + ".request").(map[string]any)
 		n, _ := v.lookup("steps." + name + ".n").(float64)
 		s.N = int(n)
 		for _, key := range []string{"result", "answer", "decision", "kind"} {

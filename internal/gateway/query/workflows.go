@@ -101,7 +101,7 @@ func (a *API) startRun(c *call) (any, error) {
 			return nil, notFound("%s", not.Message)
 		case workflow.StartWrongSubject, workflow.StartBadInput:
 			return nil, badRequest("%s", not.Message)
-		case workflow.StartNotReady, workflow.StartSuspended:
+		case workflow.StartNotReady, workflow.StartSuspended, workflow.StartKeyTaken:
 		}
 		return nil, conflict("%s", not.Message)
 	}

@@ -89,6 +89,8 @@ type runStep struct {
 	Reason   string `json:"reason,omitempty"`
 	Message  string `json:"message,omitempty"`
 	Attempts int    `json:"attempts"`
+
+	Request map[string]any `json:"request,omitempty" doc:"What a dry run would have sent."`
 }
 
 // executionView is an action execution.
@@ -275,7 +277,7 @@ func refusal(err error) error {
 		code = http.StatusNotFound
 	case workflow.StartWrongSubject, workflow.StartBadInput:
 		code = http.StatusBadRequest
-	case workflow.StartNotReady, workflow.StartSuspended:
+	case workflow.StartNotReady, workflow.StartSuspended, workflow.StartKeyTaken:
 	}
 	return access.Refuse(code, "%s", not.Message)
 }
@@ -303,7 +305,7 @@ func viewOfRun(w store.WorkflowState, r store.RunDetail) (runView, error) {
 	}
 	steps, err := workflow.Progress(r)
 	for _, s := range steps {
-		v.Steps = append(v.Steps, runStep{Name: s.Name, Result: s.Result, State: string(s.State), Reason: s.Reason, Message: s.Message, Attempts: s.Attempts})
+		v.Steps = append(v.Steps, runStep{Name: s.Name, Result: s.Result, State: string(s.State), Reason: s.Reason, Message: s.Message, Attempts: s.Attempts, Request: s.Request})
 	}
 	return v, err
 }
