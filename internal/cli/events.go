@@ -166,6 +166,6 @@ func rotateWebhook(cmd *cobra.Command, e *env, plural, name string, annotations 
 	if err != nil {
 		return fmt.Errorf("ask for a new address: %w", err)
 	}
-	e.say("Asked for a new address. It stands in the Secret %s-webhook within seconds, beside the one before:\n  kubectl get secret %s-webhook -n %s -o jsonpath='{.data.url}' | base64 -d", name, name, namespace)
+	e.say("Asked for a new address. It stands in the Secret %s-webhook within seconds, beside the one before:\n  kubectl get secret %s-webhook -n %s -o go-template='{{.data.url|base64decode}}'", name, name, namespace)
 	return nil
 }
