@@ -5,7 +5,6 @@ package workflowrun
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -118,7 +117,7 @@ func (k *kit) put(state string) {
 	if err != nil {
 		k.Fatal(err)
 	}
-	if _, err := k.store.PutWorkflow(k.Context(), k.store.tenant, store.WorkflowState{Name: "wf", TriggerKind: "manual", State: state}, json.RawMessage(raw)); err != nil {
+	if _, err := k.store.PutWorkflow(k.Context(), k.store.tenant, store.WorkflowState{Name: "wf", TriggerKind: "manual", State: state}, raw); err != nil {
 		k.Fatal(err)
 	}
 }

@@ -6,7 +6,6 @@ package workflow
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"time"
 )
 
@@ -62,8 +61,6 @@ func (t *turn) refreshed() bool {
 
 // defaultTime is the wall time of a moment that names none.
 const defaultTime = "09:00"
-
-var wallTime = regexp.MustCompile(`^([01][0-9]|2[0-3]):([0-5][0-9])$`)
 
 // moment is the instant of a date at a wall time in its zone.
 func (t *turn) moment(n *node, m *Moment) (time.Time, error) {
