@@ -9,7 +9,7 @@
 #
 #   --write   put the report into docs/benchmarks.md as well
 #   NAME      only these: postgres sqlite growth people evaluate engine claim
-#             connector csv scim manager; default: all
+#             connector csv scim webhook manager; default: all
 #
 # Sizes, all optional:
 #   SEATKEEPER_BENCH_ROWS  accounts of the store's benchmarks (1000000); people,
@@ -80,6 +80,7 @@ bench claim "$rows" 1s ./internal/workflow '^BenchmarkClaim$'
 bench connector "$rows" 2s ./internal/connector '^Benchmark(Mapping|Read|Slack|LargeRead)$'
 bench csv "$rows" 2s ./internal/connector/csvfile '^BenchmarkRows$'
 bench scim "$tenth" 1x ./internal/gateway/scim '^BenchmarkSCIM$'
+bench webhook "$rows" 1x ./internal/gateway/webhook '^BenchmarkAcknowledge$'
 bench manager "$rows" 1x ./test/perf '^BenchmarkManager$'
 
 for name in "${names[@]}"; do
