@@ -63,7 +63,6 @@ func (k fakeKeys) Authenticate(r *http.Request, keyType string) (access.KeyIdent
 // kit is a SCIM server over a store.
 type kit struct {
 	testing.TB
-	serial   int
 	store    *store.Store
 	clock    *clocktesting.FakeClock
 	tenant   model.TenantID
@@ -104,11 +103,6 @@ func newKit(t testing.TB, s *store.Store, clock *clocktesting.FakeClock) *kit {
 	t.Cleanup(k.server.Close)
 	return k
 }
-
-// next is another number each time.
-func (k *kit) next() int { k.serial++; return k.serial }
-
-func escape(s string) string { return url.QueryEscape(s) }
 
 func (k *kit) must(err error) {
 	k.Helper()
