@@ -140,6 +140,8 @@ func checkManagerRights(t *testing.T, in *installation, mode string) {
 	}
 	everywhere["apikeys.seatkeeper.dev"] = everywhere["integrations.seatkeeper.dev"]
 	everywhere["apikeys/finalizers.seatkeeper.dev"] = []string{"update"}
+	everywhere["workflows.seatkeeper.dev"] = everywhere["integrations.seatkeeper.dev"]
+	everywhere["workflowruns.seatkeeper.dev"] = []string{"delete", "get", "list", "watch"} // when their time is over
 	if mode == "sqlite" {
 		maps.Copy(everywhere, reviews)
 	}
