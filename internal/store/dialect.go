@@ -64,19 +64,6 @@ func retryable(err error) bool {
 	return false
 }
 
-// isUnique reports a violated unique key.
-func isUnique(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return pg.Code == "23505"
-	}
-	var lite *sqlite3.Error
-	if errors.As(err, &lite) {
-		return lite.Code() == 2067 || lite.Code() == 1555 // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY
-	}
-	return false
-}
-
 // missingTable reports a query on a table that does not exist yet.
 func missingTable(err error) bool {
 	var pg *pgconn.PgError

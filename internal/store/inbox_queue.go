@@ -128,7 +128,7 @@ func (s *Store) storeArrivals(ctx context.Context, batch []*arrival) error {
 	slices.SortStableFunc(rows, func(a, b *arrival) int {
 		return cmp.Or(cmp.Compare(a.event.Tenant, b.event.Tenant), strings.Compare(a.event.Endpoint, b.event.Endpoint), strings.Compare(a.event.DedupeKey, b.event.DedupeKey))
 	})
-	insert, err := s.arrivals.insert(ctx, s, len(rows))
+	insert, err := s.arrivals.insert(ctx, s, len(rows)) //nolint:sqlclosecheck // kept for the next batch; the store closes it
 	if err != nil {
 		return err
 	}
