@@ -14,7 +14,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
@@ -185,7 +185,7 @@ func (h *Handler) commit(ctx context.Context, t *target, in connector.WebhookReq
 
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // errUnknown is the one answer where nothing is, whatever was there before.
