@@ -345,7 +345,7 @@ type WebhookHMAC struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9-]+$`
-	TimestampHeader string `json:"timestampHeader,omitempty"`
+	TimestampHeader string `json:"timestampHeader,omitempty"` //nolint:kubeapilinter // the name of a header that senders call so, and no time
 
 	// maxSkew is how far the timestamp may be from now, up to 1h. Default 5m.
 	// +optional

@@ -52,7 +52,7 @@ func newEventShowCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show what is known of one event",
 		Long:    "Show what is known of one event. Its body may name people: --body shows it to\nwhom RBAC allows to get events/body, as the ClusterRole seatkeeper-auditor does,\nand the audit keeps who looked.",
-		Example: "  seatkeeper events show 0190c2… -n acme\n  seatkeeper events show 0190c2… -n acme --body > event.json",
+		Example: "  seatkeeper events show 0190c2… -n acme\n  seatkeeper events show 0190c2… -n acme --body",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := validFormat(format); err != nil {
