@@ -233,13 +233,18 @@ func (c *call) carryOut(op bulkOperation, known map[string]string) (bulkResult, 
 	one.method, one.ifMatch, one.route, one.resource, one.changed, one.query, one.path = op.method, op.version, "none", "", nil, nil, nil
 	out, err := func() (answer, error) {
 		var missing []string
-		parts := segments(op.path)
 		target, err := url.ParseRequestURI(op.path)
-		if err != nil || len(parts) == 0 || !strings.EqualFold(parts[0], "Users") && !strings.EqualFold(parts[0], "Groups") {
+		var parts []string
+		if err == nil {
+			parts = segments(target.Path)
+		}
+		if len(parts) == 0 || !strings.EqualFold(parts[0], "Users") && !strings.EqualFold(parts[0], "Groups") {
 			return answer{}, invalidValue("path is /Users or /Groups, with an id for everything but POST.")
 		}
-		one.query = target.Query()
-		for _, p := range segments(target.Path) {
+		if one.query, err = parseQuery(target.RawQuery); err != nil {
+			return answer{}, err
+		}
+		for _, p := range parts {
 			id, _ := resolve(p, known, &missing).(string)
 			one.path = append(one.path, id)
 		}

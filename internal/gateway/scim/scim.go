@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -117,7 +118,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	c := &call{Context: ctx, api: a, request: r, correlationID: correlationID(r), base: origin(r) + base, method: r.Method, ifMatch: r.Header.Get("If-Match"),
-		path: segments(strings.TrimPrefix(r.URL.Path, base)), query: r.URL.Query(), route: "none"}
+		path: segments(strings.TrimPrefix(r.URL.Path, base)), route: "none"}
 	w.Header().Set("X-Request-Id", c.correlationID)
 	out, err := a.answer(c, w)
 	status, kind := out.status, scim.ScimType("")
@@ -148,6 +149,9 @@ func (a *API) answer(c *call, w http.ResponseWriter) (answer, error) {
 	}
 	if !c.facts.SCIM.Strict {
 		c.dialect = compat.Dialect
+	}
+	if c.query, err = parseQuery(c.request.URL.RawQuery); err != nil {
+		return answer{}, err
 	}
 	c.body = a.reader(c, w)
 	return c.dispatch()
@@ -187,6 +191,17 @@ func origin(r *http.Request) string {
 		scheme = "https"
 	}
 	return scheme + "://" + r.Host
+}
+
+// parseQuery reads the query of a URL, all of it: a filter that was left out
+// because it cannot be read would select everything.
+func parseQuery(raw string) (url.Values, error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, &scim.Error{Status: http.StatusBadRequest, Type: scim.InvalidFilter,
+			Detail: "The query of the URL cannot be read: percent-encode what stands in it, such as a semicolon (%3B) or a percent sign (%25)."}
+	}
+	return query, nil
 }
 
 func segments(path string) []string {
