@@ -116,10 +116,8 @@ func (s *Store) PutAPIKey(ctx context.Context, t model.TenantID, spec APIKeySpec
 	}
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		now := s.now()
-		if _, err := tx.ExecContext(ctx, `UPDATE api_key_token SET revoked_at=$4 WHERE tenant=$1 AND name=$2 AND uid<>$3 AND revoked_at IS NULL`,
-			t, spec.Name, spec.UID, now); err != nil {
-			return err
-		}
+		// First the key, which this locks: a token that is being made for the
+		// former must be there when its tokens end.
 		if _, err := tx.ExecContext(ctx, `INSERT INTO api_key (tenant, name, uid, type, description, scopes, networks, overlap_ms, expires_at, created_at)
 			VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)
 			ON CONFLICT (tenant, name) DO UPDATE SET
@@ -130,6 +128,10 @@ func (s *Store) PutAPIKey(ctx context.Context, t model.TenantID, spec APIKeySpec
 			uid=excluded.uid, type=excluded.type, description=excluded.description, scopes=excluded.scopes, networks=excluded.networks,
 			overlap_ms=excluded.overlap_ms, expires_at=excluded.expires_at`,
 			t, spec.Name, spec.UID, spec.Type, spec.Description, string(scopes), string(networks), spec.Overlap.Milliseconds(), optMillis(spec.ExpiresAt), now); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE api_key_token SET revoked_at=$4 WHERE tenant=$1 AND name=$2 AND uid<>$3 AND revoked_at IS NULL`,
+			t, spec.Name, spec.UID, now); err != nil {
 			return err
 		}
 		if !spec.Revoked {

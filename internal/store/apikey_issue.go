@@ -151,13 +151,15 @@ func scanToken(r scanner, more ...any) (t APIKeyToken, err error) {
 	return t, err
 }
 
-// APIKeyToken returns a token by its public id, with what its key may do.
+// APIKeyToken returns a token by its public id, with what its key may do. A token
+// of a key that was made anew since is revoked, whatever its row says: it may
+// nothing of what the new key may.
 func (s *Store) APIKeyToken(ctx context.Context, t model.TenantID, keyID string) (APIKeyToken, error) {
-	var namespace, kind, scopes, networks string
+	var uid, namespace, kind, scopes, networks string
 	var expires sql.NullInt64
-	out, err := scanToken(s.reads.QueryRowContext(ctx, `SELECT `+tokenColumns+`, n.namespace, a.type, a.scopes, a.networks, a.expires_at
+	out, err := scanToken(s.reads.QueryRowContext(ctx, `SELECT `+tokenColumns+`, a.uid, n.namespace, a.type, a.scopes, a.networks, a.expires_at
 		FROM api_key_token k JOIN api_key a ON a.tenant = k.tenant AND a.name = k.name JOIN tenant n ON n.id = k.tenant
-		WHERE k.tenant=$1 AND k.key_id=$2`, t, keyID), &namespace, &kind, &scopes, &networks, &expires)
+		WHERE k.tenant=$1 AND k.key_id=$2`, t, keyID), &uid, &namespace, &kind, &scopes, &networks, &expires)
 	if errors.Is(err, sql.ErrNoRows) {
 		return out, fmt.Errorf("key: %w", ErrNotFound)
 	}
@@ -165,6 +167,10 @@ func (s *Store) APIKeyToken(ctx context.Context, t model.TenantID, keyID string)
 		return out, fmt.Errorf("read a key: %w", err)
 	}
 	out.Namespace, out.Type, out.ExpiresAt = namespace, kind, nullTime(expires)
+	if uid != out.UID {
+		out.RevokedAt = &out.CreatedAt
+		return out, nil
+	}
 	if err := errors.Join(json.Unmarshal([]byte(scopes), &out.Scopes), json.Unmarshal([]byte(networks), &out.Networks)); err != nil {
 		return out, fmt.Errorf("key %s: %w", keyID, err)
 	}

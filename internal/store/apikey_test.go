@@ -5,6 +5,7 @@ package store_test
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"regexp"
 	"strings"
@@ -12,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	clocktesting "k8s.io/utils/clock/testing"
+
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
 )
 
 var ada = model.Actor{Name: "ada", Kind: model.ActorUser}
@@ -183,6 +187,64 @@ func TestAPIKeyEnds(t *testing.T) {
 			if rows := w.dump()[table]; len(rows) != 0 {
 				t.Errorf("table %s keeps %v", table, rows)
 			}
+		}
+	})
+}
+
+// A token that was being made while its APIKey was made anew ends with the others
+// of the former key.
+func TestAPIKeyMadeAnewMeanwhile(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(t0)
+	w := &world{t, storetest.Open(t, storetest.Postgres(t), storetest.WithClock(clock)), clock, 0}
+	ctx := w.Context()
+	var err error
+	w.tenant, err = w.s.EnsureTenant(ctx, "acme")
+	w.must(err)
+	spec := apiKey("entra")
+	w.must(w.s.PutAPIKey(ctx, w.tenant, spec, ada))
+	spec.UID = "uid-2"
+	done := make(chan error, 1)
+	w.must(w.s.WriteSQL(ctx, func(tx *sql.Tx) error { // as IssueAPIKey does, half-way
+		if _, err := tx.ExecContext(ctx, `SELECT 1 FROM api_key WHERE tenant=$1 AND name='entra' FOR UPDATE`, w.tenant); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO api_key_token (tenant, key_id, name, uid, digest, created_at, created_by) VALUES ($1,'1aaaaaaaaaaaa','entra','uid-entra','',$2,'ada')`,
+			w.tenant, t0.UnixMilli()); err != nil {
+			return err
+		}
+		go func() { done <- w.s.PutAPIKey(ctx, w.tenant, spec, ada) }()
+		for waiting := 0; waiting == 0; {
+			if err := w.s.ReadDB().QueryRowContext(ctx, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	w.must(<-done)
+	var alive int
+	w.must(w.s.ReadDB().QueryRowContext(ctx, `SELECT count(*) FROM api_key_token WHERE revoked_at IS NULL`).Scan(&alive))
+	if alive != 0 {
+		t.Errorf("%d tokens of the former key were not revoked", alive)
+	}
+}
+
+// Whatever its row says, a token may nothing of what a key may that was made anew
+// under the name.
+func TestAPIKeyTokenOfAnotherUID(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		ctx := w.Context()
+		spec := apiKey("entra")
+		w.must(w.s.PutAPIKey(ctx, w.tenant, spec, ada))
+		token, text := w.issue("entra", store.IssueAPIKey{By: ada})
+		spec.UID, spec.Scopes = "uid-2", []string{"*"}
+		w.must(w.s.PutAPIKey(ctx, w.tenant, spec, ada))
+		w.must(w.s.WriteSQL(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `UPDATE api_key_token SET revoked_at = NULL`)
+			return err
+		}))
+		w.wantEnded("of another UID", map[string]string{text: store.TokenRevoked})
+		if row, err := w.s.APIKeyToken(ctx, w.tenant, token.KeyID); err != nil || row.Name != "entra" || len(row.Scopes) != 0 {
+			t.Errorf("%+v, %v", row, err)
 		}
 	})
 }
