@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
@@ -62,8 +63,11 @@ func FuzzDefinition(f *testing.F) {
 		start:    func(string) (bool, time.Time) { return true, time.Time{} },
 		channels: map[string]Channel{ChannelSlack: Slack{}}, token: func(_ model.TenantID, id string) string { return id },
 	}
+	f.Add([]byte(`{"language":"CEL","subject":"Person","when":"person.email != ''","steps":[{"name":"a","when":"now > timestamp('2026-01-01T00:00:00Z')","wait":{"for":"","until":{"date":"person.endDate","time":"09:00"}}},
+		{"name":"s","switch":{"when":[{"when":"input.x == 1","steps":[{"name":"b","onError":"Continue","outputs":{"o":"resp.x"},"action":{"integration":"i","action":"a","with":{"v":"${steps.a.result}"}}}]}]}}],"timeout":"90d"}`),
+		[]byte(`{"person":{"email":"a@b.example","endDate":"2026-01-01"},"input":{"x":1}}`), []byte(`{}`))
 	f.Fuzz(func(t *testing.T, definition, variables, cursor []byte) {
-		p, err := compile(definition, nil)
+		p, err := compile(definition, expr.Workflow{})
 		if err != nil {
 			return
 		}
