@@ -163,7 +163,19 @@ func (c *call) logged(at time.Time, status int, kind scim.ScimType) store.SCIMRe
 		address = ip.String()
 	}
 	return store.SCIMRequest{At: at, KeyID: c.caller.KeyID, KeyName: c.caller.Name, Address: address, Method: c.method, Route: c.route,
-		ResourceID: c.resource, Status: status, ScimType: string(kind), CorrelationID: c.correlationID, Changed: c.changed}
+		ResourceID: loggedID(c.resource), Status: status, ScimType: string(kind), CorrelationID: c.correlationID, Changed: c.changed}
+}
+
+// loggedID is an id as log and audit have it: one that is none of ours may be an
+// address or a name, which somebody took for an id.
+func loggedID(id string) string {
+	if id == "" {
+		return ""
+	}
+	if _, err := uuid.Parse(id); err != nil || len(id) != len(uuid.Nil.String()) {
+		return "{id}"
+	}
+	return id
 }
 
 // by is how the audit names the caller.
