@@ -216,11 +216,14 @@ func (s *Store) ChangedAPIKeys(ctx context.Context, since time.Time) ([]ChangedA
 }
 
 // PruneAPIKeys forgets tokens of the tenant that ended before the time, and keys
-// that are gone and have none left.
+// that are gone and have none left. A token that was delivered stays while its
+// key does: that it was says that nothing is to be delivered to its Secret again.
 func (s *Store) PruneAPIKeys(ctx context.Context, t model.TenantID, before time.Time) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM api_key_token WHERE tenant=$1 AND (revoked_at < $2 OR ends_at < $2)
-			AND (deliver_to = '' OR withdrawn_at IS NOT NULL)`, t, before.UnixMilli()); err != nil {
+			AND (deliver_to = '' OR withdrawn_at IS NOT NULL)
+			AND NOT (delivered_at IS NOT NULL AND EXISTS (SELECT 1 FROM api_key a
+				WHERE a.tenant = api_key_token.tenant AND a.name = api_key_token.name AND a.uid = api_key_token.uid AND a.removed_at IS NULL))`, t, before.UnixMilli()); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `DELETE FROM api_key WHERE tenant=$1 AND removed_at < $2

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -245,6 +246,41 @@ func TestAPIKeyTokenOfAnotherUID(t *testing.T) {
 		w.wantEnded("of another UID", map[string]string{text: store.TokenRevoked})
 		if row, err := w.s.APIKeyToken(ctx, w.tenant, token.KeyID); err != nil || row.Name != "entra" || len(row.Scopes) != 0 {
 			t.Errorf("%+v, %v", row, err)
+		}
+	})
+}
+
+// What was delivered to a Secret is known for as long as the key is there: else it
+// would be delivered again, which ends the token that works.
+func TestPruneKeepsDeliveries(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		ctx := w.Context()
+		w.must(w.s.PutAPIKey(ctx, w.tenant, apiKey("entra"), ada))
+		rotate := store.IssueAPIKey{By: ada, Rotate: true}
+		delivered, _ := w.issue("entra", store.IssueAPIKey{By: ada, Rotate: true, DeliverTo: "s"})
+		w.must(w.s.MarkAPIKeyDelivered(ctx, w.tenant, delivered.KeyID))
+		w.must(w.s.MarkAPIKeyWithdrawn(ctx, w.tenant, delivered.KeyID))
+		shown, _ := w.issue("entra", rotate)
+		w.step(25 * time.Hour)
+		now, _ := w.issue("entra", rotate)
+		w.step(25 * time.Hour)
+		w.must(w.s.PruneAPIKeys(ctx, w.tenant, w.clock.Now()))
+		key, err := w.s.APIKey(ctx, w.tenant, "entra")
+		w.must(err)
+		var ids []string
+		for _, token := range key.Tokens {
+			ids = append(ids, token.KeyID)
+		}
+		if want := []string{now.KeyID, delivered.KeyID}; !slices.Equal(ids, want) {
+			t.Errorf("kept %v, want %v, and not %s", ids, want, shown.KeyID)
+		}
+		w.must(w.s.RemoveAPIKey(ctx, w.tenant, "entra", ada))
+		w.step(time.Hour)
+		w.must(w.s.PruneAPIKeys(ctx, w.tenant, w.clock.Now()))
+		for _, table := range []string{"api_key", "api_key_token"} {
+			if rows := w.dump()[table]; len(rows) != 0 {
+				t.Errorf("table %s keeps %v", table, rows)
+			}
 		}
 	})
 }

@@ -180,6 +180,39 @@ func TestDeliveredKeyIsTakenBack(t *testing.T) {
 	l.Expect(l.working()).NotTo(ContainElement(parsed.KeyID))
 }
 
+// The Secret that a token was delivered to is remembered as long as the key: a
+// token that somebody rotated to by hand is not replaced when what was delivered
+// has long ended.
+func TestDeliveryIsNotRepeated(t *testing.T) {
+	l := newKeyLoop(t, deliverTo("out", ""))
+	l.pass()
+	l.clock.Step(2 * time.Hour)
+	l.pass()
+	_, there := l.secret("out")
+	l.Expect(there).To(BeFalse())
+	tenant, err := l.store.TenantByNamespace(t.Context(), l.key.Namespace)
+	l.Expect(err).NotTo(HaveOccurred())
+	byHand, _, err := l.store.IssueAPIKey(t.Context(), tenant, "export", store.IssueAPIKey{By: model.Actor{Name: "ada"}, Rotate: true})
+	l.Expect(err).NotTo(HaveOccurred())
+
+	l.clock.Step(keyRetention + 48*time.Hour)
+	l.Expect(l.store.PruneAPIKeys(t.Context(), tenant, l.clock.Now().Add(-keyRetention))).To(Succeed())
+	l.Expect(l.pass()).To(BeZero())
+	_, there = l.secret("out")
+	l.Expect(there).To(BeFalse(), "nothing is delivered again")
+	l.Expect(l.working()).To(Equal([]string{byHand.KeyID}))
+	l.wants(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonIssued, "")
+
+	// Another name is how a delivered key is rotated.
+	l.key.Spec.DeliverTo.SecretName = "next"
+	l.Expect(l.client.Update(t.Context(), l.key)).To(Succeed())
+	l.pass()
+	token, _ := l.secret("next")
+	parsed, err := store.ParseAPIToken(token)
+	l.Expect(err).NotTo(HaveOccurred())
+	l.Expect(l.working()).To(ConsistOf(parsed.KeyID, byHand.KeyID))
+}
+
 // Who may not delete Secrets empties them.
 func TestDeliveredKeyIsBlanked(t *testing.T) {
 	l := newKeyLoop(t, deliverTo("out", "1m"))
