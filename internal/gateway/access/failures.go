@@ -16,8 +16,14 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 )
 
-// failureRate is how often one address may fail to prove who it is.
-var failureRate = ratelimit.Rate{Count: 5, Per: time.Second, Burst: 50}
+var (
+	// failureRate is how often one address may fail to prove who it is.
+	failureRate = ratelimit.Rate{Count: 5, Per: time.Second, Burst: 50}
+	// lookupRate is how often keys of an address that has failed too often are
+	// still looked up. A replica that has just started knows of no key that it has
+	// worked, and whoever shares the address has to get in.
+	lookupRate = ratelimit.Rate{Count: 20, Per: time.Second, Burst: 20}
+)
 
 const (
 	// addresses is how many buckets addresses share, so that nobody fills the
@@ -28,9 +34,10 @@ const (
 )
 
 // Failures is the budget that addresses have for credentials that do not hold.
-// An address without budget is refused before store or API server are asked. The
-// exception are credentials that have worked: others behind the same proxy may
-// not lock them out. The nil Failures counts nothing.
+// An address without budget is refused before the API server is asked, and before
+// the store is asked more than a few times. The exception are credentials that
+// have worked: others behind the same proxy may not lock them out. The nil
+// Failures counts nothing.
 type Failures struct {
 	budget *ratelimit.Memory
 
@@ -56,6 +63,19 @@ func (f *Failures) Blocked(r *http.Request) *Refusal {
 	}
 	if wait := f.budget.Peek(addressKey(r), failureRate); wait > 0 {
 		return tooMany(wait)
+	}
+	return nil
+}
+
+// BlockedLookup is Blocked for a key that has the form of one, checksum included:
+// a few are looked up all the same, so that only what then fails is blocked.
+func (f *Failures) BlockedLookup(r *http.Request) *Refusal {
+	blocked := f.Blocked(r)
+	if blocked == nil {
+		return nil
+	}
+	if wait, err := f.budget.Take(context.WithoutCancel(r.Context()), "lookup/"+addressKey(r), lookupRate); err != nil || wait > 0 {
+		return blocked
 	}
 	return nil
 }

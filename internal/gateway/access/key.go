@@ -126,7 +126,7 @@ func (k *Keys) authenticate(r *http.Request, keyType string) (KeyIdentity, error
 	if err != nil {
 		return KeyIdentity{}, k.Failed(r, badKey())
 	}
-	if blocked := k.Blocked(r); blocked != nil {
+	if blocked := k.BlockedLookup(r); blocked != nil {
 		return KeyIdentity{}, blocked
 	}
 	row, err := k.store.APIKeyToken(r.Context(), token.Tenant, token.KeyID)

@@ -270,8 +270,8 @@ func TestKeyBudget(t *testing.T) {
 	})
 }
 
-// An address that fails too often is refused before any look-up; keys that work
-// from there go on.
+// Of an address that fails too often few keys are looked up; those that work from
+// there go on.
 func TestFailureBudget(t *testing.T) {
 	eachKeyWorld(t, func(w *keyWorld) {
 		working, other, fresh, revoked := w.key("working", KeySCIM, nil), w.key("other", KeySCIM, nil), w.key("fresh", KeySCIM, nil), w.key("revoked", KeySCIM, nil)
@@ -287,11 +287,13 @@ func TestFailureBudget(t *testing.T) {
 			t.Errorf("answers to 60 failures: %v, want 50 of 401 and 10 of 429", codes)
 		}
 		before := w.store.lookups
-		for range 20 {
-			w.code(from(here, revoked), KeySCIM)
+		for range 200 {
+			if got := w.code(from(here, revoked), KeySCIM); got != 429 {
+				t.Fatalf("over the budget: %d, want 429", got)
+			}
 		}
-		if n := w.store.lookups - before; n != 0 {
-			t.Errorf("%d look-ups over the budget", n)
+		if n := w.store.lookups - before; n != 10 { // of 20, 10 are used up
+			t.Errorf("%d look-ups over the budget, want 10", n)
 		}
 		if got := w.code(from(here, working), KeySCIM); got != 200 {
 			t.Errorf("a key that works, behind the same address: %d", got)
@@ -300,11 +302,37 @@ func TestFailureBudget(t *testing.T) {
 			t.Errorf("another address: %d", got)
 		}
 		if got := w.code(from(here, fresh), KeySCIM); got != 429 {
-			t.Errorf("a key that never worked, over the budget: %d", got)
+			t.Errorf("a key that never worked, over both budgets: %d", got)
 		}
 		w.step(time.Second)
 		if got := w.code(from(here, fresh), KeySCIM); got != 200 {
 			t.Errorf("after a second: %d", got)
+		}
+	})
+}
+
+// A replica that has just started knows no key yet. Whoever fails from the same
+// address, with what is no key or with keys that do not work, locks nobody out.
+func TestNeighbourLocksNobodyOut(t *testing.T) {
+	eachKeyWorld(t, func(w *keyWorld) {
+		mine, wrong := w.key("mine", KeySCIM, nil), w.key("wrong", KeySCIM, nil)
+		w.must(w.store.RevokeAPIKey(t.Context(), w.tenant, "wrong", ada, ""))
+		for range 100 {
+			w.code(from(here, "wrong"), KeySCIM)
+		}
+		for range 15 {
+			if got := w.code(from(here, wrong), KeySCIM); got != 429 {
+				t.Fatalf("what fails is not blocked: %d", got)
+			}
+		}
+		if got := w.code(from(here, mine), KeySCIM); got != 200 {
+			t.Errorf("a key that works: %d, want 200", got)
+		}
+		for range 100 { // it has worked: it goes on without that budget
+			w.code(from(here, wrong), KeySCIM)
+		}
+		if got := w.code(from(here, mine), KeySCIM); got != 200 {
+			t.Errorf("again: %d, want 200", got)
 		}
 	})
 }
