@@ -17,6 +17,10 @@ const (
 	identEmployee = "employee"
 	identEmail    = "email"
 	identAlias    = "alias"
+	// What an identity provider writes down about a user beside the userName
+	// recognises nobody: it agrees or disagrees with what does.
+	identClaimedEmployee = "scim-employee"
+	identClaimedAlias    = "scim-alias"
 )
 
 type identifier struct{ kind, value string }
@@ -52,12 +56,16 @@ type candidate struct {
 	employeeIDs []string
 	// externalIDs are the ids under which sources list the person now.
 	externalIDs map[int64][]string
+	live        bool // a source lists the person now
 }
 
 // match decides whom a row describes: by employee id, then e-mail, then alias.
 // It returns "" and no reason for somebody new, and "" and a reason, with the
 // candidates, where a person must decide.
 func match(r *sourceRow, find func(identifier) []*candidate) (id, reason string, among []string) {
+	if r.source == scimSource {
+		return matchSCIM(r, find)
+	}
 	if e := r.employeeID(); e != "" {
 		if id, among = only(find(identifier{identEmployee, e})); id != "" {
 			return id, "", nil
@@ -89,6 +97,52 @@ func match(r *sourceRow, find func(identifier) []*candidate) (id, reason string,
 	return "", "", nil
 }
 
+// matchSCIM decides whom a user describes. Whoever writes users could write
+// down any employee number and any address, so the userName alone recognises
+// somebody, and a number that speaks for somebody else leaves it to a person.
+func matchSCIM(r *sourceRow, find func(identifier) []*candidate) (id, reason string, among []string) {
+	var named, contradicted, numbered []*candidate
+	for _, kind := range []string{identEmail, identAlias} {
+		if len(named)+len(contradicted) > 0 {
+			break
+		}
+		for _, c := range find(identifier{kind, r.email()}) {
+			switch {
+			case listedElsewhere(r, c):
+			case otherEmployee(r, c):
+				contradicted = append(contradicted, c)
+			default:
+				named = append(named, c)
+			}
+		}
+	}
+	for _, kind := range []string{identEmployee, identClaimedEmployee} {
+		for _, c := range find(identifier{kind, r.employeeID()}) {
+			if r.employeeID() != "" && !listedElsewhere(r, c) && !slices.Contains(numbered, c) {
+				numbered = append(numbered, c)
+			}
+		}
+	}
+	all := slices.Concat(named, contradicted)
+	for _, c := range numbered {
+		if !slices.Contains(all, c) {
+			all = append(all, c)
+		}
+	}
+	id, among = only(named)
+	switch {
+	case len(named) > 1:
+		return "", "several people have this address", among
+	case len(all) > len(named)+len(contradicted):
+		_, among = only(all)
+		return "", "this employee id is of somebody with another address", among
+	case len(named) == 0 && slices.ContainsFunc(contradicted, func(c *candidate) bool { return c.live }):
+		_, among = only(contradicted)
+		return "", "the person with this address has another employee id", among
+	}
+	return id, "", nil
+}
+
 func only(found []*candidate) (string, []string) {
 	ids := make([]string, len(found))
 	for i, c := range found {
@@ -104,9 +158,15 @@ func only(found []*candidate) (string, []string) {
 // conflicts reports that stable ids contradict what the address suggests: an
 // address that was given to somebody else does not inherit.
 func conflicts(r *sourceRow, c *candidate) bool {
-	if r.employeeID() != "" && len(c.employeeIDs) > 0 && !slices.Contains(c.employeeIDs, r.employeeID()) {
-		return true
-	}
+	return otherEmployee(r, c) || listedElsewhere(r, c)
+}
+
+func otherEmployee(r *sourceRow, c *candidate) bool {
+	return r.employeeID() != "" && len(c.employeeIDs) > 0 && !slices.Contains(c.employeeIDs, r.employeeID())
+}
+
+// listedElsewhere reports that the source lists the person under another id.
+func listedElsewhere(r *sourceRow, c *candidate) bool {
 	return slices.ContainsFunc(c.externalIDs[r.source], func(id string) bool { return id != r.externalID })
 }
 
@@ -270,22 +330,47 @@ func identifiers(rows []*sourceRow) map[identifier]bool {
 	if len(live) == 0 {
 		live = rows
 	}
-	for _, r := range live {
+	trusted, claimed := split(live)
+	for _, r := range trusted {
 		if e := r.employeeID(); e != "" {
 			out[identifier{identEmployee, e}] = true
 		}
+	}
+	for _, r := range live {
 		if r.email() != "" {
 			out[identifier{identEmail, r.email()}] = true
 		}
 	}
-	for _, r := range live {
+	for _, r := range trusted {
 		for _, a := range r.aliases {
 			if !out[identifier{identEmail, a}] {
 				out[identifier{identAlias, a}] = true
 			}
 		}
 	}
+	for _, r := range claimed {
+		if e := r.employeeID(); e != "" && !out[identifier{identEmployee, e}] {
+			out[identifier{identClaimedEmployee, e}] = true
+		}
+		for _, a := range r.aliases {
+			if !out[identifier{identEmail, a}] && !out[identifier{identAlias, a}] {
+				out[identifier{identClaimedAlias, a}] = true
+			}
+		}
+	}
 	return out
+}
+
+// split tells the rows of Integrations from those of users over SCIM.
+func split(rows []*sourceRow) (integrations, users []*sourceRow) {
+	for _, r := range rows {
+		if r.source == scimSource {
+			users = append(users, r)
+		} else {
+			integrations = append(integrations, r)
+		}
+	}
+	return integrations, users
 }
 
 // personEvents says what a merge means to the rest of the system.

@@ -232,7 +232,7 @@ func (m *merger) gather(ctx context.Context) error {
 	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(values)), listChunk) {
 		list, args := m.s.dialect.inList([]any{m.tenant}, chunk)
 		found, err := collect(ctx, m.tx, scanIdentifier, `SELECT kind, value, person_id FROM person_identifier
-			WHERE tenant=$1 AND kind IN ('employee','email','alias') AND value IN (`+list+`)`, args...)
+			WHERE tenant=$1 AND kind IN ('employee','email','alias','scim-employee') AND value IN (`+list+`)`, args...)
 		if err != nil {
 			return err
 		}
@@ -291,9 +291,9 @@ func (m *merger) remember(id string, rows []*sourceRow) {
 		c = &candidate{id: id}
 		m.known[id] = c
 	}
-	c.employeeIDs, c.externalIDs = nil, map[int64][]string{}
+	c.employeeIDs, c.externalIDs, c.live = nil, map[int64][]string{}, false
 	for ident := range identifiers(rows) {
-		if ident.kind == identEmployee {
+		if ident.kind == identEmployee || ident.kind == identClaimedEmployee {
 			c.employeeIDs = append(c.employeeIDs, ident.value)
 		}
 		if !slices.Contains(m.index[ident], c) {
@@ -302,6 +302,7 @@ func (m *merger) remember(id string, rows []*sourceRow) {
 	}
 	for _, r := range rows {
 		if !r.removed {
+			c.live = true
 			c.externalIDs[r.source] = append(c.externalIDs[r.source], r.externalID)
 		}
 	}

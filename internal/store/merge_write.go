@@ -198,7 +198,7 @@ func (m *merger) writeIdentifiers(ctx context.Context, people []string) ([]strin
 	}
 	mails := map[string]bool{}
 	note := func(p personIdentifier) {
-		if p.kind != identEmployee {
+		if p.kind != identEmployee && p.kind != identClaimedEmployee {
 			mails[p.value] = true
 		}
 	}
@@ -226,13 +226,14 @@ func (m *merger) writeIdentifiers(ctx context.Context, people []string) ([]strin
 }
 
 // writeMails stores whom each address stands for: the one person who has it as
-// e-mail, else the one who has it as alias, else nobody.
+// e-mail, else the one who has it as alias, else the one user over SCIM who says
+// so, else nobody.
 func (m *merger) writeMails(ctx context.Context, mails []string) (changed []string, err error) {
 	for chunk := range slices.Chunk(mails, listChunk) {
 		list, args := m.s.dialect.inList([]any{m.tenant}, chunk)
 		owners := map[identifier][]string{}
 		found, err := collect(ctx, m.tx, scanIdentifier, `SELECT kind, value, person_id FROM person_identifier
-			WHERE tenant=$1 AND kind IN ('email','alias') AND value IN (`+list+`)`, args...)
+			WHERE tenant=$1 AND kind IN ('email','alias','scim-alias') AND value IN (`+list+`)`, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -252,7 +253,7 @@ func (m *merger) writeMails(ctx context.Context, mails []string) (changed []stri
 		var add [][]any
 		var gone []string
 		for _, mail := range chunk {
-			owner := soleOwner(owners[identifier{identEmail, mail}], owners[identifier{identAlias, mail}])
+			owner := soleOwner(owners[identifier{identEmail, mail}], owners[identifier{identAlias, mail}], owners[identifier{identClaimedAlias, mail}])
 			if owner == have[mail] {
 				continue
 			}
@@ -276,12 +277,15 @@ func (m *merger) writeMails(ctx context.Context, mails []string) (changed []stri
 	return changed, nil
 }
 
-func soleOwner(emails, aliases []string) string {
-	switch {
-	case len(emails) == 1:
-		return emails[0]
-	case len(emails) == 0 && len(aliases) == 1:
-		return aliases[0]
+// soleOwner returns the one owner in the first of the lists that has any.
+func soleOwner(byTrust ...[]string) string {
+	for _, owners := range byTrust {
+		if len(owners) == 1 {
+			return owners[0]
+		}
+		if len(owners) > 1 {
+			return ""
+		}
 	}
 	return ""
 }

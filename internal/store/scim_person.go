@@ -19,15 +19,19 @@ import (
 // The row's lifecycle is what counts where SCIM is the lifecycle source
 // (decision 4). Who is active works here at once; who no longer is waits as a
 // leaver until the guard has seen the whole set: see SettleSCIMLeavers.
-func (s *Store) syncSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten) (string, error) {
+//
+// back says that a user who was not active is again. It may be somebody else
+// with the same userName, which another employee number tells; otherwise the
+// number of a user may be put right without making them somebody else.
+func (s *Store) syncSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten, back bool) (string, error) {
 	have, err := scimPersonRow(ctx, tx, t.tenant, w.ID)
 	if err != nil {
 		return "", err
 	}
-	active, _ := w.Attributes["active"].(bool)
+	active := isActive(w.Attributes)
 	gone := w.Outcome == SCIMDeleted
 	name := scimText(mustResolve("userName").Leaf(), scimString(w.Attributes, "userName"))
-	p := personOfSCIM{lifecycle: have.lifecycle}
+	p := personOfSCIM{lifecycle: have.lifecycle, back: back}
 	switch here := have.lifecycle == model.LifecycleCurrent; {
 	case active && !gone:
 		p.lifecycle = model.LifecycleCurrent
@@ -56,6 +60,7 @@ func (s *Store) syncSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCI
 type personOfSCIM struct {
 	lifecycle model.Lifecycle
 	removed   bool
+	back      bool // active again
 	waits     bool // deleted, and a leaver that the guard has not let go yet
 }
 
@@ -106,10 +111,14 @@ func (s *Store) putSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIM
 		places[i] = fmt.Sprintf("$%d", 8+i)
 		set[i] = c.name + "=excluded." + c.name
 	}
+	forget := `linked_employee_id='', `
+	if p.back {
+		forget = ""
+	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO person_source (tenant, source, stream, row_hash, aux_hash, first_seen_at, observed_since, changed_at, removed_at, dirty, `+
 		names("", cols)+`) VALUES ($1,$2,$3,$4,$5,$6,$6,$6,$7,1,`+strings.Join(places, ",")+`)
 		ON CONFLICT (tenant, source, external_id, stream) DO UPDATE SET row_hash=excluded.row_hash, aux_hash=excluded.aux_hash,
-		changed_at=excluded.changed_at, removed_at=excluded.removed_at, dirty=1, `+strings.Join(set, ", "), args...)
+		changed_at=excluded.changed_at, removed_at=excluded.removed_at, dirty=1, `+forget+strings.Join(set, ", "), args...)
 	if err != nil {
 		return fmt.Errorf("store the person of a SCIM user: %w", err)
 	}

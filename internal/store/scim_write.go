@@ -81,6 +81,9 @@ func (s *Store) WriteSCIMUser(ctx context.Context, tenant model.TenantID, by SCI
 }
 
 func (s *Store) beginSCIM(ctx context.Context, tx *sql.Tx, tenant model.TenantID) (*SCIMTx, error) {
+	if err := s.waitBriefly(ctx, tx); err != nil {
+		return nil, err
+	}
 	if err := s.lockTenant(ctx, tx, tenant); err != nil {
 		return nil, err
 	}
@@ -120,7 +123,7 @@ func (s *Store) putSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIMC
 	if err != nil {
 		return out, err
 	}
-	person, err := s.syncSCIMPerson(ctx, tx, t, out)
+	person, err := s.syncSCIMPerson(ctx, tx, t, out, have != nil && !isActive(have.Attributes) && isActive(out.Attributes))
 	if err != nil {
 		return out, err
 	}
@@ -146,12 +149,17 @@ func resource(rt *scim.ResourceType, o scim.Object) *scim.Resource {
 	return &scim.Resource{Type: rt, Attributes: o}
 }
 
+func isActive(o scim.Object) bool {
+	active, _ := o["active"].(bool)
+	return active
+}
+
 func (s *Store) storeSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten) error {
 	doc, err := json.Marshal(w.Attributes)
 	if err != nil {
 		return fmt.Errorf("write a SCIM resource: %w", err)
 	}
-	active, _ := w.Attributes["active"].(bool)
+	active := isActive(w.Attributes)
 	cols := append([]string{"document", "version", "created_at", "modified_at", "active"}, singleColumns()...)
 	args := append([]any{t.tenant, w.ID, string(doc), w.Version, w.CreatedAt.UnixMilli(), w.ModifiedAt.UnixMilli(), active}, singleValues(w.Attributes)...)
 	set, places := make([]string, len(cols)), make([]string, len(args))
