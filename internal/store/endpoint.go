@@ -147,7 +147,7 @@ func (s *Store) EndpointByToken(ctx context.Context, k *Keyring, token string) (
 	list, args := inList([]any{tenant, s.now()}, digests)
 	var digest, previous, config string
 	var updated int64
-	err = s.reads.QueryRowContext(ctx, `SELECT tenant, owner_kind, owner_name, webhook, owner_uid, digest, previous_digest, config, updated_at FROM webhook_endpoint
+	err = s.receiving().QueryRowContext(ctx, `SELECT tenant, owner_kind, owner_name, webhook, owner_uid, digest, previous_digest, config, updated_at FROM webhook_endpoint
 		WHERE tenant=$1 AND state='active' AND (digest IN (`+list+`) OR previous_digest IN (`+list+`) AND previous_until > $2)`, args...).
 		Scan(&e.Tenant, &e.OwnerKind, &e.OwnerName, &e.Webhook, &e.OwnerUID, &digest, &previous, &config, &updated)
 	if errors.Is(err, sql.ErrNoRows) {

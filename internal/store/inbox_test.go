@@ -5,6 +5,7 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
 )
 
 // An event is kept until it is handled; afterwards only that it came, so that a
@@ -208,4 +210,33 @@ func TestDeadLetters(t *testing.T) {
 			w.Fatalf("after its time: %v", err)
 		}
 	})
+}
+
+// What is received does not wait for connections that other work has taken.
+func TestInboxHasItsOwnConnections(t *testing.T) {
+	s := storetest.Open(t, storetest.Postgres(t))
+	tenant, err := s.EnsureTenant(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := s.ReadDB()
+	for range db.Stats().MaxOpenConnections {
+		c, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+	}
+	if all := db.Stats().MaxOpenConnections + s.InboxDB().Stats().MaxOpenConnections; all != 16 {
+		t.Errorf("%d connections in all", all)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	w := &world{T: t, s: s, tenant: tenant}
+	if _, err := s.EndpointByToken(ctx, keyring(t, key(t, "k1")), w.endpointToken()); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("looking up an address: %v", err)
+	}
+	if _, err := s.ReceiveEvent(ctx, store.Event{Tenant: tenant, Endpoint: "hook", DedupeKey: "k", Body: []byte("{}")}); err != nil {
+		t.Errorf("receiving: %v", err)
+	}
 }

@@ -95,6 +95,18 @@ func (t *SCIMTx) Unknown(ctx context.Context, ids []string) ([]string, map[strin
 	return unknown, kinds, nil
 }
 
+// waitBriefly keeps a transaction from holding its connection while it waits for
+// another that does not end: the caller is told to come again.
+func (s *Store) waitBriefly(ctx context.Context, tx querier) error {
+	if s.dialect.briefLocks == "" {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, s.dialect.briefLocks); err != nil {
+		return fmt.Errorf("bound how long locks are waited for: %w", err)
+	}
+	return nil
+}
+
 const scimColumnsRead = `id, document, version, created_at, modified_at`
 
 func scanSCIM(r scanner) (v SCIMResource, err error) {

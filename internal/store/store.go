@@ -27,7 +27,8 @@ type Options struct {
 	DSN string
 	// Clock is the source of time; nil is the wall clock.
 	Clock clock.PassiveClock
-	// MaxConns bounds PostgreSQL connections; 0 is 16.
+	// MaxConns bounds PostgreSQL connections; 0 is 16. A quarter of them, up to
+	// 4, take received events and nothing else.
 	MaxConns int
 }
 
@@ -37,7 +38,7 @@ type Store struct {
 	clock   clock.PassiveClock
 	db      *sql.DB // writes; on PostgreSQL also reads
 	reads   *sql.DB // a read pool; the same pool as db on PostgreSQL
-	inbox   *sql.DB // received events; its own file on SQLite (decision 7)
+	inbox   *sql.DB // received events; its own file on SQLite (decision 7), its own connections on PostgreSQL
 	lock    *os.File
 	onDue   atomic.Pointer[func()] // see OnRunsDue
 
@@ -64,18 +65,34 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func openPostgres(ctx context.Context, o Options) (*Store, error) {
-	db, err := sql.Open("pgx", o.DSN)
+	// What is received is acknowledged only once it is stored: it must not wait
+	// behind whatever else has all connections.
+	received := min(max(o.MaxConns/4, 1), 4)
+	db, err := openPostgresPool(ctx, o.DSN, max(o.MaxConns-received, 1))
 	if err != nil {
-		return nil, fmt.Errorf("open PostgreSQL %s: %w", redactDSN(o.DSN), err)
+		return nil, err
 	}
-	db.SetMaxOpenConns(o.MaxConns)
-	db.SetMaxIdleConns(o.MaxConns)
+	inbox, err := openPostgresPool(ctx, o.DSN, received)
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return &Store{dialect: postgres, clock: o.Clock, db: db, reads: db, inbox: inbox}, nil
+}
+
+func openPostgresPool(ctx context.Context, dsn string, conns int) (*sql.DB, error) {
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL %s: %w", redactDSN(dsn), err)
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	if err := db.PingContext(ctx); err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("connect to PostgreSQL %s: %w", redactDSN(o.DSN), err)
+		return nil, fmt.Errorf("connect to PostgreSQL %s: %w", redactDSN(dsn), err)
 	}
-	return &Store{dialect: postgres, clock: o.Clock, db: db, reads: db, inbox: db}, nil
+	return db, nil
 }
 
 func openSQLite(ctx context.Context, dir string, o Options) (_ *Store, err error) {
@@ -136,6 +153,15 @@ func openSQLiteFile(ctx context.Context, path string, readOnly bool, conns int, 
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return db, nil
+}
+
+// receiving is what an address that receives events is looked up with: on
+// PostgreSQL the connections that nothing else takes.
+func (s *Store) receiving() *sql.DB {
+	if s.dialect.name == postgres.name {
+		return s.inbox
+	}
+	return s.reads
 }
 
 // Close releases connections and the directory's lock.

@@ -21,7 +21,7 @@ func (c *call) createGroup() (answer, error) {
 		return answer{}, err
 	}
 	members := sent.TakeMembers()
-	written, err := c.api.Store.WriteSCIMGroup(c, c.caller.Tenant, c.by(), "", func(tx *store.SCIMTx, _ *store.SCIMResource) (*store.SCIMGroupChange, error) {
+	written, err := c.writeGroup("", func(tx *store.SCIMTx, _ *store.SCIMResource) (*store.SCIMGroupChange, error) {
 		return c.group(tx, nil, sent.Clone(), &scim.MemberDelta{Add: append([]scim.Member(nil), members...)})
 	})
 	if err != nil {
@@ -93,7 +93,7 @@ func (c *call) deleteGroup() (answer, error) {
 // changeGroup writes what change makes of the group of the path.
 func (c *call) changeGroup(change store.SCIMGroupRule) (store.SCIMWritten, error) {
 	c.resource = c.path[1]
-	written, err := c.api.Store.WriteSCIMGroup(c, c.caller.Tenant, c.by(), c.path[1], func(tx *store.SCIMTx, have *store.SCIMResource) (*store.SCIMGroupChange, error) {
+	written, err := c.writeGroup(c.path[1], func(tx *store.SCIMTx, have *store.SCIMResource) (*store.SCIMGroupChange, error) {
 		if have == nil {
 			return nil, store.ErrNotFound
 		}

@@ -189,6 +189,11 @@ func (c *call) page(q criteria, types ...*scim.ResourceType) (answer, error) {
 		asked++
 		query.Offset = max(int64(q.start)-1-total, 0)
 		query.Limit = q.count - len(out)
+		if !looksUp(rt, query) {
+			if err := c.hold(heavy); err != nil {
+				return answer{}, err
+			}
+		}
 		rows, n, err := c.api.Store.ListSCIM(c, c.caller.Tenant, rt, query)
 		if err != nil {
 			return answer{}, err

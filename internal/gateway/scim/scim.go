@@ -67,6 +67,10 @@ type API struct {
 	Log   *slog.Logger
 	// Requests keeps what was asked and answered.
 	Requests *Recorder
+	// Patience is how long a request waits for its turn; 0 is 3 s.
+	Patience time.Duration
+
+	lanes lanes
 }
 
 // Register adds the routes.
@@ -97,6 +101,8 @@ type call struct {
 	body    func() (map[string]any, error)
 	ifMatch string
 
+	held *held
+
 	// What the log says of the request.
 	route    string
 	resource string
@@ -118,7 +124,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	c := &call{Context: ctx, api: a, request: r, correlationID: correlationID(r), base: origin(r) + base, method: r.Method, ifMatch: r.Header.Get("If-Match"),
-		path: segments(strings.TrimPrefix(r.URL.Path, base)), route: "none"}
+		path: segments(strings.TrimPrefix(r.URL.Path, base)), route: "none", held: &held{}}
+	defer c.held.end()
 	w.Header().Set("X-Request-Id", c.correlationID)
 	out, err := a.answer(c, w)
 	status, kind := out.status, scim.ScimType("")

@@ -4,10 +4,19 @@
 package scim_test
 
 import (
+	"context"
+	"database/sql"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/scim"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
 )
 
 // requestLog are the requests that the tenant's log has, oldest first.
@@ -70,5 +79,100 @@ func TestIDsOfOthersAreNotLogged(t *testing.T) {
 		if got := k.audited("scim.refused"); len(got) != 3 || slices.ContainsFunc(got, func(id string) bool { return id != own && id != "{id}" }) {
 			t.Errorf("the audit names %q", got)
 		}
+	})
+}
+
+// as is the kit for another caller.
+func (k *kit) as(token string) *kit {
+	other := *k
+	other.token = token
+	return &other
+}
+
+// later sends n requests at the same time, whose answers come over the channel.
+func (k *kit) later(n int, method, path string, body any) <-chan reply {
+	out := make(chan reply, n)
+	for range n {
+		go func() { out <- k.do(method, path, body) }()
+	}
+	return out
+}
+
+// Whatever holds up the writes of one tenant leaves connections for others.
+func TestWritesOfOneTenantLeaveConnections(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	clock := clocktesting.NewFakeClock(t0)
+	k := newKit(t, storetest.Open(t, dsn, storetest.WithClock(clock)), clock)
+	k.api.Patience = 10 * time.Millisecond
+	id := k.add("ann")
+	db, err := sql.Open("pgx", dsn)
+	k.must(err)
+	t.Cleanup(func() { _ = db.Close() })
+	tx, err := db.BeginTx(t.Context(), nil)
+	k.must(err)
+	_, err = tx.ExecContext(t.Context(), "SELECT id FROM tenant WHERE id=$1 FOR UPDATE", k.tenant)
+	k.must(err)
+	const sent = 20
+	answers := k.later(sent, "PATCH", "/Users/"+id, patch(op("replace", "title", "x")))
+	counts := map[int]int{}
+	note := func(r reply) {
+		if counts[r.status]++; r.header.Get("Retry-After") == "" {
+			t.Errorf("answered %d %s without Retry-After", r.status, r.raw)
+		}
+	}
+	for range sent - 4 {
+		note(<-answers) // those that found no turn; 4 wait in the database
+	}
+	k.as("globex").do("GET", "/Users", nil).want(200)
+	k.as("globex").do("POST", "/Users", user("bo@globex.example")).want(201)
+	for range 4 {
+		note(<-answers)
+	}
+	if counts[429] != sent-4 || counts[503] != 4 {
+		t.Errorf("answers by status: %v", counts)
+	}
+	k.must(tx.Rollback())
+	k.edit(id, op("replace", "title", "x")).want(200)
+}
+
+// slowStore answers queries with "co" when it is told to.
+type slowStore struct {
+	*store.Store
+	asked, answer chan struct{}
+}
+
+func (s *slowStore) ListSCIM(ctx context.Context, t model.TenantID, rt *scim.ResourceType, q store.SCIMQuery) ([]store.SCIMResource, int64, error) {
+	if q.Filter != nil && strings.Contains(q.Filter.String(), " co ") {
+		s.asked <- struct{}{}
+		<-s.answer
+	}
+	return s.Store.ListSCIM(ctx, t, rt, q)
+}
+
+// Two queries of a tenant may look at every resource at the same time; look-ups
+// and other tenants do not wait for them.
+func TestHeavyQueriesTakeTurns(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		k.add("ann")
+		slow := &slowStore{Store: k.store, asked: make(chan struct{}), answer: make(chan struct{})}
+		k.api.Store, k.api.Patience = slow, time.Millisecond
+		const heavy = "/Users?filter=emails%20co%20%22zz%22"
+		answers := k.later(2, "GET", heavy, nil)
+		<-slow.asked
+		<-slow.asked
+		for _, query := range []string{heavy, "/Users?sortBy=title", "/Users?filter=userName%20eq%20%22a%22%20or%20title%20pr", "/Users?filter=displayName%20eq%20%22a%22"} {
+			if r := k.do("GET", query, nil).fails(429, ""); r.header.Get("Retry-After") == "" {
+				t.Error("without Retry-After")
+			}
+		}
+		for _, query := range []string{"", "?filter=userName%20eq%20%22a%22", "?filter=emails%5Btype%20eq%20%22work%22%20and%20value%20eq%20%22a%22%5D", "?filter=externalId%20eq%20%22a%22%20and%20title%20pr"} {
+			k.do("GET", "/Users"+query, nil).want(200)
+		}
+		k.do("GET", "/Groups?filter=displayName%20eq%20%22a%22", nil).want(200)
+		k.as("globex").do("GET", "/Users?sortBy=title", nil).want(200)
+		close(slow.answer)
+		(<-answers).want(200)
+		(<-answers).want(200)
+		k.do("GET", "/Users?sortBy=title", nil).want(200)
 	})
 }

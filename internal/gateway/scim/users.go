@@ -67,7 +67,7 @@ func (c *call) createUser() (answer, error) {
 	if _, given := sent.Bool("active"); !given {
 		sent.Attributes["active"] = true
 	}
-	written, err := c.api.Store.WriteSCIMUser(c, c.caller.Tenant, c.by(), store.SCIMUserKey{UserName: sent.Text("userName")},
+	written, err := c.writeUser(store.SCIMUserKey{UserName: sent.Text("userName")},
 		func(tx *store.SCIMTx, have *store.SCIMResource) (scim.Object, error) {
 			want := sent.Clone()
 			rules := rules{c, tx, have}
@@ -134,7 +134,7 @@ func (c *call) changeUser(change func(*store.SCIMTx, *scim.Resource) (*scim.Reso
 	if err != nil {
 		return answer{}, err
 	}
-	written, err := c.api.Store.WriteSCIMUser(c, c.caller.Tenant, c.by(), store.SCIMUserKey{ID: c.path[1]},
+	written, err := c.writeUser(store.SCIMUserKey{ID: c.path[1]},
 		func(tx *store.SCIMTx, have *store.SCIMResource) (scim.Object, error) {
 			if have == nil {
 				return nil, store.ErrNotFound
@@ -163,7 +163,7 @@ func (c *call) changeUser(change func(*store.SCIMTx, *scim.Resource) (*scim.Reso
 
 func (c *call) deleteUser() (answer, error) {
 	c.resource = c.path[1]
-	written, err := c.api.Store.WriteSCIMUser(c, c.caller.Tenant, c.by(), store.SCIMUserKey{ID: c.path[1]},
+	written, err := c.writeUser(store.SCIMUserKey{ID: c.path[1]},
 		func(tx *store.SCIMTx, have *store.SCIMResource) (scim.Object, error) {
 			if have == nil {
 				return nil, store.ErrNotFound
