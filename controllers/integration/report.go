@@ -83,6 +83,8 @@ func synced(c *reconcile.Conditions, st *handover.Status) {
 	switch {
 	case st.Problem != nil && st.Problem.Reason == v1alpha1.ReasonGuardHeld:
 		c.False(v1alpha1.ConditionSynced, v1alpha1.ReasonGuardHeld, "a guard holds the last listing; what was known before is kept")
+	case st.Problem != nil && st.Problem.Verbatim:
+		c.False(v1alpha1.ConditionSynced, v1alpha1.ReasonSyncFailed, "nothing was synced and what was known before is kept; Ready says why and how to go on")
 	case st.Problem != nil:
 		c.False(v1alpha1.ConditionSynced, v1alpha1.ReasonSyncFailed, st.Problem.Message)
 	case !st.Synced:
@@ -109,7 +111,7 @@ func verdict(obj *v1alpha1.Integration, spec handover.Spec, st *handover.Status,
 	case st.Problem != nil && st.Problem.Transient:
 		return reconcile.Outcome{}, reconcile.Waiting(st.Problem.Reason, 0, "%s", st.Problem.Message)
 	case st.Problem != nil:
-		return reconcile.Outcome{}, reconcile.Stalling(st.Problem.Reason, "%s", mismatch(obj, st)+st.Problem.Message)
+		return reconcile.Outcome{}, &reconcile.StallingError{Reason: st.Problem.Reason, Message: mismatch(obj, st) + st.Problem.Message, Verbatim: st.Problem.Verbatim}
 	}
 	return reconcile.Outcome{Reason: v1alpha1.ReasonSynced, Message: summary(spec, st)}, nil
 }

@@ -29,7 +29,7 @@ const (
 func specOf(obj *v1alpha1.Integration) (handover.Spec, error) {
 	s := obj.Spec
 	out := handover.Spec{
-		Namespace: obj.Namespace, Connector: s.Connector,
+		Namespace: obj.Namespace, Connector: s.Connector, DisplayName: s.DisplayName,
 		Permission: string(cmp.Or(s.Permission, v1alpha1.PermissionRead)), AcceptPartial: s.AcceptPartial,
 		ShrinkMinItems: model.DefaultShrinkGuard.MinItems, ShrinkMaxPercent: model.DefaultShrinkGuard.MaxPercent,
 		AcceptAccount: obj.Annotations[v1alpha1.AcceptAccountAnnotation], Suspended: s.Suspend,

@@ -56,9 +56,13 @@ func (c *Conditions) Get(kind string) *metav1.Condition {
 }
 
 func (c *Conditions) put(kind string, status metav1.ConditionStatus, reason, message string) {
+	c.putText(kind, status, reason, Message(message))
+}
+
+func (c *Conditions) putText(kind string, status metav1.ConditionStatus, reason, text string) {
 	c.set[kind] = true
 	meta.SetStatusCondition(&c.list, metav1.Condition{
-		Type: kind, Status: status, Reason: reason, Message: Message(message),
+		Type: kind, Status: status, Reason: reason, Message: text,
 		ObservedGeneration: c.generation, LastTransitionTime: metav1.NewTime(c.clock.Now()),
 	})
 }
@@ -81,7 +85,11 @@ func (c *Conditions) summarise(v verdict, ready Outcome, owned []string) {
 		c.remove(v1alpha1.ConditionReconciling)
 		c.remove(v1alpha1.ConditionStalled)
 	case classStalled:
-		c.put(v1alpha1.ConditionReady, metav1.ConditionFalse, v.reason, v.message)
+		text := Message(v.message)
+		if v.verbatim {
+			text = Verbatim(v.message)
+		}
+		c.putText(v1alpha1.ConditionReady, metav1.ConditionFalse, v.reason, text)
 		c.put(v1alpha1.ConditionStalled, metav1.ConditionTrue, v.reason, v.message)
 		c.remove(v1alpha1.ConditionReconciling)
 	case classWaiting, classTransient:

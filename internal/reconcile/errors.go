@@ -13,7 +13,12 @@ import (
 
 // StallingError says that only a change of the object or of what it refers to
 // helps; the object is Stalled and is not retried by time.
-type StallingError struct{ Reason, Message string }
+type StallingError struct {
+	Reason, Message string
+	// Verbatim keeps the message as it is, up to MaxVerbatim: for one that prints
+	// what people apply, and nothing that differs from one try to the next.
+	Verbatim bool
+}
 
 func (e *StallingError) Error() string { return e.Reason + ": " + e.Message }
 
@@ -66,6 +71,7 @@ func Transient(err error, reason, format string, args ...any) error {
 type verdict struct {
 	class           class
 	reason, message string
+	verbatim        bool
 	after           time.Duration
 	err             error
 }
@@ -87,7 +93,7 @@ func classify(err error) verdict {
 	case err == nil:
 		return verdict{class: classDone}
 	case errors.As(err, &stalling):
-		return verdict{class: classStalled, reason: stalling.Reason, message: stalling.Message, err: err}
+		return verdict{class: classStalled, reason: stalling.Reason, message: stalling.Message, verbatim: stalling.Verbatim, err: err}
 	case errors.As(err, &waiting):
 		return verdict{class: classWaiting, reason: waiting.Reason, message: waiting.Message, after: waiting.After, err: err}
 	case errors.As(err, &transient):

@@ -70,6 +70,16 @@ func TestMessageIsBoundedText(t *testing.T) {
 	}
 }
 
+func TestVerbatimKeepsWhatPeopleApply(t *testing.T) {
+	text := `apply: {"config":{"tenant":"7f3c1a52-90ab-4cde-8123-4567890abcde","text":"two  spaces"},"more":"` + strings.Repeat("x", reconcile.MaxMessage) + `"}`
+	if got := reconcile.Verbatim(text); got != text {
+		t.Errorf("changed: %s", got)
+	}
+	if got := reconcile.Verbatim(strings.Repeat("ü", reconcile.MaxVerbatim)); len(got) > reconcile.MaxVerbatim || !utf8.ValidString(got) {
+		t.Errorf("%d bytes", len(got))
+	}
+}
+
 func FuzzMessage(f *testing.F) {
 	f.Add("failed at 2026-11-21T12:00:00Z")
 	f.Add("\xff\xfe")

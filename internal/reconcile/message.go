@@ -12,6 +12,10 @@ import (
 // MaxMessage is the longest message that a condition carries.
 const MaxMessage = 1024
 
+// MaxVerbatim is the longest message that is kept as it is; the schema of a
+// condition takes twice as much.
+const MaxVerbatim = 16 << 10
+
 // volatile is what differs between two tries of the same failure. A condition
 // that carried it would change at every try and wake its own watchers for ever.
 var volatile = regexp.MustCompile(strings.Join([]string{
@@ -26,10 +30,19 @@ var volatile = regexp.MustCompile(strings.Join([]string{
 func Message(text string) string {
 	text = volatile.ReplaceAllString(strings.ToValidUTF8(text, "�"), "…")
 	text = strings.Join(strings.Fields(text), " ")
-	if len(text) <= MaxMessage {
+	return bound(text, MaxMessage)
+}
+
+// Verbatim makes text fit for a condition without changing what it prints.
+func Verbatim(text string) string {
+	return bound(strings.ToValidUTF8(text, "�"), MaxVerbatim)
+}
+
+func bound(text string, limit int) string {
+	if len(text) <= limit {
 		return text
 	}
-	cut := MaxMessage - len("…")
+	cut := limit - len("…")
 	for cut > 0 && text[cut]&0xC0 == 0x80 { // not inside a UTF-8 sequence
 		cut--
 	}

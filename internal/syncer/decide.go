@@ -72,36 +72,11 @@ func partialMessage(failed string) string {
 	return truncate("some data types failed the connect test: " + failed + "; mend that, or set spec.acceptPartial: true to go on without them")
 }
 
-// changedAccount returns the problem of a credential that opens another remote
-// account than the one whose rows are stored (decision 19), unless a person
-// accepted exactly that one.
-func changedAccount(name string, spec handover.Spec, known *handover.Account, found connector.RemoteAccount) *handover.Problem {
-	if known == nil || known.ID == "" || found.ID == "" || known.ID == found.ID || spec.AcceptAccount == found.ID {
-		return nil
-	}
-	return &handover.Problem{Reason: ReasonAccountChanged, Message: truncate(fmt.Sprintf(
-		"the credentials now reach account %s, the stored rows are of account %s; nothing was synced and the old rows are kept. "+
-			"To connect both, restore the old credentials here and apply: %s. "+
-			"To replace the old account instead: kubectl annotate integration %s -n %s --overwrite %s=%s",
-		label(found.ID, found.Name), label(known.ID, known.Name), secondIntegration(name, spec), name, spec.Namespace, acceptAccountAnnotation, found.ID))}
-}
-
 // alreadyConnected is the problem of a credential that opens the remote account
 // of another Integration: what both listed would be counted twice.
 func alreadyConnected(owner string, found connector.RemoteAccount) *handover.Problem {
 	return &handover.Problem{Reason: ReasonAccountAlreadyConnected, Message: truncate(fmt.Sprintf(
 		"Integration %q is connected to the same remote account %s; nothing was synced; delete one of the two", owner, label(found.ID, found.Name)))}
-}
-
-// secondIntegration is the YAML of an Integration for the other account, in
-// flow style because a condition's message has one line.
-func secondIntegration(name string, spec handover.Spec) string {
-	source := "connector: " + spec.Connector
-	if spec.ConnectorRef != "" {
-		source = "connectorRef: {name: " + spec.ConnectorRef + "}"
-	}
-	return fmt.Sprintf("{apiVersion: seatkeeper.dev/v1alpha1, kind: Integration, metadata: {name: %s-2, namespace: %s}, spec: {%s, credentialsRef: {name: %s-2}}}",
-		name, spec.Namespace, source, cmp.Or(spec.SecretName, name))
 }
 
 // mergeDataTypes rolls the state of streams up to data types: a type is only as
@@ -223,13 +198,6 @@ func typeNames(types []model.DataType) string {
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")
-}
-
-func label(id, name string) string {
-	if name == "" || name == id {
-		return id
-	}
-	return fmt.Sprintf("%s (%s)", id, name)
 }
 
 // maxMessage bounds messages to what a status field holds.

@@ -115,9 +115,46 @@ func TestChangedAccount(t *testing.T) {
 	if changedAccount("slack", accepted, known, connector.RemoteAccount{ID: "C"}) == nil {
 		t.Error("accepting B accepted C")
 	}
-	p := changedAccount("slack", spec, known, connector.RemoteAccount{ID: "B"})
-	if p == nil || p.Reason != ReasonAccountChanged || !strings.Contains(p.Message, "metadata: {name: slack-2, namespace: acme}") {
-		t.Errorf("problem %+v does not print the second Integration", p)
+}
+
+// TestChangedAccountPrintsTheSecondIntegration whatever the first one says.
+func TestChangedAccountPrintsTheSecondIntegration(t *testing.T) {
+	known := &handover.Account{ID: "A"}
+	const tenant = "7f3c1a52-90ab-4cde-8123-4567890abcde"
+	long := strings.Repeat("n", 253)
+	for name, tt := range map[string]struct {
+		name  string
+		spec  handover.Spec
+		found connector.RemoteAccount
+		want  string
+		hint  string
+	}{
+		"all of it": {"okta", handover.Spec{Connector: "okta", Namespace: "acme", SecretName: "okta-token", DisplayName: "Okta", Config: map[string]any{"domain": "acme.okta.com", "tenant": tenant, "text": "two  spaces\nand a line"}},
+			connector.RemoteAccount{ID: "B", Name: "Acme\nEurope"},
+			`{"apiVersion":"seatkeeper.dev/v1alpha1","kind":"Integration","metadata":{"name":"okta-2","namespace":"acme"},"spec":{"connector":"okta","displayName":"Okta (Acme Europe)",` +
+				`"config":{"domain":"acme.okta.com","tenant":"` + tenant + `","text":"two  spaces\nand a line"},"credentialsRef":{"name":"okta-token-2"}}}`, "its Secret is called okta-token-2"},
+		"a resource without a Secret": {"crm", handover.Spec{ConnectorRef: "crm", Namespace: "acme"}, connector.RemoteAccount{ID: tenant},
+			`{"apiVersion":"seatkeeper.dev/v1alpha1","kind":"Integration","metadata":{"name":"crm-2","namespace":"acme"},"spec":{"connectorRef":{"name":"crm"},"displayName":"` + tenant + `"}}`,
+			"accept-account=" + tenant + "."},
+		"too much config": {"okta", handover.Spec{Connector: "okta", Namespace: "acme", Config: map[string]any{"x": strings.Repeat("x", maxPrinted)}}, connector.RemoteAccount{ID: "it's; B"},
+			`{"apiVersion":"seatkeeper.dev/v1alpha1","kind":"Integration","metadata":{"name":"okta-2","namespace":"acme"},"spec":{"connector":"okta","displayName":"it's; B"}}`,
+			"too large to print"},
+		"long names": {long, handover.Spec{Connector: "okta", Namespace: "acme", DisplayName: strings.Repeat("d", 128)}, connector.RemoteAccount{ID: "B", Name: strings.Repeat("ü", 200)},
+			`{"apiVersion":"seatkeeper.dev/v1alpha1","kind":"Integration","metadata":{"name":"` + long[:251] + `-2","namespace":"acme"},"spec":{"connector":"okta","displayName":"` + strings.Repeat("ü", 128) + `"}}`,
+			"apply a second Integration: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := changedAccount(tt.name, tt.spec, known, tt.found)
+			if p == nil || p.Reason != ReasonAccountChanged || !p.Verbatim || !strings.HasSuffix(p.Message, ": "+tt.want) || !strings.Contains(p.Message, tt.hint) {
+				t.Errorf("problem %+v\nwant at its end %s\nand %q", p, tt.want, tt.hint)
+			}
+			if strings.Contains(p.Message, "\n") {
+				t.Error("more than one line")
+			}
+		})
+	}
+	if p := changedAccount("okta", handover.Spec{}, known, connector.RemoteAccount{ID: "it's; B"}); !strings.Contains(p.Message, `='it'\''s; B'`) {
+		t.Errorf("the remote id is not quoted for the command line: %s", p.Message)
 	}
 }
 

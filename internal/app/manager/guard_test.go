@@ -4,6 +4,7 @@
 package manager
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
@@ -115,6 +117,43 @@ func TestAnotherRemoteAccountIsNotMixedIn(t *testing.T) {
 	// Accepting some other account accepts nothing.
 	w.annotate(slack, v1alpha1.AcceptAccountAnnotation, "T-SOMEBODY-ELSE")
 	w.ready(slack, metav1.ConditionFalse, v1alpha1.ReasonAccountChanged)
+}
+
+// TestTheSecondIntegrationThatIsPrintedApplies as it stands in the message: the
+// API server takes it, and it lacks nothing but its Secret.
+func TestTheSecondIntegrationThatIsPrintedApplies(t *testing.T) {
+	w := newWorld(t)
+	g := NewWithT(t)
+	w.secret("okta", secrets["okta"])
+	first := w.integration("okta", map[string]any{"domain": "acme.okta.com"})
+	first.Spec.DisplayName = "Okta of Acme"
+	w.create(first)
+	w.ready(first, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+	g.Expect(first.Spec.Config).NotTo(BeEmpty())
+
+	w.vendors.AddFault(fakesaas.Fault{Vendor: fakesaas.Okta, Kind: fakesaas.FaultAccountChanged})
+	rotated := map[string]string{"note": "rotated"}
+	for k, v := range secrets["okta"] {
+		rotated[k] = v
+	}
+	w.secret("okta", rotated)
+	w.annotate(first, v1alpha1.RequestedAtAnnotation, "rotated")
+	c := w.ready(first, metav1.ConditionFalse, v1alpha1.ReasonAccountChanged)
+
+	at := strings.Index(c.Message, `{"apiVersion"`)
+	g.Expect(at).To(BeNumerically(">", 0), c.Message)
+	second := &v1alpha1.Integration{}
+	g.Expect(yaml.UnmarshalStrict([]byte(c.Message[at:]), second)).To(Succeed())
+	g.Expect(second.Spec.Connector).To(Equal("okta"))
+	g.Expect(second.Spec.Config).To(Equal(first.Spec.Config))
+	g.Expect(second.Spec.DisplayName).To(HavePrefix("Okta of Acme ("))
+	g.Expect(w.client.Create(t.Context(), second)).To(Succeed())
+	w.ready(second, metav1.ConditionFalse, v1alpha1.ReasonSecretNotFound)
+
+	// With its Secret it is a second connected account.
+	w.secret(string(second.Spec.CredentialsRef.Name), rotated)
+	w.annotate(second, v1alpha1.RequestedAtAnnotation, "supplied")
+	w.ready(second, metav1.ConditionTrue, v1alpha1.ReasonSynced)
 }
 
 func TestDeletedIntegrationIsHeldWhileOthersNameIt(t *testing.T) {

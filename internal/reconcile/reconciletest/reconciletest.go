@@ -84,8 +84,12 @@ func Violations(obj own.Object) (list []string) {
 		if c.LastTransitionTime.IsZero() {
 			bad("condition %s has no lastTransitionTime", c.Type)
 		}
-		if len(c.Message) > own.MaxMessage {
-			bad("the message of condition %s has %d bytes, at most %d", c.Type, len(c.Message), own.MaxMessage)
+		limit := own.MaxMessage
+		if c.Type == v1alpha1.ConditionReady && c.Status == metav1.ConditionFalse {
+			limit = own.MaxVerbatim
+		}
+		if len(c.Message) > limit {
+			bad("the message of condition %s has %d bytes, at most %d", c.Type, len(c.Message), limit)
 		}
 		if m := moving.FindString(c.Message); m != "" {
 			bad("the message of condition %s holds %q, which changes by itself", c.Type, m)

@@ -26,6 +26,9 @@ type Spec struct {
 	ConnectorRef string          `json:"connectorRef,omitempty"`
 	Manifest     json.RawMessage `json:"manifest,omitempty"`
 
+	// DisplayName is what people read. No sync depends on it.
+	DisplayName string `json:"displayName,omitempty"`
+
 	Config map[string]any `json:"config,omitempty"`
 	// SecretName is empty for a connector that needs no credential.
 	SecretName string `json:"secretName,omitempty"`
@@ -130,6 +133,8 @@ type Problem struct {
 	Message string `json:"message"`
 	// Transient problems mend by themselves.
 	Transient bool `json:"transient,omitempty"`
+	// Verbatim: the message prints what people apply, so that it is shown as it is.
+	Verbatim bool `json:"verbatim,omitempty"`
 }
 
 // Test is the verdict of the last connect test.
