@@ -74,6 +74,12 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	return nil
 }
 
+// SchemaRange returns the versions that this binary can serve.
+func (s *Store) SchemaRange() (oldest, newest int64, err error) {
+	newest, err = s.MaxSchema()
+	return MinSchema, newest, err
+}
+
 // SchemaVersion returns the version of the main database, 0 if it is empty.
 func (s *Store) SchemaVersion(ctx context.Context) (int64, error) {
 	var v sql.NullInt64
