@@ -25,6 +25,9 @@ const (
 
 type identifier struct{ kind, value string }
 
+// mail reports that the identifier is an address.
+func (i identifier) mail() bool { return i.kind != identEmployee && i.kind != identClaimedEmployee }
+
 // sourceRow is a person as one source describes them.
 type sourceRow struct {
 	source     int64

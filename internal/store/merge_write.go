@@ -198,7 +198,7 @@ func (m *merger) writeIdentifiers(ctx context.Context, people []string) ([]strin
 	}
 	mails := map[string]bool{}
 	note := func(p personIdentifier) {
-		if p.kind != identEmployee && p.kind != identClaimedEmployee {
+		if p.mail() {
 			mails[p.value] = true
 		}
 	}

@@ -174,6 +174,14 @@ func touchMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, selection string, 
 }
 
 func (s *Store) deleteSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, id string) error {
+	members, err := collect(ctx, tx, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) },
+		`SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2`, t.tenant, id)
+	if err != nil {
+		return fmt.Errorf("read members: %w", err)
+	}
+	if err := t.refuseProtected(ctx, members); err != nil {
+		return err
+	}
 	if err := touchMembers(ctx, tx, t, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2`, id); err != nil {
 		return err
 	}
@@ -215,7 +223,7 @@ func (s *Store) putMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, group str
 		}
 		remove = slices.DeleteFunc(all, func(id string) bool { return keep[id] })
 	} else {
-		for chunk := range slices.Chunk(ids, listChunk) {
+		for chunk := range slices.Chunk(slices.Concat(ids, remove), listChunk) {
 			list, args := inList([]any{t.tenant, group}, chunk)
 			found, err := collect(ctx, tx, scan, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2 AND member_id IN (`+list+`)`, args...)
 			if err != nil {
@@ -223,6 +231,19 @@ func (s *Store) putMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, group str
 			}
 			note(found)
 		}
+		remove = slices.DeleteFunc(slices.Clone(remove), func(id string) bool { return !have[id] })
+	}
+	var rows [][]any
+	var added []string
+	for i, m := range d.Add {
+		if !have[m.Value] {
+			have[m.Value] = true
+			rows = append(rows, []any{t.tenant, group, m.Value, m.Type, s.now()*10_000 + int64(i)})
+			added = append(added, m.Value)
+		}
+	}
+	if err := t.refuseProtected(ctx, slices.Concat(added, remove)); err != nil {
+		return false, err
 	}
 	for chunk := range slices.Chunk(remove, listChunk) {
 		list, args := inList([]any{t.tenant, group}, chunk)
@@ -238,15 +259,6 @@ func (s *Store) putMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, group str
 			return false, fmt.Errorf("remove members: %w", err)
 		}
 		changed = changed || n > 0
-	}
-	var rows [][]any
-	var added []string
-	for i, m := range d.Add {
-		if !have[m.Value] {
-			have[m.Value] = true
-			rows = append(rows, []any{t.tenant, group, m.Value, m.Type, s.now()*10_000 + int64(i)})
-			added = append(added, m.Value)
-		}
 	}
 	if err := s.insertRows(ctx, tx, "scim_member (tenant, group_id, member_id, member_type, n)", rows, ""); err != nil {
 		return false, fmt.Errorf("add members: %w", err)

@@ -72,7 +72,8 @@ func (s *Store) SCIMLeaverTenants(ctx context.Context) ([]Tenant, error) {
 
 // SettleSCIMLeavers lets the users go whom their identity provider has disabled
 // or deleted, where SCIM is the lifecycle source and as far as the guard lets
-// it; or holds them for a person to look at. It returns how many left, and the
+// it; or holds them for a person to look at. Who is protected stays, whatever
+// route led here. It returns how many left, and the
 // hold, if there is one.
 func (s *Store) SettleSCIMLeavers(ctx context.Context, tenant model.TenantID) (left int64, held *Hold, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
@@ -85,6 +86,9 @@ func (s *Store) SettleSCIMLeavers(ctx context.Context, tenant model.TenantID) (l
 			return s.endDeleted(ctx, tx, tenant, true)
 		}
 		if err := s.endDeleted(ctx, tx, tenant, false); err != nil {
+			return err
+		}
+		if err := t.protectLeavers(ctx, tx); err != nil {
 			return err
 		}
 		left, held, err = s.settleLeavers(ctx, tx, tenant)
@@ -144,7 +148,7 @@ func (s *Store) waitingLeavers(ctx context.Context, tx *sql.Tx, tenant model.Ten
 			it.Detail = "disabled or deleted over SCIM " + at.Format(time.RFC3339)
 		}
 		return it, err
-	}, `SELECT user_id, user_name, since FROM scim_leaver WHERE tenant=$1 AND passed_at IS NULL ORDER BY user_id`, tenant)
+	}, `SELECT user_id, user_name, since FROM scim_leaver WHERE tenant=$1 AND passed_at IS NULL AND NOT protected ORDER BY user_id`, tenant)
 	if err != nil {
 		return nil, l, err
 	}

@@ -115,6 +115,10 @@ func (s *Store) SetTenantFacts(ctx context.Context, tenant model.TenantID, f Ten
 	}
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO tenant_facts (tenant, facts) VALUES ($1,$2) ON CONFLICT (tenant) DO UPDATE SET facts=excluded.facts`, tenant, string(raw))
+		if err == nil && !reflect.DeepEqual(have.Protected, f.Protected) {
+			// Whom the list held looks different now.
+			_, err = tx.ExecContext(ctx, `UPDATE scim_leaver SET protected=FALSE WHERE tenant=$1 AND protected`, tenant)
+		}
 		if err != nil || sameMerging(have, f) {
 			return err
 		}

@@ -4,6 +4,7 @@
 package scim
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -53,18 +54,20 @@ func (r rules) role(want *scim.Resource) error {
 // allow refuses to touch people who are protected, and to leave nobody who
 // administers. want is nil for a user who is to be deleted.
 func (r rules) allow(want *scim.Resource) error {
+	if r.have != nil && want != nil && reflect.DeepEqual(want.Attributes, r.have.Attributes) {
+		return nil
+	}
+	var attributes scim.Object
+	if want != nil {
+		attributes = want.Attributes
+	}
+	if protected, err := r.tx.Protected(r, r.have, attributes); err != nil || protected {
+		return cmp.Or(err, store.SCIMProtected())
+	}
 	if r.have == nil {
 		return nil
 	}
 	have := stored(scim.User, r.have)
-	if want != nil && reflect.DeepEqual(want.Attributes, r.have.Attributes) {
-		return nil
-	}
-	name := scim.Fold(have.Text("userName"))
-	if slices.ContainsFunc(r.tx.Facts.Protected, func(p string) bool { return scim.Fold(p) == name }) {
-		return &scim.Error{Status: http.StatusForbidden,
-			Detail: "This person is protected: spec.protected.people of the Organization says that nothing changes them. Take them out of the scope of the identity provider."}
-	}
 	admins := r.admins()
 	if !administers(have, admins) || want != nil && administers(want, admins) {
 		return nil

@@ -89,13 +89,15 @@ CREATE TABLE scim_member (
 CREATE INDEX scim_member_of ON scim_member (tenant, member_id);
 
 -- Who was disabled or deleted where SCIM decides who works here, until the
--- guard has seen the whole set. passed_at: it let them go.
+-- guard has seen the whole set. passed_at: it let them go. protected: they stay,
+-- as long as the Organization protects them.
 CREATE TABLE scim_leaver (
   tenant BIGINT NOT NULL,
   user_id TEXT NOT NULL,
   user_name TEXT NOT NULL,
   since BIGINT NOT NULL,
   passed_at BIGINT,
+  protected BOOLEAN NOT NULL DEFAULT FALSE,
   PRIMARY KEY (tenant, user_id)
 ) WITHOUT ROWID;
 CREATE INDEX scim_leaver_name ON scim_leaver (tenant, user_name);
