@@ -74,6 +74,10 @@ func tested(c *reconcile.Conditions, spec handover.Spec, st *handover.Status) {
 		c.False(v1alpha1.ConditionTested, v1alpha1.ReasonPartial, cmp.Or(t.Message, "some data types failed the connect test"))
 	case t.Outcome == handover.Inconclusive:
 		c.Unknown(v1alpha1.ConditionTested, v1alpha1.ReasonVendorError, cmp.Or(t.Message, "the connect test could not be finished"))
+	case t.Message == "" && st.Problem != nil && st.Problem.Reason == v1alpha1.ReasonAccountChanged:
+		c.False(v1alpha1.ConditionTested, v1alpha1.ReasonAccountChanged, "the credentials work and reach another remote account than before; Ready says how to go on")
+	case t.Message == "" && st.Problem != nil && st.Problem.Reason == v1alpha1.ReasonAccountAlreadyConnected:
+		c.False(v1alpha1.ConditionTested, v1alpha1.ReasonAccountAlreadyConnected, st.Problem.Message)
 	default:
 		c.False(v1alpha1.ConditionTested, v1alpha1.ReasonFailed, cmp.Or(t.Message, "the connect test failed"))
 	}

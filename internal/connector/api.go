@@ -224,6 +224,8 @@ type DataTypeTest struct {
 type TestReport struct {
 	Outcome TestOutcome
 	Account RemoteAccount
+	// MultiAccount: other accounts may be connected beside this one.
+	MultiAccount bool
 	// AccountError says why the remote identity could not be read.
 	AccountError string
 	Streams      []StreamTest

@@ -21,9 +21,11 @@ const testMapped = 10
 // never decide: what remains of them makes the outcome Inconclusive.
 func (s *Session) Test(ctx context.Context) TestReport {
 	if s.native != nil {
-		return s.native.test(ctx)
+		rep := s.native.test(ctx)
+		rep.MultiAccount = s.m.multiAccount
+		return rep
 	}
-	var rep TestReport
+	rep := TestReport{MultiAccount: s.m.multiAccount}
 	if s.authErr != nil {
 		rep.Outcome, rep.Err = Failed, s.authErr
 	} else if err := s.identify(ctx, &rep); err != nil && global(err) {

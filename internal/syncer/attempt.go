@@ -194,7 +194,7 @@ func (a *attempt) test(ctx context.Context, session Session) bool {
 	verdict, problem := judgeTest(a.spec, report, today)
 	a.log.Info("Tested the connection", "outcome", verdict.Outcome, "failed", len(verdict.Disabled))
 	if problem == nil || problem.Reason == ReasonPartial {
-		if p := changedAccount(a.key.Name, a.spec, a.status.Account, report.Account); p != nil {
+		if p := changedAccount(a.key.Name, a.spec, a.status.Account, report.Account, report.MultiAccount); p != nil {
 			// Asked again each time, until the credential or the annotation changes.
 			verdict.Outcome = handover.Failed
 			a.status.Test = verdict

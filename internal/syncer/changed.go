@@ -16,14 +16,19 @@ import (
 
 // changedAccount returns the problem of a credential that opens another remote
 // account than the one whose rows are stored (decision 19), unless a person
-// accepted exactly that one.
-func changedAccount(name string, spec handover.Spec, known *handover.Account, found connector.RemoteAccount) *handover.Problem {
+// accepted exactly that one. Where the connector allows several accounts, the
+// way to connect both is shown as well.
+func changedAccount(name string, spec handover.Spec, known *handover.Account, found connector.RemoteAccount, multiAccount bool) *handover.Problem {
 	if known == nil || known.ID == "" || found.ID == "" || known.ID == found.ID || spec.AcceptAccount == found.ID {
 		return nil
 	}
 	happened := fmt.Sprintf("the credentials now reach account %s, the stored rows are of account %s; nothing was synced and the old rows are kept.",
 		label(found.ID, found.Name), label(known.ID, known.Name))
 	replace := fmt.Sprintf("kubectl annotate integration %s -n %s --overwrite %s=%s", name, spec.Namespace, acceptAccountAnnotation, shellWord(found.ID))
+	if !multiAccount { // a second Integration would be refused
+		return &handover.Problem{Reason: ReasonAccountChanged, Verbatim: true, Message: fmt.Sprintf(
+			"%s The connector connects one account only: restore the old credentials, or replace the old account: %s", happened, replace)}
+	}
 	second := secondIntegration(name, spec, found)
 	return &handover.Problem{Reason: ReasonAccountChanged, Verbatim: true, Message: fmt.Sprintf(
 		"%s To replace the old account: %s. To connect both, restore the old credentials here, put the new ones into a Secret of another name, and apply a second Integration%s: %s",

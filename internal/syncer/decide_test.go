@@ -103,16 +103,16 @@ func TestChangedAccount(t *testing.T) {
 	spec := handover.Spec{Connector: "slack", Namespace: "acme", SecretName: "slack"}
 	accepted := spec
 	accepted.AcceptAccount = "B"
-	if changedAccount("slack", spec, nil, connector.RemoteAccount{ID: "B"}) != nil {
+	if changedAccount("slack", spec, nil, connector.RemoteAccount{ID: "B"}, true) != nil {
 		t.Error("the first account counts as changed")
 	}
-	if changedAccount("slack", spec, known, connector.RemoteAccount{}) != nil {
+	if changedAccount("slack", spec, known, connector.RemoteAccount{}, true) != nil {
 		t.Error("an identity that could not be read counts as changed")
 	}
-	if changedAccount("slack", accepted, known, connector.RemoteAccount{ID: "B"}) != nil {
+	if changedAccount("slack", accepted, known, connector.RemoteAccount{ID: "B"}, true) != nil {
 		t.Error("the accepted account is refused")
 	}
-	if changedAccount("slack", accepted, known, connector.RemoteAccount{ID: "C"}) == nil {
+	if changedAccount("slack", accepted, known, connector.RemoteAccount{ID: "C"}, true) == nil {
 		t.Error("accepting B accepted C")
 	}
 }
@@ -144,7 +144,7 @@ func TestChangedAccountPrintsTheSecondIntegration(t *testing.T) {
 			"apply a second Integration: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := changedAccount(tt.name, tt.spec, known, tt.found)
+			p := changedAccount(tt.name, tt.spec, known, tt.found, true)
 			if p == nil || p.Reason != ReasonAccountChanged || !p.Verbatim || !strings.HasSuffix(p.Message, ": "+tt.want) || !strings.Contains(p.Message, tt.hint) {
 				t.Errorf("problem %+v\nwant at its end %s\nand %q", p, tt.want, tt.hint)
 			}
@@ -153,8 +153,18 @@ func TestChangedAccountPrintsTheSecondIntegration(t *testing.T) {
 			}
 		})
 	}
-	if p := changedAccount("okta", handover.Spec{}, known, connector.RemoteAccount{ID: "it's; B"}); !strings.Contains(p.Message, `='it'\''s; B'`) {
+	if p := changedAccount("okta", handover.Spec{}, known, connector.RemoteAccount{ID: "it's; B"}, true); !strings.Contains(p.Message, `='it'\''s; B'`) {
 		t.Errorf("the remote id is not quoted for the command line: %s", p.Message)
+	}
+}
+
+// TestChangedAccountOfAConnectorOfOneAccount offers no second Integration, which
+// would be refused.
+func TestChangedAccountOfAConnectorOfOneAccount(t *testing.T) {
+	p := changedAccount("zoom", handover.Spec{Connector: "zoom", Namespace: "acme", SecretName: "zoom"}, &handover.Account{ID: "A"}, connector.RemoteAccount{ID: "B"}, false)
+	if p == nil || p.Reason != ReasonAccountChanged || strings.Contains(p.Message, "kind") || strings.Contains(p.Message, "zoom-2") ||
+		!strings.HasSuffix(p.Message, "kubectl annotate integration zoom -n acme --overwrite seatkeeper.dev/accept-account=B") {
+		t.Errorf("problem %+v", p)
 	}
 }
 

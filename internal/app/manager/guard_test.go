@@ -110,13 +110,43 @@ func TestAnotherRemoteAccountIsNotMixedIn(t *testing.T) {
 	w.secret("slack", rotated)
 	w.annotate(slack, v1alpha1.RequestedAtAnnotation, "rotated")
 	c := w.ready(slack, metav1.ConditionFalse, v1alpha1.ReasonAccountChanged)
-	g.Expect(c.Message).To(And(ContainSubstring(first), ContainSubstring("kind: Integration"), ContainSubstring(v1alpha1.AcceptAccountAnnotation)))
+	g.Expect(c.Message).To(And(ContainSubstring(first), ContainSubstring(`"kind":"Integration"`), ContainSubstring(v1alpha1.AcceptAccountAnnotation)))
+	w.condition(slack, v1alpha1.ConditionTested, metav1.ConditionFalse, v1alpha1.ReasonAccountChanged)
 	g.Expect(slack.Status.Account.ID).To(Equal(first))
 	g.Expect(records(slack)).To(Equal(before), "rows of the old account were not kept")
 
 	// Accepting some other account accepts nothing.
 	w.annotate(slack, v1alpha1.AcceptAccountAnnotation, "T-SOMEBODY-ELSE")
 	w.ready(slack, metav1.ConditionFalse, v1alpha1.ReasonAccountChanged)
+}
+
+// TestAnotherAccountOfASingleAccountConnector can only replace the first, and
+// the message says how.
+func TestAnotherAccountOfASingleAccountConnector(t *testing.T) {
+	w := newWorld(t)
+	g := NewWithT(t)
+	w.secret("zoom", secrets["zoom"])
+	zoom := w.integration("zoom", nil)
+	w.create(zoom)
+	w.ready(zoom, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+	first := zoom.Status.Account.ID
+
+	w.vendors.AddFault(fakesaas.Fault{Vendor: fakesaas.Zoom, Kind: fakesaas.FaultAccountChanged})
+	rotated := map[string]string{"note": "rotated"}
+	for k, v := range secrets["zoom"] {
+		rotated[k] = v
+	}
+	w.secret("zoom", rotated)
+	w.annotate(zoom, v1alpha1.RequestedAtAnnotation, "rotated")
+	c := w.ready(zoom, metav1.ConditionFalse, v1alpha1.ReasonAccountChanged)
+	g.Expect(c.Message).NotTo(ContainSubstring("apiVersion"))
+	_, found, ok := strings.Cut(c.Message, v1alpha1.AcceptAccountAnnotation+"=")
+	g.Expect(ok).To(BeTrue(), c.Message)
+	w.condition(zoom, v1alpha1.ConditionTested, metav1.ConditionFalse, v1alpha1.ReasonAccountChanged)
+
+	w.annotate(zoom, v1alpha1.AcceptAccountAnnotation, found)
+	w.ready(zoom, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+	g.Expect(zoom.Status.Account.ID).To(And(Equal(found), Not(Equal(first))))
 }
 
 // TestTheSecondIntegrationThatIsPrintedApplies as it stands in the message: the
