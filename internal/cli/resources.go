@@ -16,7 +16,7 @@ var resources = []resource{
 			"issue. A view also says how much of what is in use is connected.",
 		Example: "  seatkeeper integrations -n acme\n  seatkeeper integrations -n acme --view recommended\n  seatkeeper integrations -n acme --view attention -o wide",
 		Columns: []column{
-			{Header: "NAME", Path: "name", Whole: true}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector"},
+			{Header: "NAME", Path: "name", Whole: true}, {Header: "DISPLAY NAME", Path: "displayName"}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector"},
 			{Header: "RECORDS", Path: "records"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute},
 			{Header: "ACCOUNT", Path: "accountName", Wide: true}, {Header: "NEXT SYNC", Path: "nextSync", Format: minute, Wide: true},
 			{Header: "MESSAGE", Path: "message", Wide: true},
@@ -24,7 +24,7 @@ var resources = []resource{
 		Filters: []filter{{"view", "view", "all, recommended or attention (default: the Integrations of the namespace)"}},
 		Views: map[string][]column{
 			"all": {
-				{Header: "NAME", Path: "name", Whole: true}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector", Whole: true},
+				{Header: "NAME", Path: "name", Whole: true}, {Header: "DISPLAY NAME", Path: "displayName"}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector", Whole: true},
 				{Header: "RECORDS", Path: "records"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute},
 				{Header: "ACCOUNT", Path: "accountName", Wide: true}, {Header: "APP", Path: "app", Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
 			},
@@ -33,7 +33,7 @@ var resources = []resource{
 				{Header: "MESSAGE", Path: "message", Wide: true},
 			},
 			"attention": {
-				{Header: "NAME", Path: "name", Whole: true}, {Header: "STATE", Path: "state"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute}, {Header: "MESSAGE", Path: "message"},
+				{Header: "NAME", Path: "name", Whole: true}, {Header: "DISPLAY NAME", Path: "displayName"}, {Header: "STATE", Path: "state"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute}, {Header: "MESSAGE", Path: "message"},
 				{Header: "CONNECTOR", Path: "connector", Wide: true}, {Header: "ACCOUNT", Path: "accountName", Wide: true},
 			},
 		},

@@ -19,6 +19,7 @@ import (
 // Integration is one connected account.
 type Integration struct {
 	Name        string `json:"name"`
+	DisplayName string `json:"displayName,omitempty"` // spec.displayName
 	Connector   string `json:"connector"`
 	APIID       int64  `json:"apiID"` // its number in the REST API, where it is idAppAccount
 	State       string `json:"state"` // Synced, Pending, Suspended, or the reason of its problem
@@ -52,13 +53,15 @@ func integrationView(st store.IntegrationState) (Integration, error) {
 		}
 	}
 	var spec struct {
-		Problem *handover.Problem `json:"problem"`
+		DisplayName string            `json:"displayName"`
+		Problem     *handover.Problem `json:"problem"`
 	}
 	if len(st.Spec) > 0 {
 		if err := json.Unmarshal(st.Spec, &spec); err != nil {
 			return v, fmt.Errorf("spec of integration %s: %w", st.Name, err)
 		}
 	}
+	v.DisplayName = spec.DisplayName
 	v.DataTypes, v.Held = status.DataTypes, status.Held
 	for _, d := range status.DataTypes {
 		v.Records += d.Records

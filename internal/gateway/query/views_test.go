@@ -107,6 +107,25 @@ func TestWhatNeverConnectedNeedsAttention(t *testing.T) {
 	}
 }
 
+// TestADisplayNameIsShown and changes neither name nor order.
+func TestADisplayNameIsShown(t *testing.T) {
+	named := integrationState("zoom", "zoom", true, `{}`)
+	named.Spec = json.RawMessage(`{"namespace":"acme","connector":"zoom","displayName":"A meeting place"}`)
+	pending := integrationState("a", "csv", false, `{}`)
+	pending.Spec = json.RawMessage(`{"displayName":"AAA"}`)
+	s := found{states: []store.IntegrationState{pending, integrationState("okta", "okta", true, `{}`), named}}
+	for _, view := range []string{"", "all"} {
+		_, l := ask(t, s, view)
+		var got []string
+		for _, i := range l.Items[:3] {
+			got = append(got, i.Name+" "+i.DisplayName)
+		}
+		if d := cmp.Diff([]string{"okta ", "zoom A meeting place", "a AAA"}, got); d != "" {
+			t.Errorf("view %q (-want +got)\n%s", view, d)
+		}
+	}
+}
+
 func TestViewsOfTheIntegrations(t *testing.T) {
 	s := found{
 		states: []store.IntegrationState{
