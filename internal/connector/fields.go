@@ -37,6 +37,8 @@ type recordType struct {
 	custom func(*model.Record) *map[string]any
 	// check looks at the finished record.
 	check func(*model.Record) error
+	// drop tells that the finished record says there is nothing to keep.
+	drop func(*model.Record) bool
 }
 
 func str(at func(*model.Record) *string) field {
@@ -91,6 +93,19 @@ func boolean(at func(*model.Record) *bool) field {
 			return fmt.Errorf("got %s, want a bool", expr.TypeName(v))
 		}
 		*at(r) = b
+		return nil
+	}}
+}
+
+// maybe is boolean for what a vendor may leave open.
+func maybe(at func(*model.Record) **bool) field {
+	return field{want: expr.Bool, set: func(r *model.Record, v any) error {
+		*at(r) = nil
+		if b, ok := v.(bool); ok {
+			*at(r) = &b
+		} else if v != nil {
+			return fmt.Errorf("got %s, want a bool or null", expr.TypeName(v))
+		}
 		return nil
 	}}
 }
@@ -240,17 +255,9 @@ var recordTypes = map[string]recordType{
 			"rawStatus": str(func(r *model.Record) *string { return &r.Account.RawStatus }),
 			"kind": oneOf(func(r *model.Record) *model.AccountKind { return &r.Account.Kind },
 				model.AccountHuman, model.AccountGuest, model.AccountService, model.AccountShared),
-			"role":    str(func(r *model.Record) *string { return &r.Account.Role }),
-			"isAdmin": boolean(func(r *model.Record) *bool { return &r.Account.IsAdmin }),
-			"mfa": {want: expr.Bool, set: func(r *model.Record, v any) error {
-				r.Account.MFA = nil
-				if b, ok := v.(bool); ok {
-					r.Account.MFA = &b
-				} else if v != nil {
-					return fmt.Errorf("got %s, want a bool or null", expr.TypeName(v))
-				}
-				return nil
-			}},
+			"role":               str(func(r *model.Record) *string { return &r.Account.Role }),
+			"isAdmin":            boolean(func(r *model.Record) *bool { return &r.Account.IsAdmin }),
+			"mfa":                maybe(func(r *model.Record) **bool { return &r.Account.MFA }),
 			"grantedVia":         oneOf(func(r *model.Record) *string { return &r.Account.GrantedVia }, "direct", "group", "oauth", "scim"),
 			"createdAt":          moment(func(r *model.Record) **time.Time { return &r.Account.CreatedAt }),
 			"lastActivityAt":     moment(func(r *model.Record) **time.Time { return &r.Account.LastActivityAt }),
@@ -276,6 +283,12 @@ var recordTypes = map[string]recordType{
 			"currency":      str(func(r *model.Record) *string { return &r.Plan.Currency }),
 			"period": oneOf(func(r *model.Record) *model.Period { return &r.Plan.Period },
 				model.PeriodMonth, model.PeriodQuarter, model.PeriodYear),
+			"active": maybe(func(r *model.Record) **bool { return &r.Plan.Active }),
+		},
+		// What is not sold any more and used by nobody is no plan. Where the use is
+		// not known somebody may hold it.
+		drop: func(r *model.Record) bool {
+			return r.Plan.Active != nil && !*r.Plan.Active && r.Plan.Used != nil && *r.Plan.Used == 0
 		},
 	},
 	"LicenseAssignment": {

@@ -116,6 +116,9 @@ func (m *mapper) emit(ctx context.Context, e *emit) (model.Record, bool, *mapFai
 			return rec, false, m.failed(ctx, e, "", err)
 		}
 	}
+	if e.rt.drop != nil && e.rt.drop(&rec) {
+		return rec, false, nil
+	}
 	return rec, true, nil
 }
 
@@ -151,7 +154,7 @@ func (m *mapper) replaced(ctx context.Context, now []model.Record) []model.Recor
 	var out []model.Record
 	for _, e := range m.emits {
 		yields := slices.ContainsFunc(now, func(r model.Record) bool { return r.Type() == e.rt.dataType })
-		if e.each == nil && (e.when == nil || yields) {
+		if e.each == nil && (e.when == nil && e.rt.drop == nil || yields) {
 			continue
 		}
 		if rec, ok := m.tombstone(ctx, e); ok {

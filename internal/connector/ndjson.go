@@ -199,6 +199,7 @@ func parseRecord(kind string, doc map[string]any) (model.Record, *LineError) {
 			return rec, &LineError{Message: err.Error()}
 		}
 	}
+	rec.Removed = rt.drop != nil && rt.drop(&rec)
 	return rec, nil
 }
 

@@ -23,6 +23,7 @@ const everyType = "\xef\xbb\xbf" + `{"type":"Person","externalId":7,"email":"Ada
 {"type":"Account","externalId":"u2","status":"invited","lastActivityAt":null}
 {"type":"Account","externalId":"u3","status":"active"}
 {"type":"Plan","key":"pro","name":"Pro","paid":true,"purchased":30,"unitCostMinor":1500,"currency":"EUR","period":"Month"}
+{"type":"Plan","key":"old","name":"Old","used":0,"active":false}
 {"type":"LicenseAssignment","accountExternalId":"u1","planKey":"pro","state":"active"}
 {"type":"Group","externalId":"g","name":"sales"}
 {"type":"Membership","groupExternalId":"g","accountExternalId":"u1"}
@@ -30,7 +31,7 @@ const everyType = "\xef\xbb\xbf" + `{"type":"Person","externalId":7,"email":"Ada
 {"type":"Transaction","externalId":"t","date":"2026-11-20","amountMinor":-250,"currency":"jpy","vendorName":"Zoom","kind":"refund"}
 {"type":"Contract","externalId":"c","name":"Zoom 2026","appHint":"zoom.us","start":"2026-01-01","end":"2026-12-31","currency":"EUR","valueMinor":54000,"lines":[{"planKey":"pro","quantity":30,"unitCostMinor":1500}]}
 {"type":"UsageEvent","personKey":"ada@acme.example","at":"2026-11-20T11:59:00Z","kind":"visit","source":"browser-extension"}
-{"complete":["Account","Plan"],"count":12,"covers":{"from":"2026-11-20T00:00:00Z","until":"2026-11-21T00:00:00Z"}}
+{"complete":["Account","Plan"],"count":13,"covers":{"from":"2026-11-20T00:00:00Z","until":"2026-11-21T00:00:00Z"}}
 `
 
 func TestEveryTypeCanBePushed(t *testing.T) {
@@ -48,7 +49,7 @@ func TestEveryTypeCanBePushed(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 20, 11, 0, 0, 0, time.UTC)
 	seen := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	yes, value, cost, bought := true, int64(54000), int64(1500), int64(30)
+	yes, no, none, value, cost, bought := true, false, int64(0), int64(54000), int64(1500), int64(30)
 	want := []model.Record{
 		{Person: &model.Person{ExternalID: "7", Email: "ada@acme.example", Aliases: []string{"a@acme.example"}, StartDate: "2026-01-01", Lifecycle: model.LifecycleCurrent,
 			Custom: map[string]any{"badge": int64(12345678901234567)}}},
@@ -56,6 +57,7 @@ func TestEveryTypeCanBePushed(t *testing.T) {
 		{Account: &model.Account{ExternalID: "u2", Status: model.AccountInvited, ActivityReported: true}}, // never
 		{Account: &model.Account{ExternalID: "u3", Status: model.AccountActive}},                          // not known
 		{Plan: &model.Plan{Key: "pro", Name: "Pro", Paid: true, Purchased: &bought, UnitCostMinor: &cost, Currency: "EUR", Period: model.PeriodMonth}},
+		{Plan: &model.Plan{Key: "old", Name: "Old", Used: &none, Active: &no}, Removed: true}, // not sold, and nobody has it
 		{Assignment: &model.Assignment{AccountExternalID: "u1", PlanKey: "pro", State: model.AssignmentActive}},
 		{Group: &model.Group{ExternalID: "g", Name: "sales"}},
 		{Membership: &model.Membership{GroupExternalID: "g", AccountExternalID: "u1"}},

@@ -62,6 +62,9 @@ func TestHelpers(t *testing.T) {
 		`rfc3339(ts(r.when))`:                 {"2026-11-01T10:00:00.000Z"},
 		`omit(r.m, ['z'])`:                    {map[string]any{"k": "v"}},
 		`omit(null, ['z'])`:                   {map[string]any{}},
+		`soql("O'Brien")`:                     {`O\'Brien`},
+		`soql('100%_')`:                       {`100%_`},
+		`soql(r.empty) + soql(null)`:          {""},
 		`lookup({'a': 'b'}, 'a', 'c')`:        {"b"},
 		`lookup({'a': 'b'}, null, 'c')`:       {"c"},
 		`lookup({'a': 'b'}, get(r,'s'), 'c')`: {"c"},
@@ -138,7 +141,7 @@ func TestCompileErrorsSayWhere(t *testing.T) {
 
 func TestRuntimeErrorsHoldNoValues(t *testing.T) {
 	env := connector(t)
-	for _, src := range []string{"ts(r.email)", "lower(r.n)", "r.missing", "omit(r.email, [])"} {
+	for _, src := range []string{"ts(r.email)", "lower(r.n)", "r.missing", "omit(r.email, [])", "soql(r.n)"} {
 		p, err := env.Compile(src, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -316,6 +319,70 @@ func FuzzTemplate(f *testing.F) {
 			t.Fatalf("a literal changed: %q became %q", s, text)
 		}
 	})
+}
+
+// soqlLiteral reads a quoted string at the beginning of a query as Salesforce
+// does, and returns what it means and what comes behind it.
+func soqlLiteral(query string) (text, rest string, ok bool) {
+	if !strings.HasPrefix(query, "'") {
+		return "", "", false
+	}
+	meant := map[byte]string{'n': "\n", 'r': "\r", 't': "\t", 'b': "\b", 'f': "\f", '"': `"`, '\'': "'", '\\': `\`}
+	var b strings.Builder
+	for i := 1; i < len(query); i++ {
+		switch c := query[i]; c {
+		case '\'':
+			return b.String(), query[i+1:], true
+		case '\n', '\r':
+			return "", "", false
+		case '\\':
+			i++
+			if i == len(query) || meant[query[i]] == "" {
+				return "", "", false
+			}
+			b.WriteString(meant[query[i]])
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", "", false
+}
+
+// Whatever a value holds, it stays inside its quotation marks and means itself.
+func FuzzSOQL(f *testing.F) {
+	for _, s := range []string{"", "005000000000011AAA", "x' OR IsFrozen = true", `\`, `\'`, `\\' OR Id != '`, "a\nb\rc\td\be\f", `"`, `\u0027`, "'' ''", "\u2019\x00"} {
+		f.Add(s)
+	}
+	tpl, err := connector(f).Template(`'${soql(input.v)}' AND IsActive = true`)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		v, err := tpl.Eval(t.Context(), map[string]any{"input": map[string]any{"v": s}})
+		query, _ := v.(string)
+		if err != nil {
+			if len(s) <= maxSOQL {
+				t.Fatal(err)
+			}
+			return
+		}
+		text, rest, ok := soqlLiteral(query)
+		if !ok || text != s || rest != " AND IsActive = true" {
+			t.Fatalf("%q became %q: read as %q and %q", s, query, text, rest)
+		}
+	})
+}
+
+// Text that would grow with each call is refused before it has grown.
+func TestSOQLIsBounded(t *testing.T) {
+	nested := strings.Repeat("soql(", 30) + "input.v" + strings.Repeat(")", 30)
+	p, err := connector(t).Compile(nested, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Eval(t.Context(), map[string]any{"input": map[string]any{"v": `\`}}); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Fatalf("got %v, want a refusal", err)
+	}
 }
 
 // Lists of JSON and literals, put together, become plain values.

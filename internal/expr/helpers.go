@@ -35,6 +35,7 @@ func helpers() cel.EnvOption {
 		unary("rfc3339", dyn, rfc3339),
 		cel.Function("omit", cel.Overload("omit_dyn_list", []*cel.Type{dyn, cel.ListType(dyn)}, dyn, cel.BinaryBinding(omit))),
 		cel.Function("lookup", cel.Overload("lookup_dyn", []*cel.Type{dyn, dyn, dyn}, dyn, cel.FunctionBinding(lookup))),
+		unary("soql", dyn, soql),
 		cel.Function("randomPassword", cel.Overload("random_password", nil, cel.StringType, cel.FunctionBinding(randomPassword))),
 	}
 	return func(e *cel.Env) (*cel.Env, error) {
@@ -288,6 +289,30 @@ func lookup(args ...ref.Val) ref.Val {
 		return v
 	}
 	return args[2]
+}
+
+// maxSOQL bounds what soql escapes, in bytes: Salesforce takes no longer query
+// in an address, and nested calls cannot grow without end.
+const maxSOQL = 16 << 10
+
+// soqlEscapes are SOQL's escape sequences within quotation marks. There are
+// others for LIKE (\_ and \%) that mean nothing elsewhere.
+var soqlEscapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "\b", `\b`, "\f", `\f`)
+
+// soql escapes text for the inside of a quoted string of SOQL, which it can
+// then not end. Null is the empty text.
+func soql(v ref.Val) ref.Val {
+	if isNull(v) {
+		return types.String("")
+	}
+	s, ok := v.(types.String)
+	switch {
+	case !ok:
+		return types.NewErr("soql: got %s, want a string", v.Type().TypeName())
+	case len(s) > maxSOQL:
+		return types.NewErr("soql: the text has %d bytes; at most %d are allowed", len(s), maxSOQL)
+	}
+	return types.String(soqlEscapes.Replace(string(s)))
 }
 
 // randomPassword is a password that nobody knows, for vendors that create no

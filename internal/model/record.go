@@ -128,6 +128,9 @@ type Plan struct {
 	UnitCostMinor *int64
 	Currency      string
 	Period        Period
+	// Active is false for a plan that is not sold any more, nil where the vendor
+	// does not say. It decides whether the plan is read, and is not stored.
+	Active *bool
 }
 
 // AssignmentState is the state of a seat.
