@@ -72,7 +72,8 @@ func (s *Store) SCIMLeaverTenants(ctx context.Context) ([]Tenant, error) {
 
 // SettleSCIMLeavers lets the users go whom their identity provider has disabled
 // or deleted, where SCIM is the lifecycle source and as far as the guard lets
-// it; or holds them for a person to look at. Who is protected stays, whatever
+// it; or holds them for a person to look at. While SCIM is switched off they
+// wait. Who is protected stays, whatever
 // route led here. It returns how many left, and the
 // hold, if there is one.
 func (s *Store) SettleSCIMLeavers(ctx context.Context, tenant model.TenantID) (left int64, held *Hold, err error) {
@@ -81,6 +82,9 @@ func (s *Store) SettleSCIMLeavers(ctx context.Context, tenant model.TenantID) (l
 		t, err := s.beginSCIM(ctx, tx, tenant)
 		if err != nil {
 			return err
+		}
+		if !t.Facts.SCIM.Enabled {
+			return nil // whoever comes back meanwhile could not say so
 		}
 		if !t.Facts.LifecycleSCIM {
 			return s.endDeleted(ctx, tx, tenant, true)

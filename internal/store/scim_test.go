@@ -130,7 +130,7 @@ func TestSCIMLeaversWithoutDeclaration(t *testing.T) {
 // Decision 4: with it the guard counts.
 func TestSCIMLeaversWithDeclaration(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		w.must(w.s.SetTenantFacts(w.Context(), w.tenant, store.TenantFacts{LifecycleSCIM: true}))
+		w.must(w.s.SetTenantFacts(w.Context(), w.tenant, store.TenantFacts{LifecycleSCIM: true, SCIM: store.SCIMFacts{Enabled: true}}))
 		ids := w.staff(100)
 		if e := w.events(); len(e[model.EventPersonJoined]) != 100 {
 			t.Fatalf("%d joined, want 100", len(e[model.EventPersonJoined]))
@@ -230,7 +230,7 @@ func TestSCIMGroupPeople(t *testing.T) {
 // Decision 7: user, person, events and audit commit together or not at all.
 func TestSCIMCommitsTogether(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		w.must(w.s.SetTenantFacts(w.Context(), w.tenant, store.TenantFacts{LifecycleSCIM: true}))
+		w.must(w.s.SetTenantFacts(w.Context(), w.tenant, store.TenantFacts{LifecycleSCIM: true, SCIM: store.SCIMFacts{Enabled: true}}))
 		ctx, cancel := context.WithCancel(w.Context())
 		failpoint.Set(func(name string) {
 			if name == store.SCIMBeforeCommit {

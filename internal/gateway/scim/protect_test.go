@@ -114,3 +114,30 @@ func TestProtectedLeaversStay(t *testing.T) {
 		settle(1)
 	})
 }
+
+// While SCIM is switched off nobody can come back, so nobody leaves either.
+func TestNobodyLeavesWhileSwitchedOff(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		on := func(enabled bool) {
+			k.facts(func(f *store.TenantFacts) { f.LifecycleSCIM, f.SCIM.Enabled = true, enabled })
+		}
+		on(true)
+		var ids []string
+		for i := range 20 {
+			ids = append(ids, k.add(fmt.Sprintf("p%d", i)))
+		}
+		for _, id := range ids[:5] {
+			k.edit(id, op("replace", "active", false)).want(200)
+		}
+		on(false)
+		for _, want := range []int64{0, 5} {
+			k.clock.Step(24 * time.Hour)
+			left, held, err := k.store.SettleSCIMLeavers(t.Context(), k.tenant)
+			k.must(err)
+			if left != want || held != nil {
+				t.Errorf("%d left, held %v; want %d", left, held, want)
+			}
+			on(true)
+		}
+	})
+}
