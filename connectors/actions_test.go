@@ -15,6 +15,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/connectors"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/connector/fixture"
 	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
 )
 
@@ -113,6 +114,60 @@ func TestEveryAction(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What one action undoes, where a connector has it: the first that is there.
+var inverse = map[string][]string{
+	"user.create":        {"user.delete", "user.deactivate", "user.suspend"},
+	"user.activate":      {"user.deactivate"},
+	"user.deactivate":    {"user.activate"},
+	"user.suspend":       {"user.unsuspend"},
+	"user.unsuspend":     {"user.suspend"},
+	"license.assign":     {"license.remove"},
+	"license.remove":     {"license.assign"},
+	"group.addMember":    {"group.removeMember"},
+	"group.removeMember": {"group.addMember"},
+	"app.assign":         {"app.unassign"},
+	"app.unassign":       {"app.assign"},
+}
+
+// Where an inverse exists the manifest names it, and what it needs is known
+// once the action is done: from its input, or from its output.
+func TestUndoWhereOneExists(t *testing.T) {
+	fetched(t, func(t *testing.T, name string, m *connector.Manifest) {
+		actions := map[string]connector.ActionInfo{}
+		for _, a := range m.Actions() {
+			actions[a.Name] = a
+		}
+		f, err := fixture.Load(name + "/testdata/fixtures.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		played, err := f.Run(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range m.Actions() {
+			want := ""
+			for _, other := range inverse[a.Name] {
+				if _, ok := actions[other]; ok {
+					want = other
+					break
+				}
+			}
+			if a.Undo != want {
+				t.Errorf("%s: undo is %q, want %q", a.Name, a.Undo, want)
+			}
+			for _, need := range actions[a.Undo].Input {
+				fromInput := slices.ContainsFunc(a.Input, func(in connector.InputField) bool { return in.Name == need.Name })
+				for _, p := range played.Actions {
+					if done := p.Action.Name == a.Name && p.Got == connector.ResultDone; need.Required && !fromInput && done && p.Output[need.Name] == nil {
+						t.Errorf("%s: %s needs %s, which is known by neither input nor output", a.Name, a.Undo, need.Name)
+					}
+				}
+			}
+		}
+	})
 }
 
 func sorted(s []string) []string {
