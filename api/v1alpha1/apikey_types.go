@@ -21,7 +21,7 @@ const (
 
 // APIKeySpec describes a key. Only a digest of the key is kept.
 //
-// +kubebuilder:validation:XValidation:rule="self.type != 'SCIM' || !has(self.scopes)",message="a key of type SCIM has no scopes"
+// +kubebuilder:validation:XValidation:rule="self.type != 'SCIM' || !has(self.scopes) || self.scopes.all(s, s in ['scim:read', 'scim:write', 'scim:admins'])",message="a key of type SCIM has the scopes scim:read, scim:write and scim:admins, and no others",fieldPath=".scopes"
 // +kubebuilder:validation:XValidation:rule="!oldSelf.revoked || self.revoked",message="a revoked key stays revoked; create another",fieldPath=".revoked"
 type APIKeySpec struct {
 	// type says which interface the key opens. Immutable.
@@ -46,7 +46,9 @@ type APIKeySpec struct {
 	Overlap Duration `json:"overlap,omitempty"`
 
 	// scopes that the key has, such as contracts:read. Unset: read everything,
-	// write nothing.
+	// write nothing. A key of type SCIM has some of scim:read, scim:write and
+	// scim:admins, which lets it give people roles that administer. Unset:
+	// scim:read and scim:write.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1

@@ -102,7 +102,7 @@ For an APIKey that is there already, from git, the first create makes its token.
 	f.StringVar(&k.expiresAt, "expires-at", "", "when it stops working: 2027-12-31 or 2027-12-31T00:00:00Z")
 	f.StringVar(&k.expiresIn, "expires-in", "", "after how long it stops working: 180d or 4320h")
 	f.StringVar(&k.overlap, "overlap", "", "how long the token before works after a rotation (default 24h)")
-	f.StringSliceVar(&k.scopes, "scope", nil, "what a key of type REST or MCP may: contracts:read; may be repeated (default: read everything, write nothing)")
+	f.StringSliceVar(&k.scopes, "scope", nil, "what the key may: contracts:read; may be repeated (default: read everything, write nothing); with --type SCIM scim:read, scim:write, scim:admins (default: the first two)")
 	f.StringSliceVar(&k.networks, "source-network", nil, "network it works from: 10.0.0.0/8; may be repeated (default: anywhere)")
 	return cmd
 }

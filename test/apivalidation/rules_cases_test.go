@@ -171,7 +171,9 @@ var ruleCases = map[string][]ruleCase{
 	},
 	v1alpha1.KindAPIKey: {
 		{name: "another type", update: `{type: MCP}`, want: "type is immutable: create another APIKey"},
-		{name: "scopes of SCIM", spec: `{type: SCIM, scopes: ["users:write"]}`, want: "a key of type SCIM has no scopes"},
+		{name: "scopes of SCIM", spec: `{type: SCIM, scopes: ["scim:read", "scim:write", "scim:admins"]}`},
+		{name: "scopes of REST with SCIM", spec: `{type: SCIM, scopes: ["scim:read", "users:write"]}`, want: "a key of type SCIM has the scopes scim:read, scim:write and scim:admins"},
+		{name: "every scope with SCIM", spec: `{type: SCIM, scopes: ["scim:*"]}`, want: "a key of type SCIM has the scopes scim:read, scim:write and scim:admins"},
 		{name: "SCIM", spec: `{type: SCIM, expiresAt: "2027-01-01T00:00:00Z"}`},
 		{name: "scopes", spec: `{scopes: ["contracts:read", "apps:*"]}`},
 		{name: "not a network", spec: `{sourceNetworks: [10.0.0.1]}`, want: "must be a network such as 10.0.0.0/8"},

@@ -57,7 +57,7 @@ func TestSCIMFromEndToEnd(t *testing.T) {
 	k.create(&v1alpha1.Organization{ObjectMeta: metav1.ObjectMeta{Namespace: k.ns, Name: v1alpha1.OrganizationName}, Spec: v1alpha1.OrganizationSpec{
 		Roles: []v1alpha1.Role{{Name: "IT Admin", Admin: true}}, SCIM: &v1alpha1.SCIMSettings{},
 	}})
-	token := k.token("keys", "create", "entra", "--type", "SCIM", "--expires-in", "180d")
+	token := k.token("keys", "create", "entra", "--type", "SCIM", "--expires-in", "180d", "--scope", "scim:read,scim:write,scim:admins")
 	rest := k.token("keys", "create", "export", "--type", "REST")
 
 	// Off, it says what switches it on.

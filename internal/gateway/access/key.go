@@ -38,6 +38,15 @@ var refusedUses = prometheus.NewCounterVec(prometheus.CounterOpts{
 
 func init() { metrics.Registry.MustRegister(refusedUses) }
 
+// Scopes of keys of type SCIM. They have no others.
+const (
+	SCIMRead  = "scim:read"
+	SCIMWrite = "scim:write"
+	// SCIMAdmins is to give people roles that administer. Nobody has it unasked:
+	// who may put people into a directory need not decide who governs it.
+	SCIMAdmins = "scim:admins"
+)
+
 // KeyIdentity is who calls with a key.
 type KeyIdentity struct {
 	Tenant    model.TenantID
@@ -45,7 +54,19 @@ type KeyIdentity struct {
 	KeyID     string // public; the audit names the key by it
 	Name      string // of the APIKey
 	Type      string
-	Scopes    []string // empty: read everything, write nothing
+	Scopes    []string // of its APIKey; May says what they amount to
+}
+
+// May reports whether the key has a scope. Without scopes a key of type SCIM has
+// scim:read and scim:write; another reads everything and writes nothing.
+func (i KeyIdentity) May(scope string) bool {
+	switch {
+	case i.Type != KeySCIM:
+		return HasScope(i.Scopes, scope)
+	case len(i.Scopes) == 0:
+		return scope == SCIMRead || scope == SCIMWrite
+	}
+	return slices.Contains(i.Scopes, scope)
 }
 
 // Actor is how the audit names the caller.
@@ -189,11 +210,15 @@ func (k *Keys) refused(r *http.Request, id KeyIdentity, why string, refusal *Ref
 
 // Require refuses a key without a scope such as contracts:read, with a *Refusal.
 func (k *Keys) Require(r *http.Request, id KeyIdentity, scope string) error {
-	if HasScope(id.Scopes, scope) {
+	if id.May(scope) {
 		return nil
 	}
+	otherwise := "reads everything and writes nothing"
+	if id.Type == KeySCIM {
+		otherwise = "reads and writes, and makes nobody an administrator"
+	}
 	return k.refused(r, id, "scope "+scope, Refuse(http.StatusForbidden,
-		"the key lacks the scope %s: spec.scopes of its APIKey lists what it may; without any it reads everything and writes nothing", scope))
+		"the key lacks the scope %s: spec.scopes of its APIKey lists what it may; without any it %s", scope, otherwise))
 }
 
 // within reports whether the address is in one of the networks; none is any.

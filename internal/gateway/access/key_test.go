@@ -356,6 +356,40 @@ func TestHasScope(t *testing.T) {
 	}
 }
 
+// Keys of type SCIM have scopes of their own, from a closed list.
+func TestScopesOfSCIM(t *testing.T) {
+	for _, tc := range []struct {
+		kind, scopes, may string
+	}{
+		{KeySCIM, "", "scim:read scim:write"},
+		{KeySCIM, "scim:read", "scim:read"},
+		{KeySCIM, "scim:write", "scim:write"},
+		{KeySCIM, "scim:read scim:write scim:admins", "scim:read scim:write scim:admins"},
+		{KeySCIM, "* scim scim:* *:read", ""},
+		{KeyREST, "", "scim:read people:read"},
+		{KeyREST, "people", "people:read"},
+	} {
+		var may []string
+		for _, scope := range []string{SCIMRead, SCIMWrite, SCIMAdmins, "people:read"} {
+			if (KeyIdentity{Type: tc.kind, Scopes: strings.Fields(tc.scopes)}).May(scope) {
+				may = append(may, scope)
+			}
+		}
+		if got := strings.Join(may, " "); got != tc.may {
+			t.Errorf("%s with %q may %q, want %q", tc.kind, tc.scopes, got, tc.may)
+		}
+	}
+	eachKeyWorld(t, func(w *keyWorld) {
+		id, err := w.keys.Authenticate(from(here, w.key("entra", KeySCIM, nil)), KeySCIM)
+		w.must(err)
+		w.must(w.keys.Require(from(here, ""), id, SCIMWrite))
+		err = w.keys.Require(from(here, ""), id, SCIMAdmins)
+		if w.codeOf(err) != 403 || !strings.Contains(err.Error(), "scim:admins") || !strings.Contains(err.Error(), "makes nobody an administrator") {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 // A look-up for every request is what makes a revocation count at once. This is
 // what it costs.
 func BenchmarkAuthenticate(b *testing.B) {

@@ -60,6 +60,13 @@ func (k fakeKeys) Authenticate(r *http.Request, keyType string) (access.KeyIdent
 	return id, nil
 }
 
+func (k fakeKeys) Require(_ *http.Request, id access.KeyIdentity, scope string) error {
+	if id.May(scope) {
+		return nil
+	}
+	return access.Refuse(http.StatusForbidden, "the key lacks the scope %s", scope)
+}
+
 // kit is a SCIM server over a store.
 type kit struct {
 	testing.TB
@@ -90,9 +97,15 @@ func newKit(t testing.TB, s *store.Store, clock *clocktesting.FakeClock) *kit {
 	for _, ns := range []string{"acme", "globex"} {
 		tenant, err := k.store.EnsureTenant(t.Context(), ns+"-"+strings.ToLower(rand.Text()))
 		k.must(err)
-		keys[ns] = access.KeyIdentity{Tenant: tenant, Namespace: ns, KeyID: "k-" + ns, Name: "entra", Type: access.KeySCIM}
+		keys[ns] = access.KeyIdentity{Tenant: tenant, Namespace: ns, KeyID: "k-" + ns, Name: "entra", Type: access.KeySCIM,
+			Scopes: []string{access.SCIMRead, access.SCIMWrite, access.SCIMAdmins}}
 		k.tenant = tenant
 		k.facts(func(*store.TenantFacts) {})
+	}
+	for token, scopes := range map[string][]string{"unscoped": nil, "reader": {access.SCIMRead}, "writer": {access.SCIMWrite}} {
+		id := keys["acme"]
+		id.KeyID, id.Scopes = "k-"+token, scopes
+		keys[token] = id
 	}
 	k.tenant = keys["acme"].Tenant
 	k.requests = gateway.NewRecorder(k.store, clock, log)

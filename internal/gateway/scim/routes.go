@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/scim"
 )
 
@@ -36,6 +37,13 @@ func (c *call) dispatch() (answer, error) {
 		}
 		slices.Sort(allow)
 		return answer{}, wrongMethod(allow...)
+	}
+	scope := access.SCIMWrite
+	if method == http.MethodGet || strings.HasSuffix(route, "/.search") {
+		scope = access.SCIMRead
+	}
+	if err := c.api.Keys.Require(c.request, c.caller, scope); err != nil {
+		return answer{}, err
 	}
 	return handler(c)
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/scim"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
@@ -26,6 +27,9 @@ type rules struct {
 // end completes what a user shall be, and refuses what may not be.
 func (r rules) end(want *scim.Resource) (scim.Object, error) {
 	if err := r.role(want); err != nil {
+		return nil, err
+	}
+	if err := r.promote(want); err != nil {
 		return nil, err
 	}
 	return want.Attributes, r.allow(want)
@@ -49,6 +53,26 @@ func (r rules) role(want *scim.Resource) error {
 		return nil // a role that was taken away since: other changes still pass
 	}
 	return invalidValue("userType is one of the roles of this organization, spelled exactly: %s. Empty is %s.", strings.Join(allowed, ", "), store.RoleEmployee)
+}
+
+// promote refuses to make somebody an administrator, unless the key was given the
+// right to.
+func (r rules) promote(want *scim.Resource) error {
+	role := want.Text("userType")
+	if r.caller.May(access.SCIMAdmins) || !slices.Contains(r.admins(), role) {
+		return nil
+	}
+	if r.have != nil {
+		have := stored(scim.User, r.have)
+		was, _ := have.Bool("active")
+		is, _ := want.Bool("active")
+		if have.Text("userType") == role && (was || !is) {
+			return nil // the role was given before, and gains nothing now
+		}
+	}
+	return &scim.Error{Status: http.StatusForbidden,
+		Detail: fmt.Sprintf("The role %s administers, and this key may not give it, nor activate a user who has it: it lacks the scope %s. Add that to spec.scopes of the APIKey %s, beside %s and %s.",
+			role, access.SCIMAdmins, r.caller.Name, access.SCIMRead, access.SCIMWrite)}
 }
 
 // allow refuses to touch people who are protected, and to leave nobody who

@@ -45,6 +45,7 @@ const (
 // that the store could not be asked.
 type Keys interface {
 	Authenticate(r *http.Request, keyType string) (access.KeyIdentity, error)
+	Require(r *http.Request, id access.KeyIdentity, scope string) error
 }
 
 // Store is the directory.
