@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
@@ -115,14 +116,50 @@ func (s *Store) putSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIM
 	if p.back {
 		forget = ""
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO person_source (tenant, source, stream, row_hash, aux_hash, first_seen_at, observed_since, changed_at, removed_at, dirty, `+
-		names("", cols)+`) VALUES ($1,$2,$3,$4,$5,$6,$6,$6,$7,1,`+strings.Join(places, ",")+`)
+	dirty, err := s.firstCycle(ctx, tx, t.tenant, !have.known)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO person_source (tenant, source, stream, row_hash, aux_hash, first_seen_at, observed_since, changed_at, removed_at, dirty, `+
+		names("", cols)+`) VALUES ($1,$2,$3,$4,$5,$6,$6,$6,$7,`+fmt.Sprint(dirty)+`,`+strings.Join(places, ",")+`)
 		ON CONFLICT (tenant, source, external_id, stream) DO UPDATE SET row_hash=excluded.row_hash, aux_hash=excluded.aux_hash,
-		changed_at=excluded.changed_at, removed_at=excluded.removed_at, dirty=1, `+forget+strings.Join(set, ", "), args...)
+		changed_at=excluded.changed_at, removed_at=excluded.removed_at, dirty=excluded.dirty, `+forget+strings.Join(set, ", "), args...)
 	if err != nil {
 		return fmt.Errorf("store the person of a SCIM user: %w", err)
 	}
 	return nil
+}
+
+// FirstCycleQuiet is for how long nobody was added when the first cycle of an
+// identity provider is over.
+const FirstCycleQuiet = 10 * time.Minute
+
+// firstCycle returns the mark of a row that is written now. In the first cycle
+// the whole company is added, and nobody of them joins that day.
+func (s *Store) firstCycle(ctx context.Context, tx *sql.Tx, tenant model.TenantID, added bool) (dirty int, err error) {
+	var last int64
+	var over bool
+	now := s.now()
+	err = tx.QueryRowContext(ctx, `SELECT last_added_at, over FROM scim_first_cycle WHERE tenant=$1`, tenant).Scan(&last, &over)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		_, err = tx.ExecContext(ctx, `INSERT INTO scim_first_cycle (tenant, last_added_at) VALUES ($1,$2)`, tenant, now)
+		dirty = 2
+	case err != nil || over:
+		dirty = 1
+	case now-last >= FirstCycleQuiet.Milliseconds():
+		_, err = tx.ExecContext(ctx, `UPDATE scim_first_cycle SET over=TRUE WHERE tenant=$1`, tenant)
+		dirty = 1
+	default:
+		dirty = 2
+		if added {
+			_, err = tx.ExecContext(ctx, `UPDATE scim_first_cycle SET last_added_at=$2 WHERE tenant=$1`, tenant, now)
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("tell the first cycle of SCIM: %w", err)
+	}
+	return dirty, nil
 }
 
 // noteLeaver records since when a user is no longer active.

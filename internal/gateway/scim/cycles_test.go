@@ -6,6 +6,7 @@ package scim_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/fakeidp"
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -241,6 +242,33 @@ func TestUnassigningManyIsGuarded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFirstCycleJoinsNobody expects nothing to start when a company is connected,
+// however long that takes, and who comes later to join.
+func TestFirstCycleJoinsNobody(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		k.facts(func(f *store.TenantFacts) { f.LifecycleSCIM = true })
+		var ids []string
+		for i := range 20 {
+			ids = append(ids, k.add(fmt.Sprintf("p%d", i)))
+			k.clock.Step(store.FirstCycleQuiet - time.Second)
+			k.edit(ids[i], op("replace", "title", "Clerk")).want(200)
+		}
+		if n := k.handleEvents(); len(n) != 0 {
+			t.Errorf("the first cycle made events that may start runs: %v", n)
+		}
+		k.clock.Step(time.Second)
+		k.add("joiner")
+		k.edit(ids[0], op("replace", "title", "Head")).want(200)
+		if n := k.handleEvents(); n[model.EventPersonJoined] != 1 || n[model.EventPersonAdded] != 1 || n[model.EventPersonChanged] != 1 {
+			t.Errorf("after it: %v, want one who joined and one change", n)
+		}
+		k.add("another")
+		if n := k.handleEvents(); n[model.EventPersonJoined] != 1 {
+			t.Errorf("and later: %v", n)
+		}
+	})
 }
 
 // left counts the events by which workflows of leavers start.

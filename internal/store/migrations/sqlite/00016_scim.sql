@@ -103,6 +103,15 @@ CREATE TABLE scim_leaver (
 CREATE INDEX scim_leaver_name ON scim_leaver (tenant, user_name);
 CREATE INDEX scim_leaver_waiting ON scim_leaver (tenant, since) WHERE passed_at IS NULL;
 
+-- The first cycle of the tenant's identity provider, until nobody was added for a
+-- while: what it says of people is initial.
+CREATE TABLE scim_first_cycle (
+  tenant BIGINT NOT NULL,
+  last_added_at BIGINT NOT NULL,
+  over BOOLEAN NOT NULL DEFAULT FALSE,
+  PRIMARY KEY (tenant)
+);
+
 -- Each request of an identity provider: names of attributes, never values.
 CREATE TABLE scim_log (
   tenant BIGINT NOT NULL,
