@@ -61,6 +61,7 @@ func writeConnectors(b *bytes.Buffer) error {
 // writeConnection says what connecting takes.
 func writeConnection(b *bytes.Buffer, e cli.Entry) {
 	fmt.Fprintf(b, "### %s\n\n", cell(e.Title))
+	fmt.Fprintf(b, "How to connect it: <%s>\n\n", e.DocsURL)
 	for i, s := range e.Secrets {
 		or := "Secret"
 		if i > 0 {

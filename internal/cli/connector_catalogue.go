@@ -27,6 +27,7 @@ type Entry struct {
 	Verified string   `json:"verified"`
 	Accounts string   `json:"accounts"` // single or multiple
 	Domains  []string `json:"domains,omitempty"`
+	DocsURL  string   `json:"docsURL,omitempty"` // the page that says how to connect it
 
 	DataTypes []model.DataType `json:"dataTypes"`
 	// CustomFields are the data types whose records carry them.
@@ -106,7 +107,7 @@ func Catalogue() ([]Entry, error) {
 func entryOf(m *connector.Manifest) Entry {
 	c := m.Capabilities()
 	e := Entry{
-		Name: m.Name(), Title: m.Title(), Category: m.Category(), Verified: m.Verified(), Accounts: "single", Domains: m.Domains(),
+		Name: m.Name(), Title: m.Title(), Category: m.Category(), Verified: m.Verified(), Accounts: "single", Domains: m.Domains(), DocsURL: m.DocsURL(),
 		DataTypes: c.DataTypes, CustomFields: c.CustomFields,
 		FirstUsage: days(m.FirstUsage(time.Now())), MaxUsage: days(c.UsageBackfill),
 	}
@@ -158,6 +159,7 @@ var catalogueColumns = []column{
 	{Header: "VERIFIED", Path: "verified"},
 	{Header: "TITLE", Path: "title", Wide: true}, {Header: "CUSTOM FIELDS", Path: "customFields", Wide: true},
 	{Header: "LAST ACTIVITY", Path: "lastActivity", Wide: true}, {Header: "ACTION NAMES", Path: "actionNames", Wide: true},
+	{Header: "DOCS", Path: "docsURL", Wide: true},
 }
 
 func newConnectorsCommand(e *env) *cobra.Command {

@@ -389,6 +389,13 @@ func TestCatalogue(t *testing.T) {
 	if len(got.DataTypes) != len(m.Capabilities().DataTypes) || len(got.Actions) != len(m.Actions()) || got.Accounts != "multiple" || got.FirstUsage != "30d" || got.MaxUsage != "90d" || got.Category != "idp" {
 		t.Errorf("%+v", got)
 	}
+	const page = "https://github.com/seatkeeper/seatkeeper/blob/main/connectors/okta/README.md"
+	if _, out, _ = execute(t, "connectors", "okta"); !strings.Contains(out, "docsURL: "+page+"\n") || got.DocsURL != page {
+		t.Errorf("okta without the page that says how to connect it: %s", out)
+	}
+	if _, err := os.Stat(filepath.Join("..", "..", "connectors", "okta", "README.md")); err != nil {
+		t.Error(err)
+	}
 	for _, format := range []string{"table", "wide", "json", "yaml", "name"} {
 		code, out, _ := execute(t, "connectors", "-o", format)
 		for _, name := range connectors.Names() {

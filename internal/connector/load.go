@@ -6,6 +6,7 @@ package connector
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -97,6 +98,13 @@ func loadSpec(n node, name string, builtin bool) *Manifest {
 		multiAccount: n.get("multiAccount").boolean(),
 		domains:      n.get("domains").texts(),
 		native:       n.get("native").text(),
+		docsURL:      n.get("docsURL").text(),
+	}
+	if docs := n.get("docsURL"); docs.exists() && !webPage(m.docsURL) {
+		docs.problem(fmt.Sprintf("%q", m.docsURL), "the address of a page that starts with https:// or http://", "")
+	}
+	if m.docsURL == "" && builtin {
+		m.docsURL = fmt.Sprintf(builtinDocs, name)
 	}
 	if nat := n.get("native"); nat.exists() {
 		if _, ok := natives[m.native]; !ok || !builtin {
@@ -121,6 +129,12 @@ func loadSpec(n node, name string, builtin bool) *Manifest {
 	n.get("webhooks").entries(l.webhook)
 	l.cross(n)
 	return m
+}
+
+// webPage says whether people can be sent to a URL.
+func webPage(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
 }
 
 // loader holds what compiling a manifest needs.

@@ -46,6 +46,7 @@ func TestProblems(t *testing.T) {
 		"short page":          {"param: page,", "param: page, stopOnShortPage: true,", "spec.streams.pages.page.stopOnShortPage", "vendors shorten pages in mid-list"},
 		"nothing essential":   {"      essential: true\n", "", "spec.streams", "no essential stream"},
 		"native":              {"  category: app", "  category: app\n  native: csv", "spec.native", "only built-in connectors"},
+		"script for a page":   {"  category: app", "  category: app\n  docsURL: javascript:alert(1)", "spec.docsURL", "starts with https://"},
 		"duplicate key":       {"  title: Chaos", "  title: Chaos\n  title: Again", "spec.title", "the same key twice"},
 		"not a duration":      {"lag: 5m", "lag: 5 minutes", "spec.streams.events.sync.lag", "a duration such as 90s or 24h"},
 		"bad default":         {"default: 2, minimum: 1", "default: 0, minimum: 1", "spec.config.size.default", "got 0, want at least 1"},
@@ -127,6 +128,9 @@ func TestLoadSpec(t *testing.T) {
 	got := m.Capabilities()
 	if d := cmp.Diff(sortedCaps(want), sortedCaps(got)); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
+	}
+	if own := load1(t, strings.Replace(chaosManifest, "  category: app", "  category: app\n  docsURL: https://wiki.acme.example/chaos", 1)); own.DocsURL() != "https://wiki.acme.example/chaos" || m.DocsURL() != "" {
+		t.Errorf("pages %q and %q", own.DocsURL(), m.DocsURL())
 	}
 	for _, bad := range []string{"", "[]", "{", "null", `{"title":1,"streams":[]}`, `"x"`} {
 		if _, err := LoadSpec("x", []byte(bad)); err == nil {

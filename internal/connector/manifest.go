@@ -14,6 +14,7 @@ import (
 // for concurrent use.
 type Manifest struct {
 	name, title, category, verified, native string
+	docsURL                                 string
 	multiAccount                            bool
 	domains                                 []string
 	config                                  []configField
@@ -52,6 +53,13 @@ func (m *Manifest) Domains() []string { return slices.Clone(m.domains) }
 
 // Verified says against what the manifest was checked: Spec, Docs, Live or No.
 func (m *Manifest) Verified() string { return m.verified }
+
+// builtinDocs is the page of a built-in connector, by its name.
+const builtinDocs = "https://github.com/seatkeeper/seatkeeper/blob/main/connectors/%s/README.md"
+
+// DocsURL returns the page that says how to connect the app; empty if nobody
+// named one.
+func (m *Manifest) DocsURL() string { return m.docsURL }
 
 // ConfigFields describes spec.config.
 func (m *Manifest) ConfigFields() []InputField {

@@ -157,7 +157,8 @@ func TestDelegation(t *testing.T) {
 			page = body
 			checkPage(t, body, head)
 		}
-		for _, want := range []string{"Zoom", "ada", "20 November 2026, 13:00 UTC", "name=\"secret.clientSecret\""} {
+		for _, want := range []string{"Zoom", "ada", "20 November 2026, 13:00 UTC", "name=\"secret.clientSecret\"",
+			`href="https://github.com/seatkeeper/seatkeeper/blob/main/connectors/zoom/README.md" target="_blank" rel="noopener noreferrer"`} {
 			if !strings.Contains(page, want) {
 				t.Errorf("the page lacks %q:\n%s", want, page)
 			}

@@ -33,6 +33,7 @@ var styleHash = func() string {
 type form struct {
 	Style       template.CSS
 	Connector   string
+	DocsURL     string
 	Integration string
 	CreatedBy   string
 	Expires     string
@@ -56,7 +57,7 @@ type input struct {
 func fieldID(auth, name string) string { return auth + "-" + name }
 
 func formOf(d store.Delegation, m *connector.Manifest, faults []fault) form {
-	f := form{Style: style, Connector: m.Title(), Integration: d.Integration, CreatedBy: d.CreatedBy, Faults: faults,
+	f := form{Style: style, Connector: m.Title(), DocsURL: m.DocsURL(), Integration: d.Integration, CreatedBy: d.CreatedBy, Faults: faults,
 		Expires: d.ExpiresAt.UTC().Format("2 January 2006, 15:04 UTC"), ExpiresISO: d.ExpiresAt.UTC().Format("2006-01-02T15:04:05Z")}
 	for _, set := range m.SecretSets() {
 		w := way{Auth: set.Auth, Title: set.Title}
@@ -99,7 +100,8 @@ var pages = template.Must(template.New("form").Parse(`<!DOCTYPE html>
 <p>{{.CreatedBy}} asks you to supply the credential with which Seatkeeper connects to {{.Connector}} (Integration {{.Integration}}).
 It is encrypted, stored as a Kubernetes Secret and never shown again, to nobody.</p>
 <p>This link works once, until <time datetime="{{.ExpiresISO}}">{{.Expires}}</time>. If you did not expect it, close this page: nothing happens.</p>
-{{range .Ways}}<form method="post" autocomplete="off">
+{{with .DocsURL}}<p><a href="{{.}}" target="_blank" rel="noopener noreferrer">Where to find the credential of {{$.Connector}} (opens in a new tab)</a></p>
+{{end}}{{range .Ways}}<form method="post" autocomplete="off">
 <fieldset>
 <legend>{{.Title}}</legend>
 <input type="hidden" name="auth" value="{{.Auth}}">
