@@ -38,6 +38,15 @@ func TestParseJSON(t *testing.T) {
 			want400(t, err, InvalidSyntax)
 		})
 	}
+	t.Run("too many values", func(t *testing.T) {
+		values := func(n int) []byte { return []byte(`{"a":[` + strings.Repeat("{},", n-3) + `{}]}`) } // the document and the list are values too
+		if _, err := ParseJSON(values(MaxJSONValues)); err != nil {
+			t.Error(err)
+		}
+		if e, ok := AsError(func() error { _, err := ParseJSON(values(MaxJSONValues + 1)); return err }()); !ok || e.Status != 413 {
+			t.Errorf("refused with %v", e)
+		}
+	})
 	t.Run("as deep as allowed", func(t *testing.T) {
 		if _, err := ParseJSON([]byte(manyNames(MaxJSONNames))); err != nil {
 			t.Error(err)

@@ -34,6 +34,8 @@ const (
 	MaxJSONDepth = 32
 	// MaxJSONNames bounds the names of one object.
 	MaxJSONNames = 1024
+	// MaxJSONValues bounds the values of one body: 100 for each of 1,000 operations.
+	MaxJSONValues = 100_000
 	// MaxFilterLength bounds a filter and a path, in bytes.
 	MaxFilterLength = 4 << 10
 	// MaxFilterDepth bounds how deep parentheses and brackets may nest.

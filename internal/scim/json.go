@@ -14,8 +14,9 @@ import (
 // ParseJSON reads a body that is one JSON object: map[string]any, []any, string,
 // json.Number, bool and nil. Names that stand twice in one object, more of them
 // than MaxJSONNames, nesting below MaxJSONDepth, text that is not UTF-8 and
-// anything after the object are refused with a 400 invalidSyntax. How large a
-// body may be is for the caller to bound.
+// anything after the object are refused with a 400 invalidSyntax, more than
+// MaxJSONValues in all with a 413. How large a body may be is for the caller to
+// bound.
 func ParseJSON(data []byte) (map[string]any, error) {
 	if !utf8.Valid(data) {
 		return nil, badRequest(InvalidSyntax, "The body is not UTF-8.")
@@ -31,7 +32,8 @@ func ParseJSON(data []byte) (map[string]any, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	v, err := readValue(dec, 0)
+	r := reader{Decoder: dec}
+	v, err := r.value(0)
 	if err != nil {
 		if e, ok := AsError(err); ok {
 			return nil, e
@@ -45,9 +47,18 @@ func ParseJSON(data []byte) (map[string]any, error) {
 	return doc, nil
 }
 
-// readValue reads the next value; depth is that of what is around it.
-func readValue(dec *json.Decoder, depth int) (any, error) {
-	tok, err := dec.Token()
+// reader counts what it reads: a value takes many times the memory of its text.
+type reader struct {
+	*json.Decoder
+	values int
+}
+
+// value reads the next value; depth is that of what is around it.
+func (r *reader) value(depth int) (any, error) {
+	if r.values++; r.values > MaxJSONValues {
+		return nil, tooLarge("The body has more than %d values: send several smaller ones.", MaxJSONValues)
+	}
+	tok, err := r.Token()
 	if err != nil {
 		return nil, fmt.Errorf("reading JSON: %w", err)
 	}
@@ -59,28 +70,28 @@ func readValue(dec *json.Decoder, depth int) (any, error) {
 		return nil, badRequest(InvalidSyntax, "The body nests deeper than %d.", MaxJSONDepth)
 	}
 	if delim == '[' {
-		return readArray(dec, depth)
+		return r.array(depth)
 	}
-	return readObject(dec, depth)
+	return r.object(depth)
 }
 
-func readArray(dec *json.Decoder, depth int) (any, error) {
+func (r *reader) array(depth int) (any, error) {
 	out := []any{}
-	for dec.More() {
-		v, err := readValue(dec, depth)
+	for r.More() {
+		v, err := r.value(depth)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, v)
 	}
-	_, err := dec.Token()
+	_, err := r.Token()
 	return out, err
 }
 
-func readObject(dec *json.Decoder, depth int) (any, error) {
+func (r *reader) object(depth int) (any, error) {
 	out := map[string]any{}
-	for dec.More() {
-		tok, err := dec.Token()
+	for r.More() {
+		tok, err := r.Token()
 		if err != nil {
 			return nil, fmt.Errorf("reading JSON: %w", err)
 		}
@@ -89,15 +100,15 @@ func readObject(dec *json.Decoder, depth int) (any, error) {
 			return nil, badRequest(InvalidSyntax, "The body has an object whose name is no string.")
 		}
 		if _, twice := out[name]; twice {
-			return nil, badRequest(InvalidSyntax, "The body has a name twice in one object, at byte %d.", dec.InputOffset())
+			return nil, badRequest(InvalidSyntax, "The body has a name twice in one object, at byte %d.", r.InputOffset())
 		}
 		if len(out) == MaxJSONNames {
 			return nil, badRequest(InvalidSyntax, "The body has an object of more than %d names.", MaxJSONNames)
 		}
-		if out[name], err = readValue(dec, depth); err != nil {
+		if out[name], err = r.value(depth); err != nil {
 			return nil, err
 		}
 	}
-	_, err := dec.Token()
+	_, err := r.Token()
 	return out, err
 }

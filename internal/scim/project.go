@@ -146,6 +146,48 @@ func (p *Projection) Apply(r *Resource) *Resource {
 	return out
 }
 
+// List encodes the values of a multi-valued attribute one after the other, as the
+// answer holds them: a group may have more members than there should be objects
+// at the same time.
+type List struct {
+	projection *Projection
+	attr       *Attribute
+	named      *selection
+	w          writer
+}
+
+// List begins the values of the attribute called name, which the resource type has.
+func (p *Projection) List(name string) *List {
+	l := &List{projection: p, attr: p.rt.Attribute(name)}
+	l.named = p.named[l.attr]
+	return l
+}
+
+// Add adds a value, which is not kept.
+func (l *List) Add(v Object) {
+	part := l.projection.part(l.attr, l.named, v)
+	if isEmpty(part) {
+		return
+	}
+	glue := byte(',')
+	if l.w.buf.Len() == 0 {
+		glue = '['
+	}
+	l.w.buf.WriteByte(glue)
+	l.w.value(l.attr, part)
+}
+
+// Put makes the values those of an attribute of a resource that is answered and
+// nothing else.
+func (l *List) Put(r *Resource) {
+	if l.w.buf.Len() > 0 {
+		r.Attributes[l.attr.Name] = encoded(append(l.w.buf.Bytes(), ']'))
+	}
+}
+
+// encoded is a value as it is answered.
+type encoded []byte
+
 func (p *Projection) copy(to, from Object, attrs []*Attribute) {
 	for _, a := range attrs {
 		s := p.named[a]

@@ -378,6 +378,8 @@ func (w *writer) value(a *Attribute, v any) {
 	switch v := v.(type) {
 	case Object:
 		w.object(a.SubAttributes, v)
+	case encoded:
+		w.buf.Write(v)
 	case []any:
 		w.buf.WriteByte('[')
 		for i, e := range v {

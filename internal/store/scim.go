@@ -224,3 +224,27 @@ func (s *Store) SCIMMembers(ctx context.Context, tenant model.TenantID, groups [
 	}
 	return out, nil
 }
+
+// SCIMRelated returns how many groups each of the users has, or members each of
+// the groups; those without are not in it.
+func (s *Store) SCIMRelated(ctx context.Context, tenant model.TenantID, rt *scim.ResourceType, ids []string) (map[string]int, error) {
+	column := "member_id"
+	if rt == scim.Group {
+		column = "group_id"
+	}
+	out := map[string]int{}
+	for from := 0; from < len(ids); from += listChunk {
+		list, args := inList([]any{tenant}, ids[from:min(from+listChunk, len(ids))])
+		_, err := collect(ctx, s.reads, func(r *sql.Rows) (struct{}, error) {
+			var id string
+			var n int
+			err := r.Scan(&id, &n)
+			out[id] = n
+			return struct{}{}, err
+		}, `SELECT `+column+`, count(*) FROM scim_member WHERE tenant=$1 AND `+column+` IN (`+list+`) GROUP BY `+column, args...)
+		if err != nil {
+			return nil, fmt.Errorf("count members: %w", err)
+		}
+	}
+	return out, nil
+}

@@ -4,6 +4,7 @@
 package scim
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -73,12 +74,37 @@ func (a *API) reader(c *call, w http.ResponseWriter) func() (map[string]any, err
 		if err != nil || !strings.EqualFold(kind, mediaType) && !strings.EqualFold(kind, "application/json") {
 			return nil, &scim.Error{Status: http.StatusUnsupportedMediaType, Detail: "Send a body of type application/scim+json or application/json."}
 		}
-		data, err := io.ReadAll(http.MaxBytesReader(w, c.request.Body, limit))
+		data, err := c.read(http.MaxBytesReader(w, c.request.Body, limit))
 		if err != nil {
-			return nil, bodyError(err)
+			return nil, err
 		}
 		return scim.ParseJSON(data)
 	}
+}
+
+// read reads a body. What is read of a large one takes many times its size until
+// it is answered, so large ones take turns.
+func (c *call) read(body io.Reader) ([]byte, error) {
+	var data bytes.Buffer
+	if _, err := io.CopyN(&data, body, largeBody+1); errors.Is(err, io.EOF) {
+		return data.Bytes(), nil
+	} else if err != nil {
+		return nil, bodyError(err)
+	}
+	err := c.hold(large)
+	if err == nil {
+		if _, err := data.ReadFrom(body); err != nil {
+			return nil, bodyError(err)
+		}
+		// A sender who is slow holds up nobody else: here all has come.
+		err = c.hold(largeOfAll)
+	}
+	if err != nil {
+		// A client that is still sending would not read the answer.
+		_, _ = io.Copy(io.Discard, body)
+		return nil, err
+	}
+	return data.Bytes(), nil
 }
 
 // bodyError keeps a body that is too large from one that ended early.

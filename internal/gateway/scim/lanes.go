@@ -23,14 +23,20 @@ import (
 type lane struct {
 	name  string
 	width int64
+	// all tenants share it.
+	all bool
 }
 
 var (
 	// writing is a transaction. Those of one tenant wait for each other anyway,
 	// and each would have a connection of the pool meanwhile.
-	writing = lane{"writing", 4}
-	// heavy is a query that looks at every resource.
-	heavy = lane{"heavy", 2}
+	writing = lane{name: "writing", width: 4}
+	// heavy is a query that looks at every resource, and an answer with many
+	// members.
+	heavy = lane{name: "heavy", width: 2}
+	// large is a request with a large body.
+	large      = lane{name: "large", width: 2}
+	largeOfAll = lane{name: "large", width: 6, all: true}
 )
 
 // patience is how long a request waits for its turn.
@@ -70,7 +76,11 @@ func (l *lanes) enter(ctx context.Context, tenant model.TenantID, in lane, wait 
 
 // enter waits for a turn of the caller's tenant.
 func (c *call) enter(in lane) (leave func(), err error) {
-	leave, ok := c.api.lanes.enter(c, c.caller.Tenant, in, cmp.Or(c.api.Patience, patience))
+	tenant := c.caller.Tenant
+	if in.all {
+		tenant = 0 // is none
+	}
+	leave, ok := c.api.lanes.enter(c, tenant, in, cmp.Or(c.api.Patience, patience))
 	if !ok {
 		return nil, busy()
 	}

@@ -30,14 +30,52 @@ func (c *call) location(rt *scim.ResourceType, id string) string {
 	return c.base + rt.Endpoint + "/" + id
 }
 
+// relation is the attribute that is kept apart from the resource.
+func relation(rt *scim.ResourceType) string {
+	if rt == scim.Group {
+		return "members"
+	}
+	return "groups"
+}
+
+// fit returns as many of the resources as one answer may hold with their
+// members, or groups, and one at least. An answer with many takes a turn, until
+// it is sent.
+func (c *call) fit(rt *scim.ResourceType, p *scim.Projection, all []store.SCIMResource) ([]store.SCIMResource, error) {
+	if len(all) == 0 || !p.Includes(relation(rt)) {
+		return all, nil
+	}
+	counts, err := c.api.Store.SCIMRelated(c, c.caller.Tenant, rt, ids(all))
+	if err != nil {
+		return nil, err
+	}
+	sum := 0
+	for i, r := range all {
+		if n := counts[r.ID]; i > 0 && sum+n > maxRelated {
+			all = all[:i]
+			break
+		} else {
+			sum += n
+		}
+	}
+	if sum > manyRelated {
+		err = c.hold(heavy)
+	}
+	return all, err
+}
+
+func ids(all []store.SCIMResource) []string {
+	out := make([]string, len(all))
+	for i, r := range all {
+		out[i] = r.ID
+	}
+	return out
+}
+
 // render makes resources of what is stored. Groups of users and members of
 // groups are read only where the answer may hold them.
 func (c *call) render(rt *scim.ResourceType, p *scim.Projection, stored ...store.SCIMResource) ([]*scim.Resource, error) {
-	ids := make([]string, len(stored))
-	for i, s := range stored {
-		ids[i] = s.ID
-	}
-	related, err := c.related(rt, p, ids)
+	related, err := c.related(rt, p, ids(stored))
 	if err != nil {
 		return nil, err
 	}
@@ -45,50 +83,44 @@ func (c *call) render(rt *scim.ResourceType, p *scim.Projection, stored ...store
 	for i, s := range stored {
 		r := &scim.Resource{Type: rt, Attributes: maps.Clone(s.Attributes)}
 		r.Attributes["id"] = s.ID
-		if list := related[s.ID]; len(list) > 0 {
-			name := "groups"
-			if rt == scim.Group {
-				name = "members"
-			}
-			r.Attributes[name] = list
-		}
 		r.SetMeta(scim.Meta{Created: s.CreatedAt, LastModified: s.ModifiedAt, Location: c.location(rt, s.ID), Version: scim.WeakETag(s.Version)})
 		out[i] = p.Apply(r)
+		if list := related[s.ID]; list != nil {
+			list.Put(out[i])
+		}
 	}
 	return out, nil
 }
 
 // related returns the groups of users, or the members of groups.
-func (c *call) related(rt *scim.ResourceType, p *scim.Projection, ids []string) (map[string][]any, error) {
-	out := map[string][]any{}
-	switch {
-	case len(ids) == 0:
-	case rt == scim.User && p.Includes("groups"):
-		groups, err := c.api.Store.SCIMGroupsOf(c, c.caller.Tenant, ids)
-		if err != nil {
-			return nil, err
-		}
-		for user, list := range groups {
-			for _, g := range list {
-				out[user] = append(out[user], scim.Object{"value": g.GroupID, "$ref": c.location(scim.Group, g.GroupID), "display": g.Display, "type": "direct"})
-			}
-		}
-	case rt == scim.Group && p.Includes("members"):
-		members, err := c.api.Store.SCIMMembers(c, c.caller.Tenant, ids)
-		if err != nil {
-			return nil, err
-		}
-		for group, list := range members {
-			for _, m := range list {
-				kind := scim.User
-				if m.Type == scim.Group.Name {
-					kind = scim.Group
-				}
-				out[group] = append(out[group], scim.Object{"value": m.ID, "$ref": c.location(kind, m.ID), "type": m.Type})
-			}
-		}
+func (c *call) related(rt *scim.ResourceType, p *scim.Projection, ids []string) (map[string]*scim.List, error) {
+	out := map[string]*scim.List{}
+	if len(ids) == 0 || !p.Includes(relation(rt)) {
+		return out, nil
 	}
-	return out, nil
+	if rt == scim.User {
+		groups, err := c.api.Store.SCIMGroupsOf(c, c.caller.Tenant, ids)
+		for user, all := range groups {
+			out[user] = p.List(relation(rt))
+			for _, g := range all {
+				out[user].Add(scim.Object{"value": g.GroupID, "$ref": c.location(scim.Group, g.GroupID), "display": g.Display, "type": "direct"})
+			}
+		}
+		return out, err
+	}
+	members, err := c.api.Store.SCIMMembers(c, c.caller.Tenant, ids)
+	for group, all := range members {
+		out[group] = p.List(relation(rt))
+		for _, m := range all {
+			kind := scim.User
+			if m.Type == scim.Group.Name {
+				kind = scim.Group
+			}
+			out[group].Add(scim.Object{"value": m.ID, "$ref": c.location(kind, m.ID), "type": m.Type})
+		}
+		delete(members, group)
+	}
+	return out, err
 }
 
 // one is the answer with a single resource.
@@ -118,6 +150,9 @@ func (c *call) get(rt *scim.ResourceType) (answer, error) {
 	}
 	if v := c.request.Header.Get("If-None-Match"); v != "" && scim.ETagMatches(v, stored.Version) {
 		return answer{status: http.StatusNotModified, header: map[string]string{"ETag": scim.WeakETag(stored.Version)}}, nil
+	}
+	if _, err := c.fit(rt, p, []store.SCIMResource{stored}); err != nil {
+		return answer{}, err
 	}
 	return c.one(http.StatusOK, rt, p, stored)
 }
@@ -199,6 +234,13 @@ func (c *call) page(q criteria, types ...*scim.ResourceType) (answer, error) {
 			return answer{}, err
 		}
 		total += n
+		found := len(rows)
+		if rows, err = c.fit(rt, p, rows); err != nil {
+			return answer{}, err
+		}
+		if len(rows) < found {
+			q.count = len(out) + len(rows) // the page ends here
+		}
 		rendered, err := c.render(rt, p, rows...)
 		if err != nil {
 			return answer{}, err

@@ -37,8 +37,15 @@ const (
 	maxBulk        = 1000
 	defaultResults = 100
 	maxResults     = 200
-	deadline       = 25 * time.Second
-	bulkDeadline   = 90 * time.Second
+	// maxRelated bounds the members of the groups of a page, and the groups of its
+	// users. A page that would have more is shorter.
+	maxRelated = 20_000
+	// manyRelated are worth a turn.
+	manyRelated = 2000
+	// largeBody is worth a turn.
+	largeBody    = 256 << 10
+	deadline     = 25 * time.Second
+	bulkDeadline = 90 * time.Second
 )
 
 // Keys tells who calls. A refusal is an *access.Refusal; any other error means
@@ -55,6 +62,7 @@ type Store interface {
 	SCIMGroup(ctx context.Context, t model.TenantID, id string) (store.SCIMResource, error)
 	ListSCIM(ctx context.Context, t model.TenantID, rt *scim.ResourceType, q store.SCIMQuery) ([]store.SCIMResource, int64, error)
 	SCIMGroupsOf(ctx context.Context, t model.TenantID, users []string) (map[string][]store.SCIMMembership, error)
+	SCIMRelated(ctx context.Context, t model.TenantID, rt *scim.ResourceType, ids []string) (map[string]int, error)
 	SCIMMembers(ctx context.Context, t model.TenantID, groups []string) (map[string][]store.SCIMMember, error)
 	WriteSCIMUser(ctx context.Context, t model.TenantID, by store.SCIMCaller, key store.SCIMUserKey, rule store.SCIMUserRule) (store.SCIMWritten, error)
 	WriteSCIMGroup(ctx context.Context, t model.TenantID, by store.SCIMCaller, id string, rule store.SCIMGroupRule) (store.SCIMWritten, error)

@@ -135,10 +135,25 @@ func TestWritesOfOneTenantLeaveConnections(t *testing.T) {
 	k.edit(id, op("replace", "title", "x")).want(200)
 }
 
-// slowStore answers queries with "co" when it is told to.
+// slowStore answers queries with "co", and writes, when it is told to.
 type slowStore struct {
 	*store.Store
 	asked, answer chan struct{}
+}
+
+func newSlowStore(k *kit) *slowStore {
+	s := &slowStore{Store: k.store, asked: make(chan struct{}), answer: make(chan struct{})}
+	k.api.Store, k.api.Patience = s, time.Millisecond
+	return s
+}
+
+func (s *slowStore) WriteSCIMUser(ctx context.Context, t model.TenantID, by store.SCIMCaller, key store.SCIMUserKey, rule store.SCIMUserRule) (store.SCIMWritten, error) {
+	select {
+	case s.asked <- struct{}{}:
+		<-s.answer
+	case <-s.answer:
+	}
+	return s.Store.WriteSCIMUser(ctx, t, by, key, rule)
 }
 
 func (s *slowStore) ListSCIM(ctx context.Context, t model.TenantID, rt *scim.ResourceType, q store.SCIMQuery) ([]store.SCIMResource, int64, error) {
@@ -154,8 +169,7 @@ func (s *slowStore) ListSCIM(ctx context.Context, t model.TenantID, rt *scim.Res
 func TestHeavyQueriesTakeTurns(t *testing.T) {
 	eachKit(t, func(k *kit) {
 		k.add("ann")
-		slow := &slowStore{Store: k.store, asked: make(chan struct{}), answer: make(chan struct{})}
-		k.api.Store, k.api.Patience = slow, time.Millisecond
+		slow := newSlowStore(k)
 		const heavy = "/Users?filter=emails%20co%20%22zz%22"
 		answers := k.later(2, "GET", heavy, nil)
 		<-slow.asked
@@ -175,4 +189,77 @@ func TestHeavyQueriesTakeTurns(t *testing.T) {
 		(<-answers).want(200)
 		k.do("GET", "/Users?sortBy=title", nil).want(200)
 	})
+}
+
+// Two requests of a tenant may have large bodies at the same time, and what is
+// too large for that does not keep small ones waiting.
+func TestLargeBodiesTakeTurns(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		slow := newSlowStore(k)
+		large := func(name string) object {
+			return user(name+"@acme.example", object{"ignored": strings.Repeat("x", 300<<10)})
+		}
+		one, two := k.later(1, "POST", "/Users", large("ann")), k.later(1, "POST", "/Users", large("bo"))
+		<-slow.asked
+		<-slow.asked
+		if r := k.do("POST", "/Users", large("cy")).fails(429, ""); r.header.Get("Retry-After") == "" {
+			t.Error("without Retry-After")
+		}
+		small, other := k.later(1, "POST", "/Users", user("dee@acme.example")), k.as("globex").later(1, "POST", "/Users", large("eve"))
+		<-slow.asked
+		<-slow.asked
+		close(slow.answer)
+		for _, answers := range []<-chan reply{one, two, small, other} {
+			(<-answers).want(201)
+		}
+		k.do("POST", "/Users", large("cy")).want(201)
+	})
+}
+
+// One page has a bounded number of members; a group with more is a page alone.
+func TestPagesOfLargeGroups(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	clock := clocktesting.NewFakeClock(t0)
+	k := newKit(t, storetest.Open(t, dsn, storetest.WithClock(clock)), clock)
+	db, err := sql.Open("pgx", dsn)
+	k.must(err)
+	t.Cleanup(func() { _ = db.Close() })
+	for _, statement := range []string{
+		`INSERT INTO scim_group (tenant, id, document, version, created_at, modified_at, display_name)
+			SELECT $1::bigint, 'g'||g, '{"displayName":"G'||g||'"}', 1, 0, 0, 'g'||g FROM generate_series(1,9) g`,
+		`INSERT INTO scim_member (tenant, group_id, member_id, member_type, n)
+			SELECT $1::bigint, 'g'||g, 'u'||i, 'User', i FROM generate_series(1,9) g, generate_series(1, CASE g WHEN 5 THEN 30000 ELSE 8000 END) i`,
+	} {
+		_, err = db.ExecContext(t.Context(), statement, k.tenant)
+		k.must(err)
+	}
+	var pages, names []string
+	for start := 1; start <= 9; {
+		r := k.do("GET", "/Groups?startIndex="+itoa(start), nil).want(200)
+		if r.text("totalResults") != "9" || r.text("itemsPerPage") != itoa(len(r.list("Resources"))) {
+			t.Fatalf("%s of %s groups", r.text("itemsPerPage"), r.text("totalResults"))
+		}
+		start += len(r.list("Resources"))
+		pages, names = append(pages, itoa(len(r.list("Resources")))), append(names, r.names())
+		for _, g := range r.list("Resources") {
+			members, _ := at(g, "members").([]any)
+			want := 8000
+			if at(g, "id") == "g5" {
+				want = 30000
+			}
+			if len(members) != want || at(members[want-1], "value") != "u"+itoa(want) || at(members[0], "$ref") != k.server.URL+"/scim/v2/Users/u1" || at(members[0], "type") != "User" {
+				t.Fatalf("%v has %d members, the last is %v", at(g, "id"), len(members), members[len(members)-1])
+			}
+		}
+	}
+	if strings.Join(names, " ") != "G1 G2 G3 G4 G5 G6 G7 G8 G9" || strings.Join(pages, " ") != "2 2 1 2 2" {
+		t.Errorf("pages of %v: %v", pages, names)
+	}
+	k.do("GET", "/Groups/g5?attributes=members.value", nil).want(200)
+	if r := k.do("GET", "/Groups?excludedAttributes=members", nil).want(200); r.text("itemsPerPage") != "9" {
+		t.Errorf("%s groups without members", r.text("itemsPerPage"))
+	}
+	if r := k.do("GET", "/", nil).want(200); r.text("itemsPerPage") != "2" || r.text("totalResults") != "9" {
+		t.Errorf("of all types: %s", r.text("itemsPerPage"))
+	}
 }
