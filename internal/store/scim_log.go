@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -34,6 +35,12 @@ type SCIMRequest struct {
 
 // refusedWrite reports a request that would have changed something.
 func (r SCIMRequest) refusedWrite() bool {
+	// Who was not let in is in the audit by their key, and who shall come again
+	// was refused nothing.
+	switch r.Status {
+	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return false
+	}
 	return r.Status >= 400 && r.Method != "GET" && r.Method != "HEAD" && !strings.HasSuffix(r.Route, ".search")
 }
 

@@ -131,7 +131,8 @@ func HasKey(r *http.Request) bool {
 
 // Authenticate returns who calls with a key of the type. To others it is a
 // *Refusal: 401 that says nothing about whether the key exists, 403 for the
-// wrong type or network, 429 over budget. Any other error means that the store
+// wrong type or network, 429 over budget. With a refusal comes who the key is, if
+// it names one that exists: for logs, and proof of nothing. Any other error means that the store
 // could not be asked, and nothing may be served.
 func (k *Keys) Authenticate(r *http.Request, keyType string) (KeyIdentity, error) {
 	id, err := k.authenticate(r, keyType)
@@ -163,17 +164,17 @@ func (k *Keys) authenticate(r *http.Request, keyType string) (KeyIdentity, error
 		why = "wrong secret"
 	}
 	if why != "" {
-		return KeyIdentity{}, k.refused(r, id, why, k.Failed(r, badKey()))
+		return id, k.refused(r, id, why, k.Failed(r, badKey()))
 	}
 	k.Proved(r)
 	if row.Type != keyType {
-		return KeyIdentity{}, k.refused(r, id, "wrong type", Refuse(http.StatusForbidden, "this key is of type %s, and this interface takes keys of type %s", row.Type, keyType))
+		return id, k.refused(r, id, "wrong type", Refuse(http.StatusForbidden, "this key is of type %s, and this interface takes keys of type %s", row.Type, keyType))
 	}
 	if !within(row.Networks, ClientAddress(r)) {
-		return KeyIdentity{}, k.refused(r, id, "network", Refuse(http.StatusForbidden, "this key does not work from this address: spec.sourceNetworks of its APIKey says from where"))
+		return id, k.refused(r, id, "network", Refuse(http.StatusForbidden, "this key does not work from this address: spec.sourceNetworks of its APIKey says from where"))
 	}
 	if wait := k.take(r.Context(), "key/"+row.KeyID, keyRate); wait > 0 {
-		return KeyIdentity{}, tooMany(wait)
+		return id, tooMany(wait)
 	}
 	k.touch(r.Context(), row)
 	return id, nil

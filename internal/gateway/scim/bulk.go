@@ -263,10 +263,10 @@ func (c *call) carryOut(op bulkOperation, known map[string]string) (bulkResult, 
 	if err != nil {
 		e, _ := c.api.problem(c, err)
 		result.Status, result.Response = strconv.Itoa(e.Status), errorBody(e)
-		c.api.Requests.add(c.caller.Tenant, one.logged(c.api.Clock.Now(), e.Status, e.Type))
+		c.api.Requests.add(c.caller.Tenant, one.logged(c.caller, c.api.Clock.Now(), e.Status, e.Type))
 		return result, ""
 	}
-	c.api.Requests.add(c.caller.Tenant, one.logged(c.api.Clock.Now(), out.status, ""))
+	c.api.Requests.add(c.caller.Tenant, one.logged(c.caller, c.api.Clock.Now(), out.status, ""))
 	result.Status, result.Version = strconv.Itoa(out.status), out.header["ETag"]
 	if op.method != http.MethodDelete {
 		result.Location = out.header["Location"]

@@ -5,6 +5,7 @@ package scim
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -33,6 +35,10 @@ const (
 	maxPending  = 10_000
 )
 
+// refusedRate is how often the log has that a key was refused, by key and status:
+// often enough for SCIMFailing, too seldom to fill the log.
+var refusedRate = ratelimit.Rate{Count: 1, Per: 10 * time.Second, Burst: 20}
+
 // Recorder keeps the log of requests. It writes several at once and after the
 // answer, so that a read costs no commit; what a write changed is in the audit,
 // in the transaction of the change.
@@ -40,6 +46,7 @@ type Recorder struct {
 	store Log
 	clock clock.WithTicker
 	log   *slog.Logger
+	rates *ratelimit.Memory
 
 	mu      sync.Mutex
 	pending map[model.TenantID][]store.SCIMRequest
@@ -48,7 +55,7 @@ type Recorder struct {
 
 // NewRecorder returns a recorder; Run or Flush writes.
 func NewRecorder(s Log, c clock.WithTicker, log *slog.Logger) *Recorder {
-	return &Recorder{store: s, clock: c, log: log, pending: map[model.TenantID][]store.SCIMRequest{}}
+	return &Recorder{store: s, clock: c, log: log, rates: ratelimit.NewMemory(c), pending: map[model.TenantID][]store.SCIMRequest{}}
 }
 
 func (r *Recorder) add(t model.TenantID, request store.SCIMRequest) {
@@ -60,6 +67,14 @@ func (r *Recorder) add(t model.TenantID, request store.SCIMRequest) {
 	}
 	r.count++
 	r.pending[t] = append(r.pending[t], request)
+}
+
+// addRefused records a request whose key was refused, now and then.
+func (r *Recorder) addRefused(t model.TenantID, request store.SCIMRequest) {
+	key := fmt.Sprint(t, "/", request.KeyID, "/", request.Status)
+	if wait, err := r.rates.Take(context.Background(), key, refusedRate); err == nil && wait == 0 {
+		r.add(t, request)
+	}
 }
 
 // Run writes now and then until ctx ends, and then what is left.

@@ -97,6 +97,8 @@ type call struct {
 	api     *API
 	request *http.Request
 	caller  access.KeyIdentity
+	// refused is whose key was refused, for the log: nobody is served as that.
+	refused access.KeyIdentity
 	facts   store.TenantFacts
 	dialect scim.Dialect
 	// base is the URL that locations begin with.
@@ -144,8 +146,11 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
 		writeAnswer(w, r, out)
 	}
 	outcomes.WithLabelValues(outcome(status)).Inc()
-	if c.caller.KeyID != "" {
-		a.Requests.add(c.caller.Tenant, c.logged(a.Clock.Now(), status, kind))
+	switch now := a.Clock.Now(); {
+	case c.caller.KeyID != "":
+		a.Requests.add(c.caller.Tenant, c.logged(c.caller, now, status, kind))
+	case c.refused.KeyID != "":
+		a.Requests.addRefused(c.refused.Tenant, c.logged(c.refused, now, status, kind))
 	}
 }
 
@@ -153,6 +158,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
 func (a *API) answer(c *call, w http.ResponseWriter) (answer, error) {
 	caller, err := a.Keys.Authenticate(c.request, access.KeySCIM)
 	if err != nil {
+		c.refused = caller
+		_, c.route = c.lookup()
 		return answer{}, err
 	}
 	c.caller = caller
@@ -173,12 +180,12 @@ func (a *API) answer(c *call, w http.ResponseWriter) (answer, error) {
 	return c.dispatch()
 }
 
-func (c *call) logged(at time.Time, status int, kind scim.ScimType) store.SCIMRequest {
+func (c *call) logged(caller access.KeyIdentity, at time.Time, status int, kind scim.ScimType) store.SCIMRequest {
 	address := ""
 	if ip := access.ClientAddress(c.request); ip.IsValid() {
 		address = ip.String()
 	}
-	return store.SCIMRequest{At: at, KeyID: c.caller.KeyID, KeyName: c.caller.Name, Address: address, Method: c.method, Route: c.route,
+	return store.SCIMRequest{At: at, KeyID: caller.KeyID, KeyName: caller.Name, Address: address, Method: c.method, Route: c.route,
 		ResourceID: loggedID(c.resource), Status: status, ScimType: string(kind), CorrelationID: c.correlationID, Changed: c.changed}
 }
 

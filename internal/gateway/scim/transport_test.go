@@ -6,6 +6,8 @@ package scim_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/scim"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -262,4 +265,42 @@ func TestPagesOfLargeGroups(t *testing.T) {
 	if r := k.do("GET", "/", nil).want(200); r.text("itemsPerPage") != "2" || r.text("totalResults") != "9" {
 		t.Errorf("of all types: %s", r.text("itemsPerPage"))
 	}
+}
+
+// Requests whose key is refused are in the log of its tenant, and count as
+// failed; a flood of them does not fill it.
+func TestRefusedKeysAreLogged(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		keys := access.NewKeys(k.store, k.clock, slog.New(slog.DiscardHandler))
+		k.api.Keys = keys
+		by := model.Actor{Name: "ada", Kind: model.ActorUser}
+		expires := t0.Add(time.Hour)
+		issue := func(name, kind string) string {
+			k.must(k.store.PutAPIKey(t.Context(), k.tenant, store.APIKeySpec{Name: name, UID: name, Type: kind, Overlap: time.Hour, ExpiresAt: &expires}, by))
+			_, token, err := k.store.IssueAPIKey(t.Context(), k.tenant, name, store.IssueAPIKey{By: by})
+			k.must(err)
+			return token
+		}
+		rest, entra := issue("rest", access.KeyREST), issue("entra", access.KeySCIM)
+		k.as(rest).do("GET", "/Users", nil).fails(403, "")
+		k.clock.Step(2 * time.Hour)
+		for range 30 {
+			k.as(entra).do("POST", "/Users", user("ann@acme.example")).fails(401, "")
+		}
+		k.as("wrong").do("GET", "/Users", nil).fails(401, "")
+		counts := map[string]int{}
+		for _, l := range k.requestLog() {
+			counts[fmt.Sprint(l.KeyName, l.Method, l.Route, l.Status)]++
+		}
+		if len(counts) != 2 || counts["restGET/Users403"] != 1 || counts["entraPOST/Users401"] != 20 {
+			t.Errorf("the log has %v", counts)
+		}
+		health, err := k.store.SCIMHealth(t.Context(), k.tenant, t0)
+		if k.must(err); health.Requests != 21 || health.Failures != 21 {
+			t.Errorf("health is %+v", health)
+		}
+		if got := k.audited("scim.refused"); len(got) != 0 {
+			t.Errorf("audited besides key.refused: %v", got)
+		}
+	})
 }
