@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,9 +63,22 @@ func (t *SCIMTx) OtherAdmins(ctx context.Context, id string, roles []string) (n 
 		folded[i] = scimText(userTypeLeaf, r)
 	}
 	list, args := inList([]any{t.tenant, id}, folded)
-	err = t.q.QueryRowContext(ctx, `SELECT count(*) FROM scim_user WHERE tenant=$1 AND id <> $2 AND active AND user_type IN (`+list+`)`, args...).Scan(&n)
+	// The column is folded, and roles are compared exactly.
+	types, err := collect(ctx, t.q, func(r *sql.Rows) (string, error) {
+		var doc string
+		if err := r.Scan(&doc); err != nil {
+			return "", err
+		}
+		o, err := scimObject([]byte(doc))
+		return scimString(o, "userType"), err
+	}, `SELECT document FROM scim_user WHERE tenant=$1 AND id <> $2 AND active AND user_type IN (`+list+`)`, args...)
 	if err != nil {
 		return 0, fmt.Errorf("count administrators: %w", err)
+	}
+	for _, name := range types {
+		if slices.Contains(roles, name) {
+			n++
+		}
 	}
 	return n, nil
 }

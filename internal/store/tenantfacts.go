@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/scim"
 )
 
 // TenantFacts is what the Organization says about the tenant as a whole and
@@ -57,7 +59,8 @@ type TenantRole struct {
 const RoleEmployee = "Employee"
 
 // EffectiveRoles are the declared roles, or Employee and Admin where none are;
-// Employee, which is never an administrator, is always among them.
+// Employee, which is never an administrator, is always among them. Of roles that
+// differ in capitals only, the first counts: filters could not tell them apart.
 func (f TenantFacts) EffectiveRoles() []TenantRole {
 	roles := []TenantRole{{Name: RoleEmployee, Description: "Has no say in Seatkeeper."}}
 	declared := f.SCIM.Roles
@@ -69,7 +72,9 @@ func (f TenantFacts) EffectiveRoles() []TenantRole {
 			roles[0].Description = or(r.Description, roles[0].Description)
 			continue
 		}
-		roles = append(roles, r)
+		if !slices.ContainsFunc(roles, func(have TenantRole) bool { return scim.Fold(have.Name) == scim.Fold(r.Name) }) {
+			roles = append(roles, r)
+		}
 	}
 	return roles
 }

@@ -112,6 +112,24 @@ func TestLastAdmin(t *testing.T) {
 	})
 }
 
+// A role that differs from an administrator's in capitals alone is none, and who
+// had it before does not count as one.
+func TestLastAdminAmongRolesThatFoldAlike(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		k.facts(roles("ADMIN"))
+		k.add("bo", object{"userType": "ADMIN"})
+		k.facts(roles("Admin!", "ADMIN", "EMPLOYEE!"))
+		ann := k.add("ann", object{"userType": "Admin"})
+		for _, name := range []string{"ADMIN", "EMPLOYEE"} {
+			k.do("POST", "/Users", user("cyd@acme.example", object{"userType": name})).fails(400, "invalidValue")
+		}
+		k.edit(ann, op("replace", "active", false)).fails(403, "")
+		k.do("DELETE", "/Users/"+ann, nil).fails(403, "")
+		k.add("dan", object{"userType": "Admin"})
+		k.edit(ann, op("replace", "active", false)).want(200)
+	})
+}
+
 func TestProtectedPeople(t *testing.T) {
 	eachKit(t, func(k *kit) {
 		id := k.add("root")
