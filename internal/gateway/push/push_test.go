@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -748,14 +749,19 @@ func TestUploadsAreBounded(t *testing.T) {
 		w.connect("beta", "agent", nil)
 		form, feed := io.Pipe()
 		out := multipart.NewWriter(feed)
-		header := map[string]string{"Content-Type": out.FormDataContentType(), "Seatkeeper-Namespace": "acme"}
+		r := w.request("POST", "/v1.0/files/upload", "admin", form, map[string]string{"Content-Type": out.FormDataContentType(), "Seatkeeper-Namespace": "acme", "Expect": "100-continue"})
+		// The gateway says 100 when it reads the body, which it does in its place.
+		placed := make(chan struct{})
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(placed) }}))
 		first := make(chan answer, 1)
-		go func() { first <- w.do(w.request("POST", "/v1.0/files/upload", "admin", form, header)) }()
+		go func() { first <- w.do(r) }()
+		select {
+		case <-placed:
+		case a := <-first:
+			t.Fatalf("the first upload: %d %s", a.code, a.body)
+		}
 		w.must(out.WriteField("type", "customIntegrationData"))
 		second := w.upload("admin", "customIntegrationData", `{}`)
-		for deadline := time.Now().Add(10 * time.Second); second.code == 200 && time.Now().Before(deadline); { // the first is on its way
-			second = w.upload("admin", "customIntegrationData", `{}`)
-		}
 		if second.code != http.StatusServiceUnavailable || second.header.Get("Retry-After") == "" {
 			t.Errorf("a second upload: %d %s", second.code, second.body)
 		}
