@@ -36,8 +36,8 @@ var statuses = map[string]struct {
 	},
 	v1alpha1.KindIntegration: {
 		v1alpha1.IntegrationStatus{
-			CommonStatus: common(v1alpha1.ConditionReady, v1alpha1.ConditionTested, v1alpha1.ConditionSynced),
-			Account:      &v1alpha1.RemoteAccount{ID: "00o1", Name: "acme"},
+			CommonStatus: common(v1alpha1.ConditionReady, v1alpha1.ConditionTested, v1alpha1.ConditionSynced), Connector: "okta",
+			Account: &v1alpha1.RemoteAccount{ID: "00o1", Name: "acme"},
 			Capabilities: &v1alpha1.Capabilities{
 				Version: "1", DataTypes: []v1alpha1.DataType{v1alpha1.DataAccounts}, CustomFields: []string{"costCenter"},
 				Actions: []v1alpha1.ActionName{"license.remove"}, UsageBackfill: "30d",
