@@ -209,7 +209,10 @@ func (w *Webhook) received(ctx context.Context, in WebhookRequest, secrets map[s
 	if len(in.Body) > maxWebhookBytes {
 		return nil, nil, nil, w.wrong(ClassInvalid, fmt.Sprintf("the delivery has more than %d bytes", maxWebhookBytes))
 	}
-	vars = w.vars(in, now)
+	vars = map[string]any{}
+	if !w.generic.plain(w.verify) {
+		vars = w.vars(in, now)
+	}
 	if answer := w.generic.ping(in); answer != nil {
 		return nil, nil, answer, nil
 	}
@@ -271,10 +274,11 @@ func (w *Webhook) vars(in WebhookRequest, now time.Time) map[string]any {
 	for k := range in.Query {
 		query[k] = in.Query.Get(k)
 	}
+	text := string(in.Body)
 	return map[string]any{
 		"r": nil, "p": nil, "resp": nil, "status": int64(0), "headers": headers, "config": map[string]any{}, "state": map[string]any{},
 		"window": map[string]any{}, "input": map[string]any{}, "vars": map[string]any{}, "records": []any{}, "secretNames": map[string]bool{},
-		"idempotencyKey": "", "now": now.UTC(), "body": string(in.Body), "query": query, "method": in.Method, "signature": "", "rawBody": string(in.Body),
+		"idempotencyKey": "", "now": now.UTC(), "body": text, "query": query, "method": in.Method, "signature": "", "rawBody": text,
 	}
 }
 

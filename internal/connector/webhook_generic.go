@@ -120,6 +120,11 @@ func (v *verifySpec) hmacOf(s *GenericSignature, env *expr.Env) (err error) {
 	return nil
 }
 
+// plain reports that no expression looks at a delivery.
+func (g *genericSpec) plain(v verifySpec) bool {
+	return g != nil && g.dedupe == nil && v.signed == nil
+}
+
 // deliveryID is what a repeated delivery is known by: what the user says, or one
 // of the headers that senders give it.
 func (g *genericSpec) deliveryID(ctx context.Context, in WebhookRequest, vars map[string]any) string {

@@ -5,22 +5,11 @@ package connector
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/url"
 	"strings"
 	"unicode/utf8"
-)
-
-// maxWebhookDepth bounds how deep a delivery may nest.
-const maxWebhookDepth = 64
-
-// Faults of JSON that its syntax allows.
-var (
-	errDuplicateKey = errors.New("an object has the same key twice")
-	errTooDeep      = errors.New("it nests deeper than 64 levels")
 )
 
 // Parse reads a delivery that Receive has taken as its expressions would see it.
@@ -107,64 +96,6 @@ func (w *Webhook) json(raw []byte) (any, error) {
 		return nil, w.wrong(ClassInvalid, "the delivery is no JSON")
 	}
 	return v, nil
-}
-
-// decodeStrict is decodeJSON for what a stranger may have sent: a key that is
-// there twice, of which signer and reader could each take another, is refused,
-// and so is what nests deeply.
-func decodeStrict(raw []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	v, err := strictValue(dec, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errTrailing
-	}
-	return plain(v), nil
-}
-
-func strictValue(dec *json.Decoder, depth int) (any, error) {
-	t, err := dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	open, ok := t.(json.Delim)
-	if !ok {
-		return t, nil
-	}
-	if depth++; depth > maxWebhookDepth {
-		return nil, errTooDeep
-	}
-	if open == '[' {
-		list := []any{}
-		for dec.More() {
-			v, err := strictValue(dec, depth)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, v)
-		}
-		_, err := dec.Token()
-		return list, err
-	}
-	m := map[string]any{}
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		key, _ := t.(string) // a decoder yields nothing else there
-		if _, twice := m[key]; twice {
-			return nil, errDuplicateKey
-		}
-		if m[key], err = strictValue(dec, depth); err != nil {
-			return nil, err
-		}
-	}
-	_, err = dec.Token()
-	return m, err
 }
 
 // Bounds of a form.
