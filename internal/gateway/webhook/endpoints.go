@@ -55,9 +55,8 @@ type target struct {
 	window  time.Duration
 	source  []byte // what webhook was made of
 	until   time.Time
+	budget  string // the key of its budget
 }
-
-func (t *target) key() string { return fmt.Sprintf("%d/%s", t.Tenant, t.Endpoint.Endpoint()) }
 
 // byToken returns the endpoint of a secret path, or store.ErrNotFound.
 func (e *Endpoints) byToken(ctx context.Context, token string) (*target, error) {
@@ -91,7 +90,7 @@ func (e *Endpoints) load(ctx context.Context, token string, before *target) (*ta
 	if err != nil {
 		return nil, err
 	}
-	t := &target{Endpoint: row, until: e.Clock.Now().Add(endpointTTL)}
+	t := &target{Endpoint: row, until: e.Clock.Now().Add(endpointTTL), budget: fmt.Sprintf("to/%d/%s", row.Tenant, row.Endpoint())}
 	owner := row.OwnerName
 	switch row.OwnerKind {
 	case ownerIntegration:

@@ -11,12 +11,12 @@
 package webhook
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -33,6 +33,8 @@ import (
 
 const (
 	maxBody = 1 << 20
+	// usualBody is for how much at most there is room before it has come.
+	usualBody = 64 << 10
 	// bodyWindow is for how long the same bytes are the same delivery where a
 	// sender gives it no id: two real events may well be the same.
 	bodyWindow = 10 * time.Minute
@@ -136,13 +138,15 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (*target, taken, 
 	if err != nil {
 		return nil, out, err
 	}
-	if err := h.within(r.Context(), "to/"+t.key(), cmp.Or(h.Limits.Endpoint, defaultLimits.Endpoint)); err != nil {
+	if err := h.within(r.Context(), t.budget, cmp.Or(h.Limits.Endpoint, defaultLimits.Endpoint)); err != nil {
 		return t, out, err
 	}
 	if c := r.Header.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
 		return t, out, access.Refuse(http.StatusUnsupportedMediaType, "send the body as it is, without Content-Encoding: its signature is over the bytes sent")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var body bytes.Buffer
+	body.Grow(int(min(max(r.ContentLength, 0), usualBody)) + bytes.MinRead)
+	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
@@ -150,7 +154,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (*target, taken, 
 	case err != nil:
 		return t, out, access.Refuse(http.StatusBadRequest, "the body was cut off")
 	}
-	in := connector.WebhookRequest{Method: r.Method, Query: r.URL.Query(), Header: r.Header, Body: body}
+	in := connector.WebhookRequest{Method: r.Method, Query: r.URL.Query(), Header: r.Header, Body: body.Bytes()}
 	received, err := t.webhook.Receive(r.Context(), in, t.secrets, h.Clock.Now())
 	switch {
 	case r.Method == http.MethodGet && (err != nil || received.Answer == nil):
