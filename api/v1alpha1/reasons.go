@@ -182,6 +182,10 @@ const (
 	ReasonPolicyConflict = "PolicyConflict"
 	// ReasonScheduleInvalid: the cron fields cannot be read.
 	ReasonScheduleInvalid = "ScheduleInvalid"
+	// ReasonGroupNotFound: the identity provider lists no such group.
+	ReasonGroupNotFound = "GroupNotFound"
+	// ReasonGroupAmbiguous: several groups of the identity provider have the name.
+	ReasonGroupAmbiguous = "GroupAmbiguous"
 )
 
 // Reasons of a Workflow.

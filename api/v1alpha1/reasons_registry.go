@@ -378,6 +378,16 @@ var Reasons = []ReasonInfo{
 		Mend:  "Correct spec.schedule.",
 	},
 	{
+		Reason: ReasonGroupNotFound, Kind: KindLicensePolicy, Code: "SK1410",
+		Title: "The identity provider lists no such group.",
+		Mend:  "Correct spec.removal.group: its name or its id, as the Integration lists it.",
+	},
+	{
+		Reason: ReasonGroupAmbiguous, Kind: KindLicensePolicy, Code: "SK1411",
+		Title: "Several groups of the identity provider have the name.",
+		Mend:  "Put the id of the one that is meant into spec.removal.group; the message lists them.",
+	},
+	{
 		Reason: ReasonCompiled, Kind: KindWorkflow, Code: "SK1501",
 		Title: "Every step and expression is valid.",
 		Mend:  "Nothing to do.",

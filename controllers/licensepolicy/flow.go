@@ -36,6 +36,8 @@ type flow struct {
 	// actions by Integration.
 	actions map[string]Action
 	ask     *workflow.ReclaimAsk
+	// via is the group whose membership a run ends; nil: it ends the seat.
+	via *membership
 }
 
 // flowOf resolves what a run does. An error says why the policy cannot act as
@@ -48,22 +50,14 @@ func (r *Reconciler) flowOf(ctx context.Context, obj *v1alpha1.LicensePolicy, re
 	if err := supported(obj); err != nil {
 		return nil, err
 	}
-	f := &flow{policy: obj, res: res, action: licenseRemove, actions: map[string]Action{}}
-	if rm := obj.Spec.Removal; rm != nil && rm.Action != "" {
-		f.action = string(rm.Action)
-	}
-	for name, in := range res.integrations {
-		action, ok := r.Connectors.Action(ctx, in, f.action)
-		f.actions[name] = action
-		switch {
-		case !ok:
-			res.barred[name] = v1alpha1.ReasonRemovalUnsupported
-		case in.Spec.Permission != v1alpha1.PermissionReadAndAct:
-			res.barred[name] = v1alpha1.ReasonPermissionRead
-		case action.Destructive && !slices.Contains(in.Spec.DestructiveActions, v1alpha1.ActionName(f.action)):
-			res.barred[name] = v1alpha1.ReasonActionNotAllowed
-		case !in.DeletionTimestamp.IsZero():
-			res.barred[name] = v1alpha1.ReasonDisconnecting
+	f := &flow{policy: obj, res: res, action: actionOf(obj), actions: map[string]Action{}}
+	if rm := obj.Spec.Removal; rm != nil && rm.Via == v1alpha1.ViaIdentityProvider {
+		if err := r.resolveMembership(ctx, f); err != nil {
+			return nil, err
+		}
+	} else {
+		for name, in := range res.integrations {
+			r.bar(ctx, f, name, in)
 		}
 	}
 	if res.mode.mode == v1alpha1.ModeAsk {
@@ -76,6 +70,42 @@ func (r *Reconciler) flowOf(ctx context.Context, obj *v1alpha1.LicensePolicy, re
 	return f, nil
 }
 
+// actionOf is the action that the policy runs.
+func actionOf(obj *v1alpha1.LicensePolicy) string {
+	switch rm := obj.Spec.Removal; {
+	case rm == nil:
+		return licenseRemove
+	case rm.Via == v1alpha1.ViaIdentityProvider:
+		return groupRemoveMember
+	default:
+		return cmp.Or(string(rm.Action), licenseRemove)
+	}
+}
+
+// bar records the action of an Integration, and why it may not be sent there.
+func (r *Reconciler) bar(ctx context.Context, f *flow, name string, in *v1alpha1.Integration) {
+	action, ok := r.Connectors.Action(ctx, in, f.action)
+	f.actions[name] = action
+	switch {
+	case !ok:
+		f.res.barred[name] = v1alpha1.ReasonRemovalUnsupported
+	case in.Spec.Permission != v1alpha1.PermissionReadAndAct:
+		f.res.barred[name] = v1alpha1.ReasonPermissionRead
+	case action.Destructive && !slices.Contains(in.Spec.DestructiveActions, v1alpha1.ActionName(f.action)):
+		f.res.barred[name] = v1alpha1.ReasonActionNotAllowed
+	case !in.DeletionTimestamp.IsZero():
+		f.res.barred[name] = v1alpha1.ReasonDisconnecting
+	}
+}
+
+// mayAct says whether seats that an Integration reports may be acted on.
+func (f *flow) mayAct(integration string) bool {
+	if f.via != nil && f.res.barred[f.via.integration] != "" {
+		return false
+	}
+	return f.res.barred[integration] == ""
+}
+
 // supported refuses what this version does not do, before it does half of it.
 func supported(obj *v1alpha1.LicensePolicy) error {
 	s := obj.Spec
@@ -85,9 +115,9 @@ func supported(obj *v1alpha1.LicensePolicy) error {
 		what = "spec.mode: Approve does not act yet; use Ask, or Report"
 	case s.WorkflowRef != nil:
 		what = "spec.workflowRef: a Workflow of your own does not run yet; leave the field out"
-	case rm != nil && rm.Via != v1alpha1.ViaDirect:
-		what = fmt.Sprintf("spec.removal.via: %s does not act yet; use Direct", rm.Via)
-	case rm != nil && rm.Integration != "":
+	case rm != nil && rm.Via != v1alpha1.ViaDirect && rm.Via != v1alpha1.ViaIdentityProvider:
+		what = fmt.Sprintf("spec.removal.via: %s does not act yet; use Direct or IdentityProvider", rm.Via)
+	case rm != nil && rm.Via == v1alpha1.ViaDirect && rm.Integration != "":
 		what = "spec.removal.integration: another Integration than the one that reports the seat does not act yet; leave the field out"
 	}
 	if what == "" {
@@ -193,9 +223,18 @@ func proof(c policy.Candidate, s model.Seat) (source string, since time.Time) {
 	return cmp.Or(c.Evidence.Source, s.Integration), since
 }
 
-// newRun makes the run that takes one seat back.
-func (f *flow) newRun(s model.Seat, c policy.Candidate, annual *model.Money) (store.NewRun, error) {
-	app := f.res.apps[f.res.rules.Sources[s.Integration].App]
+// ending is how one seat ends: what is called, and what a person is told.
+type ending struct {
+	removal workflow.ReclaimRemoval
+	via     *workflow.ReclaimVia
+	effect  string // a clause
+}
+
+// endOf says how a seat ends.
+func (f *flow) endOf(s model.Seat, c policy.Candidate, app, plan string) (ending, error) {
+	if f.via != nil {
+		return f.via.endOf(c, app, plan)
+	}
 	action := f.actions[s.Integration]
 	with := map[string]any{}
 	if action.AccountInput != "" {
@@ -204,26 +243,36 @@ func (f *flow) newRun(s model.Seat, c policy.Candidate, annual *model.Money) (st
 	if action.PlanInput != "" {
 		with[action.PlanInput] = s.PlanKey
 	}
+	effect := fmt.Sprintf("your %s seat is taken back; your account stays", plan)
+	if action.EndsAccount {
+		effect = fmt.Sprintf("your %s account ends, not only the seat", app)
+	}
+	return ending{removal: workflow.ReclaimRemoval{Action: f.action, With: with}, effect: effect}, nil
+}
+
+// newRun makes the run that takes one seat back.
+func (f *flow) newRun(s model.Seat, c policy.Candidate, annual *model.Money) (store.NewRun, error) {
+	app := f.res.apps[f.res.rules.Sources[s.Integration].App]
 	mode := workflow.ModeAuto
 	if f.ask != nil {
 		mode = workflow.ModeAsk
 	}
 	plan := intent.PlanName(app, s.PlanKey, s.PlanName)
 	contact := cmp.Or(intent.Owner(app), "your IT team")
-	effect := fmt.Sprintf("your %s seat is taken back; your account stays", plan)
-	if action.EndsAccount {
-		effect = fmt.Sprintf("your %s account ends, not only the seat", intent.Title(app))
+	end, err := f.endOf(s, c, intent.Title(app), plan)
+	if err != nil {
+		return store.NewRun{}, err
 	}
 	source, since := proof(c, s)
 	spec := workflow.ReclaimSpec{
 		Policy: f.policy.Name, Generation: f.policy.Generation, Mode: mode, IdleSince: c.Since, Ask: f.ask,
-		Removal: workflow.ReclaimRemoval{Action: f.action, With: with},
+		Removal: end.removal,
 		Seat: workflow.ReclaimSeat{
 			App: app.Name, AppTitle: intent.Title(app), Asker: f.asker(), Integration: s.Integration, AccountID: s.AccountExternalID,
 			Why:     fmt.Sprintf("seats that were not used for %d days are given back", f.res.rules.InactiveAfterDays),
 			Account: cmp.Or(s.Username, s.Email), PlanKey: s.PlanKey, PlanName: plan, PersonID: s.PersonID, PersonName: cmp.Or(s.PersonName, s.DisplayName),
 			Email: s.Email, TimeZone: cmp.Or(s.TimeZone, f.res.zone.String()), LastUse: c.Evidence.LastUsed, Source: source, Observed: since, YearlyCost: annual,
-			Effect: effect, GetBack: "ask " + contact, Contact: contact,
+			Effect: end.effect, GetBack: "ask " + contact, Contact: contact, Via: end.via,
 		},
 	}
 	return spec.NewRun()

@@ -31,6 +31,7 @@ import (
 type Backend interface {
 	Integrations(ctx context.Context, namespace string) (map[string]store.IntegrationState, error)
 	Plans(ctx context.Context, namespace string, integrations []string) ([]store.PlanRollup, error)
+	Groups(ctx context.Context, namespace, integration, ref string) (found []model.DirectoryGroup, listed int64, err error)
 	Put(ctx context.Context, namespace string, p store.PolicyState) (store.PolicyState, error)
 	Remove(ctx context.Context, namespace, name string) error
 	Evaluate(ctx context.Context, namespace string, req govern.Request) (govern.Result, error)
@@ -55,9 +56,9 @@ type Action struct {
 	Destructive bool
 	// EndsAccount says that the account goes with the seat.
 	EndsAccount bool
-	// AccountInput and PlanInput name the inputs that take the vendor's account
-	// id and plan key; empty: there is none.
-	AccountInput, PlanInput string
+	// AccountInput, PlanInput and GroupInput name the inputs that take the
+	// vendor's account id, plan key and group id; empty: there is none.
+	AccountInput, PlanInput, GroupInput string
 }
 
 // Reconciler reconciles LicensePolicies.
@@ -157,7 +158,7 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.LicensePolicy, c *r
 	}
 	req := govern.Request{Rules: rules, Prices: res.prices, Guard: guardOf(obj), Per: res.per, Now: now}
 	if mode.mode != v1alpha1.ModeReport {
-		req.NewRun, req.MayAct = flow.newRun, func(name string) bool { return res.barred[name] == "" }
+		req.NewRun, req.MayAct, req.Directory = flow.newRun, flow.mayAct, flow.directory()
 		req.Observe = !due.mayAct(state)
 	}
 	result, err := r.Backend.Evaluate(ctx, obj.Namespace, req)

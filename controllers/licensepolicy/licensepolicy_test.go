@@ -34,15 +34,21 @@ func TestMain(m *testing.M) { testenv.Start(m) }
 
 var t0 = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-// connectors knows one connector, with license.remove and a destructive
-// user.deactivate.
+// connectors knows the app's connector, with license.remove and a destructive
+// user.deactivate, and that of the Integration okta, with group.removeMember.
 type connectors struct{}
 
-func (connectors) Domains(context.Context, *v1alpha1.Integration) []string {
+func (connectors) Domains(_ context.Context, i *v1alpha1.Integration) []string {
+	if i.Name == "okta" {
+		return []string{"okta.com"}
+	}
 	return []string{"zoom.us"}
 }
 
-func (connectors) Action(_ context.Context, _ *v1alpha1.Integration, name string) (licensepolicy.Action, bool) {
+func (connectors) Action(_ context.Context, i *v1alpha1.Integration, name string) (licensepolicy.Action, bool) {
+	if i.Name == "okta" {
+		return licensepolicy.Action{AccountInput: "userId", GroupInput: "groupId", Destructive: i.Spec.Config != nil}, name == "group.removeMember"
+	}
 	switch name {
 	case "license.remove":
 		return licensepolicy.Action{AccountInput: "userId"}, true

@@ -49,7 +49,7 @@ func (r *Reconciler) report(ctx context.Context, obj *v1alpha1.LicensePolicy, c 
 	}
 	n := result.Counts
 	counts := &v1alpha1.PolicyCounts{
-		Candidates: n.Covered, Active: n.Active, Inactive: n.Inactive, Unknown: n.Unknown, Exempt: n.Exempt + n.Protected, Held: n.OnLeave,
+		Candidates: n.Covered, Active: n.Active, Inactive: n.Inactive, Unknown: n.Unknown, Exempt: n.Exempt + n.Protected, Held: n.OnLeave + n.Unremovable,
 		InFlight: int64(runs.Active()), Kept: n.Kept, Reclaimed: int64(runs.Outcomes[outcomeReclaimed]), Failed: int64(runs.Outcomes[outcomeFailed] + runs.Attention),
 	}
 	obj.Status.Evaluated = counts
@@ -80,7 +80,7 @@ func heldMessage(obj *v1alpha1.LicensePolicy, h *store.Hold) string {
 // more than numbers, which have columns of their own.
 func summary(obj *v1alpha1.LicensePolicy, result govern.Result, mode limitedMode, res *resolution) reconcile.Outcome {
 	n := result.Counts
-	found := fmt.Sprintf("%d of %d seats unused for %d days, %d unknown", n.Inactive, n.Covered, res.rules.InactiveAfterDays, n.Unknown)
+	found := fmt.Sprintf("%d of %d seats unused for %d days, %d unknown", n.Inactive, n.Covered, res.rules.InactiveAfterDays, n.Unknown) + unremovable(n)
 	switch {
 	case mode.message != "":
 		return reconcile.Outcome{Reason: v1alpha1.ReasonModeLimited, Message: mode.message + "; " + found}
@@ -106,9 +106,9 @@ func barredText(obj *v1alpha1.LicensePolicy, res *resolution) (reason, text stri
 	}
 	slices.Sort(list)
 	first := list[0]
-	action := licenseRemove
-	if rm := obj.Spec.Removal; rm != nil && rm.Action != "" {
-		action = string(rm.Action)
+	action, mend := actionOf(obj), "name another in spec.removal.action"
+	if action == groupRemoveMember {
+		mend = "name an Integration whose connector has it in spec.removal.integration"
 	}
 	switch reason = res.barred[first]; reason {
 	case v1alpha1.ReasonPermissionRead:
@@ -116,7 +116,7 @@ func barredText(obj *v1alpha1.LicensePolicy, res *resolution) (reason, text stri
 	case v1alpha1.ReasonActionNotAllowed:
 		text = fmt.Sprintf("%s is destructive at Integration %s and not named in its spec.destructiveActions, so nothing is asked or taken back there", action, first)
 	case v1alpha1.ReasonRemovalUnsupported:
-		text = fmt.Sprintf("the connector of Integration %s has no action %s, so nothing is asked or taken back there; name another in spec.removal.action", first, action)
+		text = fmt.Sprintf("the connector of Integration %s has no action %s, so nothing is asked or taken back there; %s", first, action, mend)
 	default:
 		text = fmt.Sprintf("Integration %s is being disconnected, so nothing is asked or taken back there", first)
 	}

@@ -43,6 +43,16 @@ func (b Backend) Plans(ctx context.Context, namespace string, integrations []str
 	return r.Plans, err
 }
 
+// Groups returns the groups of an Integration of this id or name, and how many
+// it lists in all.
+func (b Backend) Groups(ctx context.Context, namespace, integration, ref string) (found []model.DirectoryGroup, listed int64, err error) {
+	tenant, err := b.Store.EnsureTenant(ctx, namespace)
+	if err != nil {
+		return nil, 0, err
+	}
+	return b.Store.DirectoryGroups(ctx, tenant, integration, ref)
+}
+
 // Put records what a policy says and returns how it stands.
 func (b Backend) Put(ctx context.Context, namespace string, p store.PolicyState) (store.PolicyState, error) {
 	tenant, err := b.Store.EnsureTenant(ctx, namespace)

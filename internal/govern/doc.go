@@ -22,6 +22,7 @@ type Store interface {
 	Seats(ctx context.Context, tenant model.TenantID, f store.SeatFilter, fn func(model.Seat) error) error
 	Admins(ctx context.Context, tenant model.TenantID, integrations []string) (map[string][]string, error)
 	GroupPeople(ctx context.Context, tenant model.TenantID, groups []string) (map[string][]string, error)
+	DirectoryAccounts(ctx context.Context, tenant model.TenantID, integration, groupID, person string) (map[string][]model.DirectoryAccount, error)
 
 	Keeps(ctx context.Context, tenant model.TenantID, policy string) ([]model.Keep, error)
 	SeatKeep(ctx context.Context, tenant model.TenantID, policy string, seat model.SeatKey) (*model.Keep, error)

@@ -27,9 +27,15 @@ type Request struct {
 	NewRun func(model.Seat, policy.Candidate, *model.Money) (run store.NewRun, err error)
 	// MayAct says whether seats of an Integration may be acted on.
 	MayAct func(integration string) bool
+	// Directory is the group whose membership gives people their seats, if runs
+	// end it instead of the seat itself.
+	Directory *Group
 	// Observe leaves runs and hold as they are: the policy acts, but not now.
 	Observe bool
 }
+
+// Group is a group of an identity provider.
+type Group struct{ Integration, ExternalID string }
 
 // Result is what an evaluation found and did.
 type Result struct {
@@ -143,8 +149,19 @@ func gather(ctx context.Context, st Store, tenant model.TenantID, req Request, i
 	if facts.Admins, err = st.Admins(ctx, tenant, filterOf(req.Rules).Integrations); err != nil {
 		return facts, err
 	}
-	facts.Groups, err = groupsOf(ctx, st, tenant, req.Rules)
+	if facts.Groups, err = groupsOf(ctx, st, tenant, req.Rules); err != nil {
+		return facts, err
+	}
+	if req.Directory != nil {
+		facts.Directory, err = directoryOf(ctx, st, tenant, *req.Directory, "")
+	}
 	return facts, err
+}
+
+// directoryOf returns how people, or one, stand to a group.
+func directoryOf(ctx context.Context, st Store, tenant model.TenantID, g Group, person string) (*policy.Directory, error) {
+	accounts, err := st.DirectoryAccounts(ctx, tenant, g.Integration, g.ExternalID, person)
+	return &policy.Directory{Integration: g.Integration, Accounts: accounts}, err
 }
 
 // groupsOf returns the groups of each person, of those that the rules mention.

@@ -87,6 +87,19 @@ func (r *Rechecker) Recheck(ctx context.Context, tenant model.TenantID, run work
 	if err != nil {
 		return workflow.Verdict{}, err
 	}
+	if via := vars.Seat.Via; via != nil {
+		if seat.PersonID == "" {
+			return drop(policy.ReasonNoDirectoryAccount, "It is not known any more whose seat it is; nothing was done."), nil
+		}
+		group, err := directoryOf(ctx, r.store, tenant, Group{Integration: via.Integration, ExternalID: via.GroupID}, seat.PersonID)
+		if err != nil {
+			return workflow.Verdict{}, err
+		}
+		in.Directory = group.Of(seat.PersonID)
+		if v := membershipVerdict(*via, in.Directory.Leaves()); v != nil {
+			return *v, nil
+		}
+	}
 	return verdictOf(rules.Decide(ctx, in), in), nil
 }
 
@@ -169,6 +182,16 @@ func (r *Rechecker) input(ctx context.Context, tenant model.TenantID, rules *pol
 	groups, err := groupsOf(ctx, r.store, tenant, rules)
 	in.Groups = groups[seat.PersonID]
 	return in, err
+}
+
+// membershipVerdict drops a run whose account is not the one that would leave
+// the group now: it left by another way, or is somebody else's.
+func membershipVerdict(via workflow.ReclaimVia, leaves *model.DirectoryAccount) *workflow.Verdict {
+	if leaves != nil && leaves.ExternalID == via.AccountID {
+		return nil
+	}
+	v := drop(policy.ReasonNotGroupMember, fmt.Sprintf("The account in %s that the run is about is no longer the person's one member of group %s; nothing was done.", via.Integration, via.Group))
+	return &v
 }
 
 // verdictOf says what a decision means for a run under way.

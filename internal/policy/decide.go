@@ -31,6 +31,12 @@ const (
 	ReasonOnLeave          = "OnLeave"
 	ReasonInFlight         = "InFlight"
 	ReasonGuardHeld        = "GuardHeld"
+
+	// Of seats that end with a membership in an identity provider's group.
+	ReasonDirectoryAdmin            = "DirectoryAdmin"
+	ReasonNoDirectoryAccount        = "NoDirectoryAccount"
+	ReasonNotGroupMember            = "NotGroupMember"
+	ReasonDirectoryAccountAmbiguous = "DirectoryAccountAmbiguous"
 )
 
 // Input is everything that a decision about one seat looks at.
@@ -44,7 +50,9 @@ type Input struct {
 	// OtherAdmins is how many other administrators the account's Integration
 	// has that nothing is about to take.
 	OtherAdmins int64
-	Now         time.Time
+	// Directory is set where the seat ends with a membership.
+	Directory *Membership
+	Now       time.Time
 }
 
 // Decision is the verdict on one seat.
@@ -71,11 +79,13 @@ var chain = []check{
 	protectedListed,
 	protectedService,
 	protectedRule,
+	protectedDirectory,
 	lastAdmin,
 	exempt,
 	kept,
 	inFlight,
 	onLeave,
+	notRemovable,
 }
 
 // Decide gives the verdict on a seat that the policy covers.
@@ -108,7 +118,7 @@ func protectedService(_ context.Context, _ *Compiled, in Input, _ usage) (Decisi
 }
 
 func protectedRule(ctx context.Context, c *Compiled, in Input, _ usage) (Decision, bool) {
-	match, err := c.matches(ctx, c.protectedWhen, in)
+	match, err := c.matches(ctx, c.protectedWhen, in, nil)
 	if err != nil {
 		return Decision{Class: model.SeatUnknown, Reason: ReasonExpressionFailed}, true
 	}
@@ -131,7 +141,7 @@ func exempt(ctx context.Context, c *Compiled, in Input, _ usage) (Decision, bool
 		}
 		if !match {
 			var err error
-			if match, err = c.matches(ctx, e.when, in); err != nil {
+			if match, err = c.matches(ctx, e.when, in, nil); err != nil {
 				return Decision{Class: model.SeatUnknown, Reason: ReasonExpressionFailed}, true
 			}
 		}

@@ -24,6 +24,8 @@ type Facts struct {
 	Groups map[string][]string
 	// Prices by integration and plan; SeatKey.AccountID is empty.
 	Prices map[model.SeatKey]model.Price
+	// Directory is set where seats end with a membership.
+	Directory *Directory
 }
 
 // accountKey names an account inside a tenant.
@@ -31,8 +33,8 @@ type accountKey struct{ integration, id string }
 
 // Counts sums an evaluation up.
 type Counts struct {
-	// Covered = Active + Unknown + Inactive + Exempt + Protected + Kept + OnLeave;
-	// all but the first two are idle.
+	// Covered = Active + Unknown + Inactive + Exempt + Protected + Kept + OnLeave +
+	// Unremovable; all but the first two are idle.
 	Covered int64 `json:"covered"`
 	Active  int64 `json:"active"`
 	Unknown int64 `json:"unknown"`
@@ -44,6 +46,10 @@ type Counts struct {
 	Protected int64 `json:"protected"`
 	Kept      int64 `json:"kept"`
 	OnLeave   int64 `json:"onLeave"`
+	// Unremovable are idle, and no membership is there to take; UnremovableBy
+	// counts them by reason.
+	Unremovable   int64            `json:"unremovable,omitempty"`
+	UnremovableBy map[string]int64 `json:"unremovableBy,omitempty"`
 	// UnknownBy counts the unknown by reason.
 	UnknownBy map[string]int64 `json:"unknownBy,omitempty"`
 	// Potential is what a year costs less without the inactive seats, by
@@ -107,6 +113,7 @@ func (e *Evaluator) Seat(ctx context.Context, s model.Seat) (f model.Finding, ok
 		Seat: s, Now: e.now, InFlight: e.facts.InFlight[Subject(key)],
 		Groups:      e.facts.Groups[s.PersonID],
 		OtherAdmins: e.otherAdmins(s),
+		Directory:   e.facts.Directory.Of(s.PersonID),
 	}
 	if keep, ok := e.facts.Keeps[key]; ok {
 		in.Keep = &keep
@@ -124,11 +131,11 @@ func (e *Evaluator) Seat(ctx context.Context, s model.Seat) (f model.Finding, ok
 			f.Annual = &annual
 		}
 	}
-	e.count(s, f)
+	e.count(s, f, in.Directory.Leaves())
 	return f, true
 }
 
-func (e *Evaluator) count(s model.Seat, f model.Finding) {
+func (e *Evaluator) count(s model.Seat, f model.Finding, leaves *model.DirectoryAccount) {
 	c := &e.counts
 	c.Covered++
 	switch f.Class {
@@ -144,13 +151,26 @@ func (e *Evaluator) count(s model.Seat, f model.Finding) {
 	case model.SeatKept:
 		c.Kept++
 	case model.SeatHeld:
-		c.OnLeave++
+		e.countHeld(f.Reason)
 	case model.SeatInactive, model.SeatInFlight:
-		e.countInactive(s, f)
+		e.countInactive(s, f, leaves)
 	}
 }
 
-func (e *Evaluator) countInactive(s model.Seat, f model.Finding) {
+func (e *Evaluator) countHeld(reason string) {
+	c := &e.counts
+	if reason == ReasonOnLeave {
+		c.OnLeave++
+		return
+	}
+	c.Unremovable++
+	if c.UnremovableBy == nil {
+		c.UnremovableBy = map[string]int64{}
+	}
+	c.UnremovableBy[reason]++
+}
+
+func (e *Evaluator) countInactive(s model.Seat, f model.Finding, leaves *model.DirectoryAccount) {
 	e.counts.Inactive++
 	if f.Annual != nil {
 		e.counts.Potential[f.Annual.Currency] += f.Annual.Minor
@@ -164,7 +184,8 @@ func (e *Evaluator) countInactive(s model.Seat, f model.Finding) {
 		e.counts.InFlight++
 		return
 	}
-	e.candidates = append(e.candidates, Candidate{SeatKey: f.Key(), PersonID: f.PersonID, Since: f.Since, Reason: f.Reason, Evidence: f.Evidence, Label: label(s)})
+	e.candidates = append(e.candidates, Candidate{SeatKey: f.Key(), PersonID: f.PersonID, Since: f.Since, Reason: f.Reason, Evidence: f.Evidence, Label: label(s),
+		Directory: leaves})
 }
 
 // label is what a person recognises the seat by.

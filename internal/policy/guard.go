@@ -19,6 +19,9 @@ type Candidate struct {
 	Evidence model.Evidence
 	// Label is what a person who releases a held set reads.
 	Label string
+	// Directory is the account that leaves the group, where the seat ends with a
+	// membership.
+	Directory *model.DirectoryAccount
 }
 
 // TriggerKey names what would be acted on: the assignment and the day from

@@ -171,14 +171,15 @@ func (c *Compiled) Covers(s model.Seat) bool {
 	return slices.Contains(c.Plans[s.Integration], s.PlanKey)
 }
 
-// matches evaluates a condition over a seat. A condition that fails at run time
-// has not matched and has not not matched.
-func (c *Compiled) matches(ctx context.Context, p *expr.Program, in Input) (bool, error) {
+// matches evaluates a condition over a seat, or over an account of its person
+// in the identity provider. A condition that fails at run time has not matched
+// and has not not matched.
+func (c *Compiled) matches(ctx context.Context, p *expr.Program, in Input, there *model.DirectoryAccount) (bool, error) {
 	if p == nil {
 		return false, nil
 	}
 	s := in.Seat
-	return p.EvalBool(ctx, expr.Subject{
+	subject := expr.Subject{
 		Person: &model.Person{
 			Email: s.Email, DisplayName: s.PersonName, Department: s.Department, TimeZone: s.TimeZone,
 			Lifecycle: s.Lifecycle, ManagerEmail: s.ManagerEmail, EmploymentType: s.EmploymentType,
@@ -192,5 +193,12 @@ func (c *Compiled) matches(ctx context.Context, p *expr.Program, in Input) (bool
 			AccountExternalID: s.AccountExternalID, PlanKey: s.PlanKey, PlanName: s.PlanName, Paid: s.Paid, State: s.State, AssignedAt: s.AssignedAt,
 		},
 		Application: c.Applications[c.Sources[s.Integration].App], Org: c.Org, Now: in.Now,
-	}.Vars())
+	}
+	if there != nil {
+		subject.Integration = in.Directory.Integration
+		subject.Account = &model.Account{
+			ExternalID: there.ExternalID, Username: there.Username, DisplayName: there.DisplayName, Status: there.Status, Kind: there.Kind, IsAdmin: there.IsAdmin,
+		}
+	}
+	return p.EvalBool(ctx, subject.Vars())
 }

@@ -4,6 +4,7 @@
 package workflow
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,6 +63,23 @@ type ReclaimSeat struct {
 	Effect      string       `json:"effect"`  // a clause: "your seat is downgraded to Basic; your account stays"
 	GetBack     string       `json:"getBack"` // how to have the seat again
 	Contact     string       `json:"contact"` // whom to ask
+	// Via is set where the seat ends with a membership.
+	Via *ReclaimVia `json:"via,omitempty"`
+}
+
+// ReclaimVia is the membership in an identity provider's group with which a
+// seat ends.
+type ReclaimVia struct {
+	Integration string `json:"integration"`
+	GroupID     string `json:"groupID"`
+	Group       string `json:"group"`     // its name for people
+	AccountID   string `json:"accountID"` // of the person there
+	Action      string `json:"action"`
+}
+
+// done says what was taken, and when the seat itself ends.
+func (v ReclaimVia) done() string {
+	return fmt.Sprintf("removed from group %s in %s; the seat ends when %s's provisioning has taken it", v.Group, v.Integration, v.Integration)
 }
 
 // ReclaimAsk says how the holder is asked.
@@ -85,9 +103,11 @@ type ReclaimEscalate struct {
 
 // ReclaimRemoval is the action that gives the seat back.
 type ReclaimRemoval struct {
-	Action string
-	With   map[string]any
-	Retry  Retry
+	// Integration that acts; empty: the one that reports the seat.
+	Integration string
+	Action      string
+	With        map[string]any
+	Retry       Retry
 }
 
 // subject names the seat within the tenant.
@@ -166,19 +186,26 @@ func (s ReclaimSpec) Definition() (Definition, error) {
 		flow = append(flow, Step{Name: "answered", Switch: &SwitchStep{On: "steps.ask.answer", Cases: cases}})
 		decided = "decision"
 	}
+	integration := cmp.Or(s.Removal.Integration, "${seat.integration}")
+	told, gone, ended := "The seat was already gone; there was nothing to give back", EndStep{Reason: "SeatGone", Message: "the seat was already gone"}, ""
+	if via := s.Seat.Via; via != nil {
+		told = fmt.Sprintf("The account was no longer in group %s in %s; there was nothing to take", via.Group, via.Integration)
+		gone, ended = EndStep{Reason: "NotGroupMember", Message: told}, via.done()
+	}
+	gone.Outcome = string(notify.Skipped)
 	flow = append(flow,
 		Step{Name: "recheck", Check: &CheckStep{}},
 		Step{Name: "still", Switch: &SwitchStep{On: "steps.recheck.decision", Cases: map[string][]Step{string(Go): {}}, Otherwise: skippedSteps("recheck")}},
-		Step{Name: "remove", Action: &ActionStep{Integration: "${seat.integration}", Action: s.Removal.Action, WithFrom: "with", Retry: s.Removal.Retry, Recheck: "recheck"}},
+		Step{Name: "remove", Action: &ActionStep{Integration: integration, Action: s.Removal.Action, WithFrom: "with", Retry: s.Removal.Retry, Recheck: "recheck"}},
 		Step{Name: "removed", Switch: &SwitchStep{On: "steps.remove.result", Cases: map[string][]Step{
 			string(ResultAlready): {
-				{Name: "tellAlready", Tell: &TellStep{Outcome: string(notify.Skipped), Detail: "The seat was already gone; there was nothing to give back"}},
-				{Name: "endAlready", End: &EndStep{Outcome: string(notify.Skipped), Reason: "SeatGone", Message: "the seat was already gone"}},
+				{Name: "tellAlready", Tell: &TellStep{Outcome: string(notify.Skipped), Detail: told}},
+				{Name: "endAlready", End: &gone},
 			},
 		}}},
 		Step{Name: "book", Book: &BookStep{Kind: string(store.BookReclaimed), Decided: decided, KeepFor: keepFor}},
 		Step{Name: "tell", Tell: &TellStep{Outcome: string(notify.Reclaimed)}},
-		Step{Name: "end", End: &EndStep{Outcome: string(notify.Reclaimed)}},
+		Step{Name: "end", End: &EndStep{Outcome: string(notify.Reclaimed), Message: ended}},
 	)
 	return Definition{Steps: flow, OnFailure: []Step{{Name: "tellFailed", Tell: &TellStep{Outcome: string(notify.Failed), From: "failure"}}}}, nil
 }

@@ -121,7 +121,7 @@ func (t *turn) stands(s *ActionStep) bool {
 		return false
 	case t.cur.Lost:
 		t.park("OutcomeUnknown", fmt.Sprintf("%s in %s may have happened, and is not repeated because its reason is gone (%s): look, then say retry, skip or fail",
-			s.Action, t.vars.text("seat.integration"), v.Message))
+			s.Action, cmp.Or(t.vars.text("seat.via.integration"), t.vars.text("seat.integration")), v.Message))
 		return false
 	}
 	n, ok := t.program.nodes[s.Recheck]
@@ -182,6 +182,9 @@ func (t *turn) book(n *node, s *BookStep) {
 		return
 	}
 	actor, kind, reason := t.decider()
+	if seat.Via != nil && s.Kind == string(store.BookReclaimed) {
+		reason += "; " + seat.Via.Action + ": " + seat.Via.done()
+	}
 	b := store.Booking{
 		Kind: store.BookingKind(s.Kind), Policy: t.run.Name, App: seat.App, Integration: seat.Integration, AccountID: seat.AccountID, PlanKey: seat.PlanKey,
 		PersonID: seat.PersonID, YearlyCost: seat.YearlyCost, DecidedBy: actor, DecidedKind: kind, Reason: reason,
@@ -264,6 +267,9 @@ func (t *turn) auditDetail(a store.Attempt) map[string]string {
 	d := map[string]string{"step": a.StepPath, "idempotencyKey": a.IdemKey}
 	if seat, err := t.seat(); err == nil && seat.App != "" {
 		d["application"], d["plan"] = seat.App, seat.PlanKey
+		if seat.Via != nil {
+			d["seatIntegration"], d["group"], d["groupName"] = seat.Integration, seat.Via.GroupID, seat.Via.Group
+		}
 	}
 	return d
 }
@@ -280,7 +286,11 @@ func (t *turn) auditSubject() map[string]string {
 		}
 		return map[string]string{"name": t.vars.text("person.displayName"), "email": t.vars.text("person.email")}
 	}
-	return map[string]string{"account": seat.AccountID, "name": seat.PersonName, "email": seat.Email}
+	subject := map[string]string{"account": seat.AccountID, "name": seat.PersonName, "email": seat.Email}
+	if seat.Via != nil {
+		subject["directoryAccount"] = seat.Via.AccountID
+	}
+	return subject
 }
 
 // tell replaces every delivered message by what happened. That a message

@@ -157,6 +157,8 @@ func (c *catalog) Action(ctx context.Context, i *v1alpha1.Integration, name stri
 				out.AccountInput = in.Name
 			case inputPlan:
 				out.PlanInput = in.Name
+			case inputGroup:
+				out.GroupInput = in.Name
 			}
 		}
 		return out, true
@@ -168,6 +170,7 @@ func (c *catalog) Action(ctx context.Context, i *v1alpha1.Integration, name stri
 const (
 	inputAccount = "account"
 	inputPlan    = "plan"
+	inputGroup   = "group"
 )
 
 // manifests validates the manifests of Connector resources.

@@ -24,10 +24,18 @@ type App struct {
 	Tenant      model.TenantID
 	Integration string
 	Now         func() time.Time
-	accounts    map[string]*model.Account
-	people      map[string]*model.Person
-	order       []string
-	requests    int
+	// AccountsOnly lists no people, as an app that does not know who works here.
+	AccountsOnly bool
+	accounts     map[string]*model.Account
+	people       map[string]*model.Person
+	order        []string
+	groups       []group
+	requests     int
+}
+
+type group struct {
+	model.Group
+	members []string
 }
 
 // New returns an app without accounts.
@@ -55,6 +63,11 @@ func (a *App) Add(id string, idleDays int, edit ...func(*model.Account)) {
 	}
 	a.accounts[id] = acc
 	a.people[id] = &model.Person{ExternalID: "hr-" + id, Email: acc.PersonKey, DisplayName: id, Department: "Sales", Lifecycle: model.LifecycleCurrent}
+}
+
+// AddGroup adds a group of accounts, as an identity provider has them.
+func (a *App) AddGroup(id, name string, members ...string) {
+	a.groups = append(a.groups, group{model.Group{ExternalID: id, Name: name}, members})
 }
 
 // AddMany adds accounts named prefix0000, … .
@@ -120,7 +133,7 @@ func (a *App) Sync(t testing.TB) {
 
 func finish(t testing.TB, y *store.Sync) error {
 	t.Helper()
-	types := []model.DataType{model.DataAccounts, model.DataAssignments, model.DataPlans, model.DataPeople}
+	types := []model.DataType{model.DataAccounts, model.DataAssignments, model.DataPlans, model.DataPeople, model.DataGroups, model.DataMemberships}
 	_, err := y.FinishStream(t.Context(), "users", store.StreamOutcome{Complete: true, Types: types, Guard: model.Guard{MinItems: 1 << 30, MaxPercent: 100}})
 	return err
 }
@@ -132,8 +145,17 @@ func (a *App) records() []model.Record {
 		if acc == nil {
 			continue
 		}
-		out = append(out, model.Record{Account: acc}, model.Record{Person: a.people[id]},
+		if !a.AccountsOnly {
+			out = append(out, model.Record{Person: a.people[id]})
+		}
+		out = append(out, model.Record{Account: acc},
 			model.Record{Assignment: &model.Assignment{AccountExternalID: id, PlanKey: Plan, PlanName: "Licensed", Paid: true, State: model.AssignmentActive}})
+	}
+	for _, g := range a.groups {
+		out = append(out, model.Record{Group: &g.Group})
+		for _, id := range g.members {
+			out = append(out, model.Record{Membership: &model.Membership{GroupExternalID: g.ExternalID, AccountExternalID: id}})
+		}
 	}
 	return out
 }
