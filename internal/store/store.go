@@ -116,23 +116,30 @@ func openSQLite(ctx context.Context, dir string, o Options) (_ *Store, err error
 		}
 	}()
 	main := filepath.Join(dir, "seatkeeper.db")
-	if s.db, err = openSQLiteFile(ctx, main, false, 1); err != nil {
+	if s.db, err = openSQLiteFile(ctx, main, false, 1, largeCache); err != nil {
 		return nil, err
 	}
-	if s.reads, err = openSQLiteFile(ctx, main, true, 4); err != nil {
+	if s.reads, err = openSQLiteFile(ctx, main, true, 4, largeCache); err != nil {
 		return nil, err
 	}
-	s.inbox, err = openSQLiteFile(ctx, filepath.Join(dir, "inbox.db"), false, 1, "secure_delete(ON)", // see FinishEvent
+	s.inbox, err = openSQLiteFile(ctx, filepath.Join(dir, "inbox.db"), false, 1, smallCache, "secure_delete(ON)", // see FinishEvent
 		// Copies its log into the file rarely: what arrives in a burst waits for it.
 		"wal_autocheckpoint(8000)")
 	return s, err
 }
 
+// Sizes of the cache of a connection, in KiB. A commit that has split a page
+// walks all of it, which the inbox's many small commits would mostly do.
+const (
+	largeCache = "cache_size(-65536)"
+	smallCache = "cache_size(-4096)"
+)
+
 // openSQLiteFile opens one file in WAL mode with synchronous=FULL: NORMAL
 // loses acknowledged commits at a power cut.
 func openSQLiteFile(ctx context.Context, path string, readOnly bool, conns int, pragmas ...string) (*sql.DB, error) {
 	q := url.Values{"_txlock": {"immediate"}}
-	for _, p := range []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(ON)", "cache_size(-65536)", "temp_store(MEMORY)"} {
+	for _, p := range []string{"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(ON)", "temp_store(MEMORY)"} {
 		q.Add("_pragma", p)
 	}
 	for _, p := range pragmas {
