@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -62,12 +63,38 @@ func (l leavers) judge(g model.Guard, now time.Time) leaverVerdict {
 
 func (l leavers) allowed(g model.Guard) int64 { return g.Allowed(l.working + l.passed) }
 
-// SCIMLeaverTenants lists the tenants that SettleSCIMLeavers has something to
-// look at in.
+// SCIMLeaverTenants lists the tenants that SettleSCIMLeavers may change
+// something in.
 func (s *Store) SCIMLeaverTenants(ctx context.Context) ([]Tenant, error) {
-	return collect(ctx, s.reads, func(r *sql.Rows) (t Tenant, err error) {
-		return t, r.Scan(&t.ID, &t.Namespace)
-	}, `SELECT id, namespace FROM tenant WHERE id IN (SELECT tenant FROM scim_leaver) ORDER BY namespace`)
+	type candidate struct {
+		Tenant
+		facts                  string
+		waiting, ended, passed bool
+	}
+	deleted := `NOT EXISTS (SELECT 1 FROM scim_user u WHERE u.tenant=l.tenant AND u.id=l.user_id)
+		AND EXISTS (SELECT 1 FROM person_source ps WHERE ps.tenant=l.tenant AND ps.source=$2 AND ps.external_id=l.user_id AND ps.removed_at IS NULL)`
+	all, err := collect(ctx, s.reads, func(r *sql.Rows) (c candidate, err error) {
+		return c, r.Scan(&c.ID, &c.Namespace, &c.facts, &c.waiting, &c.ended, &c.passed)
+	}, `SELECT t.id, t.namespace, f.facts,
+		EXISTS (SELECT 1 FROM scim_leaver l WHERE l.tenant=t.id AND l.passed_at IS NULL AND NOT l.protected),
+		EXISTS (SELECT 1 FROM scim_leaver l WHERE l.tenant=t.id AND l.passed_at IS NULL AND `+deleted+`),
+		EXISTS (SELECT 1 FROM scim_leaver l WHERE l.tenant=t.id AND l.passed_at IS NOT NULL AND (l.passed_at < $1 OR `+deleted+`))
+		FROM tenant t JOIN tenant_facts f ON f.tenant=t.id WHERE t.id IN (SELECT tenant FROM scim_leaver) ORDER BY t.namespace`,
+		s.now()-leaverWindow.Milliseconds(), scimSource)
+	if err != nil {
+		return nil, fmt.Errorf("look for people who left over SCIM: %w", err)
+	}
+	var out []Tenant
+	for _, c := range all {
+		var f TenantFacts
+		if err := json.Unmarshal([]byte(c.facts), &f); err != nil {
+			return nil, fmt.Errorf("read the facts of tenant %d: %w", c.ID, err)
+		}
+		if f.SCIM.Enabled && (c.passed || f.LifecycleSCIM && c.waiting || !f.LifecycleSCIM && c.ended) {
+			out = append(out, c.Tenant)
+		}
+	}
+	return out, nil
 }
 
 // SettleSCIMLeavers lets the users go whom their identity provider has disabled

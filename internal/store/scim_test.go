@@ -267,3 +267,54 @@ func TestSCIMCommitsTogether(t *testing.T) {
 		}
 	})
 }
+
+// A tenant in which nothing can move is not looked at again and again.
+func TestSCIMLeaverTenantsAreThoseThatMove(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		looked := func(want bool, when string) {
+			t.Helper()
+			tenants, err := w.s.SCIMLeaverTenants(w.Context())
+			w.must(err)
+			got := slices.ContainsFunc(tenants, func(x store.Tenant) bool { return x.ID == w.tenant })
+			if got != want {
+				t.Errorf("%s: looked at %v, want %v", when, got, want)
+			}
+		}
+		settle := func() {
+			t.Helper()
+			_, _, err := w.s.SettleSCIMLeavers(w.Context(), w.tenant)
+			w.must(err)
+		}
+		facts := func(lifecycle, enabled bool, protected ...string) {
+			t.Helper()
+			w.must(w.s.SetTenantFacts(w.Context(), w.tenant, store.TenantFacts{LifecycleSCIM: lifecycle, SCIM: store.SCIMFacts{Enabled: enabled}, Protected: protected}))
+		}
+		facts(false, true)
+		ids := w.staff(30)
+		w.setActive(ids[0], false)
+		looked(false, "disabled, without the declaration")
+		facts(true, true)
+		looked(true, "waiting")
+		facts(true, false)
+		looked(false, "switched off")
+		facts(true, true, "u0000@acme.example")
+		looked(true, "protected since")
+		settle()
+		looked(false, "protected and held")
+		facts(true, true)
+		looked(true, "not protected any more")
+		w.step(store.LeaversPatience)
+		settle()
+		looked(false, "left")
+		w.step(25 * time.Hour)
+		looked(true, "a day later")
+		settle()
+		looked(false, "forgotten")
+		w.deprovision(ids[1])
+		looked(true, "deleted, waiting")
+		facts(false, true)
+		looked(true, "deleted, the declaration gone")
+		settle()
+		looked(false, "ended")
+	})
+}
