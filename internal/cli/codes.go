@@ -83,6 +83,10 @@ func unauthenticated(err error) bool {
 func status(code int32) func(error) bool {
 	return func(err error) bool {
 		var e *queryclient.Error
-		return errors.As(err, &e) && e.Status.Code == code
+		if errors.As(err, &e) {
+			return e.Status.Code == code
+		}
+		var direct apierrors.APIStatus // of the API server, where it is asked itself
+		return errors.As(err, &direct) && direct.Status().Code == code
 	}
 }

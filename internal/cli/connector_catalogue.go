@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,7 +13,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/connectors"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -171,14 +176,15 @@ func newConnectorsCommand(e *env) *cobra.Command {
 types, custom fields, actions, how far back the first sync reads usage, whether
 several accounts can be connected, and what it was checked against. With a NAME
 it shows that one, with its config and the keys of its Secret. It needs no
-cluster.`,
-		Example: "  seatkeeper connectors\n  seatkeeper connectors okta -o yaml\n  seatkeeper connectors --category idp -o wide",
+cluster; with -n NAMESPACE a NAME that is not built in is a Connector of that
+namespace, and your rights are those of your kubeconfig.`,
+		Example: "  seatkeeper connectors\n  seatkeeper connectors okta -o yaml\n  seatkeeper connectors -n acme crm\n  seatkeeper connectors --category idp -o wide",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := validFormat(format); err != nil {
 				return usageError{err}
 			}
-			return runCatalogue(e, args, category, format)
+			return runCatalogue(cmd, e, args, category, format)
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", formatTable, "table, wide, json, yaml, csv or name")
@@ -186,10 +192,17 @@ cluster.`,
 	return cmd
 }
 
-func runCatalogue(e *env, args []string, category, format string) error {
+func runCatalogue(cmd *cobra.Command, e *env, args []string, category, format string) error {
 	all, err := Catalogue()
 	if err != nil {
 		return err
+	}
+	if len(args) == 1 && cmd.Flags().Changed("namespace") && !slices.Contains(connectors.Names(), args[0]) {
+		own, err := ownEntry(cmd.Context(), e, args[0])
+		if err != nil {
+			return err
+		}
+		all = append(all, own)
 	}
 	known := category == ""
 	for _, c := range Categories {
@@ -213,11 +226,11 @@ func runCatalogue(e *env, args []string, category, format string) error {
 		return printList(e.out, format, l, catalogueColumns)
 	}
 	if len(l.Items) == 0 {
-		_, err := connectors.Builtin(args[0])
-		if err == nil {
-			err = fmt.Errorf("connector %s is of another category than %s", args[0], category)
+		known := slices.ContainsFunc(all, func(e Entry) bool { return e.Name == args[0] })
+		if _, err := connectors.Builtin(args[0]); err != nil && !known {
+			return usageError{fmt.Errorf("%w; -n NAMESPACE shows a Connector of that namespace", err)}
 		}
-		return usageError{err}
+		return usageError{fmt.Errorf("connector %s is of another category than %s", args[0], category)}
 	}
 	switch format {
 	case formatJSON, formatYAML:
@@ -226,6 +239,40 @@ func runCatalogue(e *env, args []string, category, format string) error {
 		return printDocument(e.out, formatYAML, l.Items[0])
 	}
 	return printList(e.out, format, l, catalogueColumns)
+}
+
+// ownEntry is the entry of a Connector of the namespace, made from its manifest
+// like that of a built-in one.
+func ownEntry(ctx context.Context, e *env, name string) (Entry, error) {
+	loader := e.kube.ToRawKubeConfigLoader()
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return Entry{}, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	cfg, err := loader.ClientConfig()
+	if err != nil {
+		return Entry{}, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	client, err := dynamic.NewForConfig(cfg)
+	if err != nil {
+		return Entry{}, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	obj, err := client.Resource(v1alpha1.GroupVersion.WithResource("connectors")).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return Entry{}, fmt.Errorf("connector %q is not built in, and namespace %s has no such Connector: %w", name, namespace, err)
+	}
+	if err != nil {
+		return Entry{}, fmt.Errorf("read Connector %q of namespace %s: %w", name, namespace, err)
+	}
+	spec, err := json.Marshal(obj.Object["spec"])
+	if err != nil {
+		return Entry{}, fmt.Errorf("encode Connector %q: %w", name, err)
+	}
+	m, err := connector.LoadSpec(name, spec)
+	if err != nil {
+		return Entry{}, manifestError(err)
+	}
+	return entryOf(m), nil
 }
 
 // itemOf turns a value into what printers take.

@@ -27,8 +27,18 @@ type resource struct {
 	Filters []filter
 	// Views are the columns of other views, by the value of --view.
 	Views map[string][]column
+	// Empty is what it means that a view has nothing, with %s for the namespace.
+	Empty map[string]string
 	// One says that NAME/ID can be read alone and shows it as a document.
 	One bool
+}
+
+// none says that there is nothing to show.
+func (r resource) none(view, namespace string) string {
+	if text, ok := r.Empty[view]; ok {
+		return fmt.Sprintf(text, namespace)
+	}
+	return fmt.Sprintf("No %s found in namespace %s.", r.Name, namespace)
 }
 
 // filter is a flag that becomes a query parameter.
@@ -82,7 +92,7 @@ func newListCommand(e *env, r resource) *cobra.Command {
 				e.say("%s", coverageText(*c))
 			}
 			if len(l.Items) == 0 && (format == formatTable || format == formatWide) {
-				e.say("No %s found in namespace %s.", r.Name, namespace)
+				e.say("%s", r.none(query.Get("view"), namespace))
 				return nil
 			}
 			if l.Metadata.Continue != "" {

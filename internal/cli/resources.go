@@ -10,10 +10,11 @@ var resources = []resource{
 		Name: "integrations", Aliases: []string{"integration", "int"}, One: true,
 		Short: "Connected accounts, with how their last sync went; connected first",
 		Long: "Connected accounts, with how their last sync went; connected first.\n\n" +
-			"--view all adds the connectors that are not connected, those built in and the\n" +
-			"Connectors of the namespace; recommended shows those of them whose app was\n" +
-			"discovered in use; attention shows what has an\n" +
-			"issue. A view also says how much of what is in use is connected.",
+			"--view all adds the connectors that are not connected; SOURCE tells those built\n" +
+			"in from the Connectors of the namespace (Custom), which come after them, among\n" +
+			"what is connected and among what is not. recommended shows those whose app was\n" +
+			"discovered in use; attention shows what has an issue. A view also says how much\n" +
+			"of what is in use is connected.",
 		Example: "  seatkeeper integrations -n acme\n  seatkeeper integrations -n acme --view recommended\n  seatkeeper integrations -n acme --view attention -o wide",
 		Columns: []column{
 			{Header: "NAME", Path: "name", Whole: true}, {Header: "DISPLAY NAME", Path: "displayName"}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector"},
@@ -22,9 +23,13 @@ var resources = []resource{
 			{Header: "MESSAGE", Path: "message", Wide: true},
 		},
 		Filters: []filter{{"view", "view", "all, recommended or attention (default: the Integrations of the namespace)"}},
+		Empty: map[string]string{
+			"attention":   "Nothing needs attention in namespace %s.",
+			"recommended": "Nothing that is in use in namespace %s could be connected and is not.",
+		},
 		Views: map[string][]column{
 			"all": {
-				{Header: "NAME", Path: "name", Whole: true}, {Header: "DISPLAY NAME", Path: "displayName"}, {Header: "STATE", Path: "state"}, {Header: "CONNECTOR", Path: "connector", Whole: true},
+				{Header: "NAME", Path: "name", Whole: true}, {Header: "DISPLAY NAME", Path: "displayName"}, {Header: "STATE", Path: "state"}, {Header: "SOURCE", Path: "source"}, {Header: "CONNECTOR", Path: "connector", Whole: true},
 				{Header: "RECORDS", Path: "records"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute},
 				{Header: "ACCOUNT", Path: "accountName", Wide: true}, {Header: "APP", Path: "app", Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
 			},

@@ -62,3 +62,20 @@ func TestTablesFitEightyColumns(t *testing.T) {
 		t.Errorf("-o wide cut a cell:\n%s", wide.String())
 	}
 }
+
+func TestNothingToShow(t *testing.T) {
+	of := map[string]resource{}
+	for _, r := range resources {
+		of[r.Name] = r
+	}
+	for want, got := range map[string]string{
+		"No integrations found in namespace acme.":                                of["integrations"].none("", "acme"),
+		"Nothing needs attention in namespace acme.":                              of["integrations"].none("attention", "acme"),
+		"Nothing that is in use in namespace acme could be connected and is not.": of["integrations"].none("recommended", "acme"),
+		"No apps found in namespace acme.":                                        of["apps"].none("", "acme"),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -21,8 +21,9 @@ type Integration struct {
 	Name        string `json:"name"`
 	DisplayName string `json:"displayName,omitempty"` // spec.displayName
 	Connector   string `json:"connector"`
-	APIID       int64  `json:"apiID"` // its number in the REST API, where it is idAppAccount
-	State       string `json:"state"` // Synced, Pending, Suspended, or the reason of its problem
+	Source      string `json:"source"` // of the connector: Built-in, or Custom for a Connector of the namespace
+	APIID       int64  `json:"apiID"`  // its number in the REST API, where it is idAppAccount
+	State       string `json:"state"`  // Synced, Pending, Suspended, or the reason of its problem
 	Message     string `json:"message,omitempty"`
 	AccountID   string `json:"accountID,omitempty"`
 	AccountName string `json:"accountName,omitempty"`
@@ -43,7 +44,7 @@ type Integration struct {
 
 func integrationView(st store.IntegrationState) (Integration, error) {
 	v := Integration{
-		Name: st.Name, Connector: st.Connector, APIID: st.Source, AccountID: st.RemoteID, AccountName: st.RemoteName,
+		Name: st.Name, Connector: st.Connector, Source: sourceOf(st.Connector), APIID: st.Source, AccountID: st.RemoteID, AccountName: st.RemoteName,
 		LastSync: st.LastSyncedAt, NextSync: st.DueAt, Failures: st.Failures,
 	}
 	var status handover.Status

@@ -27,6 +27,27 @@ const (
 	stateRecommended  = "Recommended"
 )
 
+// Where a connector comes from.
+const (
+	sourceBuiltin = "Built-in"
+	sourceCustom  = "Custom"
+)
+
+func sourceOf(connector string) string {
+	if strings.HasPrefix(connector, coverage.ResourcePrefix) {
+		return sourceCustom
+	}
+	return sourceBuiltin
+}
+
+// bySource puts what comes with the program before what the company made, after
+// all that is connected came first.
+func bySource(all []Integration) {
+	slices.SortStableFunc(all, func(a, b Integration) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Source, b.Source))
+	})
+}
+
 // view answers integrations?view=….
 func (a *API) view(c *call, view string, connected []Integration) (any, error) {
 	all, err := a.connectables(c)
@@ -41,7 +62,10 @@ func (a *API) view(c *call, view string, connected []Integration) (any, error) {
 	switch view {
 	case viewAll:
 		out = append(out, connected...)
-		out = append(out, unconnected(all, connected, tally.Used(), true)...)
+		bySource(out)
+		rest := unconnected(all, connected, tally.Used(), true)
+		bySource(rest)
+		out = append(out, rest...)
 	case viewRecommended:
 		out = unconnected(all, connected, tally.Used(), false)
 	case viewAttention:
@@ -96,7 +120,7 @@ func unconnected(all []coverage.Connectable, connected []Integration, used map[s
 		if own, ok := strings.CutPrefix(c.Name, coverage.ResourcePrefix); ok {
 			apply = fmt.Sprintf("apply an Integration with connectorRef: {name: %s}", own)
 		}
-		i := Integration{Connector: c.Name, State: stateNotConnected, Message: apply}
+		i := Integration{Connector: c.Name, Source: sourceOf(c.Name), State: stateNotConnected, Message: apply}
 		if inUse {
 			i.State, i.App, i.Users, i.Sources = stateRecommended, u.App, u.Users, u.By
 			i.Message = fmt.Sprintf("%s is in use, as %s says: %s", u.App, strings.Join(u.By, ", "), apply)

@@ -195,7 +195,18 @@ func TestConnectorsOfTheNamespace(t *testing.T) {
 			{Name: "rota", Title: "Rota", Category: "hris", Domains: []string{"rota.example"}},
 		},
 	}
-	_, l := ask(t, s, "recommended")
+	_, l := ask(t, s, "all")
+	var got []string
+	for _, i := range l.Items {
+		got = append(got, i.Source+" "+i.Connector+" "+i.State)
+	}
+	if d := cmp.Diff([]string{
+		"Built-in okta Synced", "Custom resource/crm Synced", "Built-in google-workspace NotConnected", "Built-in notion NotConnected",
+		"Built-in slack NotConnected", "Built-in zoom NotConnected", "Custom resource/rota Recommended",
+	}, got); d != "" {
+		t.Errorf("all (-want +got)\n%s", d)
+	}
+	_, l = ask(t, s, "recommended")
 	if len(l.Items) != 1 || l.Items[0].Connector != "resource/rota" || l.Items[0].Users != 30 ||
 		l.Items[0].Message != "Duty rota is in use, as okta says: apply an Integration with connectorRef: {name: rota}" {
 		t.Errorf("recommended: %+v", l.Items)
