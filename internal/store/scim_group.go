@@ -12,6 +12,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -97,10 +98,11 @@ func (s *Store) putSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIM
 			return out, ErrNotFound
 		}
 		out = SCIMWritten{SCIMResource: *have, Outcome: SCIMDeleted}
-		if err := s.deleteSCIMGroup(ctx, tx, t, have.ID); err != nil {
+		members, err := s.deleteSCIMGroup(ctx, tx, t, have.ID)
+		if err != nil {
 			return out, err
 		}
-		return out, s.auditSCIM(ctx, tx, t, by, "group", out, "", nil)
+		return out, s.auditSCIM(ctx, tx, t, by, "group", out, "", nil, memberDiff{removed: members}.detail())
 	}
 	if err := checkIndexed(want.Attributes, "displayName", "externalId"); err != nil {
 		return out, err
@@ -115,18 +117,19 @@ func (s *Store) putSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIM
 			return out, err
 		}
 	}
-	members := false
+	var diff memberDiff
 	if want.Members != nil {
-		if members, err = s.putMembers(ctx, tx, t, out.ID, *want.Members); err != nil {
+		if diff, err = s.putMembers(ctx, tx, t, out.ID, *want.Members); err != nil {
 			return out, err
 		}
 	}
+	members := len(diff.added)+len(diff.removed) > 0
 	if members {
 		out.Changed = append(out.Changed, "members")
 	}
 	switch {
 	case have == nil:
-		return out, s.auditSCIM(ctx, tx, t, by, "group", out, "", nil)
+		return out, s.auditSCIM(ctx, tx, t, by, "group", out, "", nil, diff.detail())
 	case !members && reflect.DeepEqual(have.Attributes, want.Attributes):
 		return SCIMWritten{SCIMResource: *have, Outcome: SCIMUnchanged}, nil
 	}
@@ -138,7 +141,7 @@ func (s *Store) putSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIM
 	if err := s.storeSCIMGroup(ctx, tx, t, out); err != nil {
 		return out, err
 	}
-	return out, s.auditSCIM(ctx, tx, t, by, "group", out, "", nil)
+	return out, s.auditSCIM(ctx, tx, t, by, "group", out, "", nil, diff.detail())
 }
 
 func (s *Store) storeSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten) error {
@@ -173,32 +176,54 @@ func touchMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, selection string, 
 	return nil
 }
 
-func (s *Store) deleteSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, id string) error {
+func (s *Store) deleteSCIMGroup(ctx context.Context, tx *sql.Tx, t *SCIMTx, id string) ([]string, error) {
 	members, err := collect(ctx, tx, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) },
 		`SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2`, t.tenant, id)
 	if err != nil {
-		return fmt.Errorf("read members: %w", err)
+		return nil, fmt.Errorf("read members: %w", err)
 	}
 	if err := t.refuseProtected(ctx, members); err != nil {
-		return err
+		return nil, err
 	}
 	if err := touchMembers(ctx, tx, t, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2`, id); err != nil {
-		return err
+		return nil, err
+	}
+	// The groups around it have a member less, and another version.
+	if _, err := tx.ExecContext(ctx, `UPDATE scim_group SET version=version+1, modified_at=CASE WHEN modified_at < $3 THEN $3 ELSE modified_at+1 END
+		WHERE tenant=$1 AND id IN (SELECT group_id FROM scim_member WHERE tenant=$1 AND member_id=$2)`, t.tenant, id, s.now()); err != nil {
+		return nil, fmt.Errorf("delete a SCIM group: %w", err)
 	}
 	for _, q := range []string{
 		`DELETE FROM scim_member WHERE tenant=$1 AND (group_id=$2 OR member_id=$2)`,
 		`DELETE FROM scim_group WHERE tenant=$1 AND id=$2`,
 	} {
 		if _, err := tx.ExecContext(ctx, q, t.tenant, id); err != nil {
-			return fmt.Errorf("delete a SCIM group: %w", err)
+			return nil, fmt.Errorf("delete a SCIM group: %w", err)
 		}
 	}
-	return nil
+	return members, nil
+}
+
+// memberDiff is who became a member of a group, and who is none any more.
+type memberDiff struct{ added, removed []string }
+
+// maxAudited is how many members an audit record names.
+const maxAudited = 50
+
+// detail is what the audit says of it: the ids of the first, and how many.
+func (d memberDiff) detail() map[string]string {
+	out := map[string]string{}
+	for name, ids := range map[string][]string{"added": d.added, "removed": d.removed} {
+		if len(ids) > 0 {
+			out[name], out[name+"Count"] = strings.Join(ids[:min(len(ids), maxAudited)], ","), fmt.Sprint(len(ids))
+		}
+	}
+	return out
 }
 
 // putMembers applies a change of members without reading those that it does not
-// name, and says whether one differs.
-func (s *Store) putMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, group string, d scim.MemberDelta) (changed bool, err error) {
+// name, and returns those that differ.
+func (s *Store) putMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, group string, d scim.MemberDelta) (diff memberDiff, err error) {
 	ids := make([]string, len(d.Add))
 	for i, m := range d.Add {
 		ids[i] = m.Value
@@ -214,7 +239,7 @@ func (s *Store) putMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, group str
 	if d.ReplaceAll {
 		all, err := collect(ctx, tx, scan, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2`, t.tenant, group)
 		if err != nil {
-			return false, fmt.Errorf("read members: %w", err)
+			return diff, fmt.Errorf("read members: %w", err)
 		}
 		note(all)
 		keep := map[string]bool{}
@@ -227,7 +252,7 @@ func (s *Store) putMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, group str
 			list, args := inList([]any{t.tenant, group}, chunk)
 			found, err := collect(ctx, tx, scan, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2 AND member_id IN (`+list+`)`, args...)
 			if err != nil {
-				return false, fmt.Errorf("read members: %w", err)
+				return diff, fmt.Errorf("read members: %w", err)
 			}
 			note(found)
 		}
@@ -243,33 +268,27 @@ func (s *Store) putMembers(ctx context.Context, tx *sql.Tx, t *SCIMTx, group str
 		}
 	}
 	if err := t.refuseProtected(ctx, slices.Concat(added, remove)); err != nil {
-		return false, err
+		return diff, err
 	}
 	for chunk := range slices.Chunk(remove, listChunk) {
 		list, args := inList([]any{t.tenant, group}, chunk)
 		if err := touchMembers(ctx, tx, t, `SELECT member_id FROM scim_member WHERE tenant=$1 AND group_id=$2 AND member_id IN (`+list+`)`, args[1:]...); err != nil {
-			return false, err
+			return diff, err
 		}
-		res, err := tx.ExecContext(ctx, `DELETE FROM scim_member WHERE tenant=$1 AND group_id=$2 AND member_id IN (`+list+`)`, args...)
-		if err != nil {
-			return false, fmt.Errorf("remove members: %w", err)
+		if _, err := tx.ExecContext(ctx, `DELETE FROM scim_member WHERE tenant=$1 AND group_id=$2 AND member_id IN (`+list+`)`, args...); err != nil {
+			return diff, fmt.Errorf("remove members: %w", err)
 		}
-		n, err := res.RowsAffected()
-		if err != nil {
-			return false, fmt.Errorf("remove members: %w", err)
-		}
-		changed = changed || n > 0
 	}
 	if err := s.insertRows(ctx, tx, "scim_member (tenant, group_id, member_id, member_type, n)", rows, ""); err != nil {
-		return false, fmt.Errorf("add members: %w", err)
+		return diff, fmt.Errorf("add members: %w", err)
 	}
 	for chunk := range slices.Chunk(added, listChunk) {
 		list, args := inList([]any{t.tenant}, chunk)
 		if err := touchMembers(ctx, tx, t, list, args[1:]...); err != nil {
-			return false, err
+			return diff, err
 		}
 	}
-	return changed || len(added) > 0, nil
+	return memberDiff{added, remove}, nil
 }
 
 // scimGroupPeople adds the people of the groups that identity providers push.
