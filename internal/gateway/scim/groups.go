@@ -5,6 +5,8 @@ package scim
 
 import (
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/scim"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -132,10 +134,26 @@ func (c *call) group(tx *store.SCIMTx, have *store.SCIMResource, want *scim.Reso
 		return nil, err
 	}
 	if len(unknown) > 0 {
-		return nil, invalidValue("members: %d of the ids are neither a user nor a group here.", len(unknown))
+		return nil, invalidValue("members: %d of the ids are neither a user nor a group here: %s.", len(unknown), first(unknown))
 	}
 	for i := range members.Add {
 		members.Add[i].Type = kinds[members.Add[i].Value]
 	}
 	return &store.SCIMGroupChange{Attributes: want.Attributes, Members: members}, nil
+}
+
+// first names some of the ids that the caller sent.
+func first(ids []string) string {
+	const (
+		some   = 5
+		length = 64
+	)
+	named := make([]string, min(len(ids), some))
+	for i := range named {
+		named[i] = strconv.QuoteToASCII(ids[i][:min(len(ids[i]), length)])
+	}
+	if len(ids) > some {
+		named = append(named, "…")
+	}
+	return strings.Join(named, ", ")
 }
