@@ -44,21 +44,37 @@ func (r SCIMRequest) refusedWrite() bool {
 	return r.Status >= 400 && r.Method != "GET" && r.Method != "HEAD" && !strings.HasSuffix(r.Route, ".search")
 }
 
-// AppendSCIMLog records requests of a tenant. A write that was refused is in the
-// audit too; of one that was not, the audit is in its own transaction.
+// AuditSCIMRefusals puts those of the requests into the audit that would have
+// changed something and were refused. Of one that was not, the audit is in its
+// own transaction.
+func (s *Store) AuditSCIMRefusals(ctx context.Context, tenant model.TenantID, requests []SCIMRequest) error {
+	var refused []tenantAudit
+	for _, r := range requests {
+		if !r.refusedWrite() {
+			continue
+		}
+		object := r.ResourceID
+		if object == "" {
+			object = r.Route
+		}
+		refused = append(refused, tenantAudit{tenant, model.AuditRecord{Actor: "apikey/" + r.KeyName + "/" + r.KeyID, ActorKind: model.ActorKey, Action: "scim.refused",
+			ObjectKind: "scim", ObjectName: scimClean(object), Result: "refused", Detail: map[string]string{"method": r.Method, "route": r.Route,
+				"status": fmt.Sprint(r.Status), "scimType": r.ScimType, "correlationID": scimClean(r.CorrelationID), "address": r.Address}}})
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	err := s.write(ctx, func(tx *sql.Tx) error { return s.appendAudits(ctx, tx, refused) })
+	if err != nil {
+		return fmt.Errorf("audit refused requests of SCIM: %w", err)
+	}
+	return nil
+}
+
+// AppendSCIMLog records requests of a tenant.
 func (s *Store) AppendSCIMLog(ctx context.Context, tenant model.TenantID, requests []SCIMRequest) error {
 	rows := make([][]any, len(requests))
-	var refused []tenantAudit
 	for i, r := range requests {
-		if r.refusedWrite() {
-			object := r.ResourceID
-			if object == "" {
-				object = r.Route
-			}
-			refused = append(refused, tenantAudit{tenant, model.AuditRecord{Actor: "apikey/" + r.KeyName + "/" + r.KeyID, ActorKind: model.ActorKey, Action: "scim.refused",
-				ObjectKind: "scim", ObjectName: scimClean(object), Result: "refused", Detail: map[string]string{"method": r.Method, "route": r.Route,
-					"status": fmt.Sprint(r.Status), "scimType": r.ScimType, "correlationID": scimClean(r.CorrelationID), "address": r.Address}}})
-		}
 		id, err := uuid.NewV7()
 		if err != nil {
 			return fmt.Errorf("id of a request: %w", err)
@@ -67,9 +83,6 @@ func (s *Store) AppendSCIMLog(ctx context.Context, tenant model.TenantID, reques
 			scimClean(r.CorrelationID), strings.Join(r.Changed, ",")}
 	}
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		if err := s.appendAudits(ctx, tx, refused); err != nil {
-			return err
-		}
 		return s.insertRows(ctx, tx, "scim_log (tenant, id, at, key_id, key_name, address, method, route, resource_id, status, scim_type, correlation_id, changed)", rows, "")
 	})
 	if err != nil {

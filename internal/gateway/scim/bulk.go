@@ -68,6 +68,7 @@ func (c *call) bulk() (answer, error) {
 		}
 		results[i] = &r
 	}
+	c.api.Requests.audit(c, c.caller.Tenant, c.refusals...)
 	out := bulkResponse{Schemas: []string{scim.BulkResponseURN}, Operations: []bulkResult{}}
 	for _, r := range results {
 		if r != nil {
@@ -263,7 +264,9 @@ func (c *call) carryOut(op bulkOperation, known map[string]string) (bulkResult, 
 	if err != nil {
 		e, _ := c.api.problem(c, err)
 		result.Status, result.Response = strconv.Itoa(e.Status), errorBody(e)
-		c.api.Requests.add(c.caller.Tenant, one.logged(c.caller, c.api.Clock.Now(), e.Status, e.Type))
+		logged := one.logged(c.caller, c.api.Clock.Now(), e.Status, e.Type)
+		c.api.Requests.add(c.caller.Tenant, logged)
+		c.refusals = append(c.refusals, logged)
 		return result, ""
 	}
 	c.api.Requests.add(c.caller.Tenant, one.logged(c.caller, c.api.Clock.Now(), out.status, ""))

@@ -28,11 +28,17 @@ func init() { metrics.Registry.MustRegister(unrecorded) }
 // Log is where requests are kept.
 type Log interface {
 	AppendSCIMLog(ctx context.Context, t model.TenantID, requests []store.SCIMRequest) error
+	AuditSCIMRefusals(ctx context.Context, t model.TenantID, requests []store.SCIMRequest) error
 }
 
 const (
 	recordEvery = 500 * time.Millisecond
-	maxPending  = 10_000
+	// auditWithin is how long an answer waits for its audit.
+	auditWithin = 5 * time.Second
+	// maxPending is what one tenant may have waiting, so that none loses what
+	// another sends; maxTenants bounds how many do.
+	maxPending = 2000
+	maxTenants = 100
 )
 
 // refusedRate is how often the log has that a key was refused, by key and status:
@@ -40,8 +46,9 @@ const (
 var refusedRate = ratelimit.Rate{Count: 1, Per: 10 * time.Second, Burst: 20}
 
 // Recorder keeps the log of requests. It writes several at once and after the
-// answer, so that a read costs no commit; what a write changed is in the audit,
-// in the transaction of the change.
+// answer, so that a read costs no commit, and may lose some; what a write changed
+// is in the audit, in the transaction of the change, and what was refused before
+// the answer.
 type Recorder struct {
 	store Log
 	clock clock.WithTicker
@@ -50,7 +57,6 @@ type Recorder struct {
 
 	mu      sync.Mutex
 	pending map[model.TenantID][]store.SCIMRequest
-	count   int
 }
 
 // NewRecorder returns a recorder; Run or Flush writes.
@@ -61,12 +67,21 @@ func NewRecorder(s Log, c clock.WithTicker, log *slog.Logger) *Recorder {
 func (r *Recorder) add(t model.TenantID, request store.SCIMRequest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.count >= maxPending {
+	if have, known := r.pending[t]; len(have) >= maxPending || !known && len(r.pending) >= maxTenants {
 		unrecorded.Inc()
 		return
 	}
-	r.count++
 	r.pending[t] = append(r.pending[t], request)
+}
+
+// audit puts the refused writes among the requests into the audit, at once.
+func (r *Recorder) audit(ctx context.Context, t model.TenantID, requests ...store.SCIMRequest) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditWithin)
+	defer cancel()
+	if err := r.store.AuditSCIMRefusals(ctx, t, requests); err != nil {
+		unrecorded.Add(float64(len(requests)))
+		r.log.Error("Refused requests of an identity provider were not audited", "requests", len(requests), "error", err)
+	}
 }
 
 // addRefused records a request whose key was refused, now and then.
@@ -99,7 +114,7 @@ func (r *Recorder) Run(ctx context.Context) {
 func (r *Recorder) Flush(ctx context.Context) {
 	r.mu.Lock()
 	pending := r.pending
-	r.pending, r.count = map[model.TenantID][]store.SCIMRequest{}, 0
+	r.pending = map[model.TenantID][]store.SCIMRequest{}
 	r.mu.Unlock()
 	for t, requests := range pending {
 		if err := r.store.AppendSCIMLog(ctx, t, requests); err != nil {

@@ -118,6 +118,8 @@ type call struct {
 	route    string
 	resource string
 	changed  []string
+	// refusals are the operations of a bulk request that were refused.
+	refusals []store.SCIMRequest
 }
 
 // answer is a result.
@@ -141,7 +143,12 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
 	out, err := a.answer(c, w)
 	status, kind := out.status, scim.ScimType("")
 	if err != nil {
-		status, kind = a.fail(w, c, err)
+		e, refusal := a.problem(c, err)
+		status, kind = e.Status, e.Type
+		if c.caller.KeyID != "" {
+			a.Requests.audit(c, c.caller.Tenant, c.logged(c.caller, a.Clock.Now(), status, kind))
+		}
+		a.fail(w, c, err, e, refusal)
 	} else {
 		writeAnswer(w, r, out)
 	}
@@ -259,6 +266,10 @@ func (a *API) problem(c *call, err error) (*scim.Error, *access.Refusal) {
 		return &scim.Error{Status: http.StatusRequestEntityTooLarge, Detail: "The body is larger than this endpoint takes; /ServiceProviderConfig says how large."}, nil
 	}
 	refusal := access.Explain(a.Log, c.request, err)
+	var own *access.Refusal
+	if !errors.As(err, &own) {
+		return &scim.Error{Status: refusal.Code, Detail: "The service cannot answer now, and nothing was changed: try again after Retry-After."}, refusal
+	}
 	return &scim.Error{Status: refusal.Code, Detail: refusal.Message}, refusal
 }
 
@@ -266,9 +277,8 @@ func notFound() *scim.Error {
 	return &scim.Error{Status: http.StatusNotFound, Detail: "There is no such resource."}
 }
 
-// fail answers with an error and returns what was answered.
-func (a *API) fail(w http.ResponseWriter, c *call, err error) (int, scim.ScimType) {
-	e, refusal := a.problem(c, err)
+// fail answers with an error, which is e in the terms of the protocol.
+func (a *API) fail(w http.ResponseWriter, c *call, err error, e *scim.Error, refusal *access.Refusal) {
 	if refusal != nil {
 		refusal.SetHeaders(w)
 	}
@@ -277,5 +287,4 @@ func (a *API) fail(w http.ResponseWriter, c *call, err error) (int, scim.ScimTyp
 		w.Header().Set("Allow", strings.Join(allowed.allow, ", "))
 	}
 	writeAnswer(w, c.request, answer{status: e.Status, body: errorBody(e)})
-	return e.Status, e.Type
 }

@@ -304,3 +304,54 @@ func TestRefusedKeysAreLogged(t *testing.T) {
 		}
 	})
 }
+
+// No tenant loses what the audit or the log has of it because of another, and
+// the audit does not wait for the log.
+func TestRefusalsAreAuditedAtOnce(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		for range 3 {
+			ops := make([]object, 1000)
+			for i := range ops {
+				ops[i] = object{"method": "DELETE", "path": "/Users/none" + itoa(i)}
+			}
+			k.do("POST", "/Bulk", object{"schemas": []string{bulkURN}, "Operations": ops}).want(200)
+		}
+		if got := k.audited("scim.refused"); len(got) != 1000 { // as many as one page has
+			t.Errorf("%d refused operations are in the audit", len(got))
+		}
+		globex := k.as("globex")
+		globex.tenant = k.tenant + 1 // made after it
+		globex.do("DELETE", "/Users/0190b5c8-0000-7000-8000-000000000000", nil).fails(404, "")
+		if len(globex.audited("scim.refused")) != 1 || len(globex.requestLog()) != 1 {
+			t.Errorf("globex has %d audits", len(globex.audited("scim.refused")))
+		}
+	})
+}
+
+// A group around one that is deleted is another version.
+func TestDeletedNestedGroupChangesItsParents(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		child := k.addGroup("child")
+		parent := k.addGroup("parent", child)
+		tag := k.do("GET", "/Groups/"+parent, nil).header.Get("ETag")
+		k.do("DELETE", "/Groups/"+child, nil).want(204)
+		if r := k.do("GET", "/Groups/"+parent, nil, "If-None-Match", tag).want(200); len(r.list("members")) != 0 {
+			t.Errorf("the parent has %s", r.raw)
+		}
+	})
+}
+
+// What is refused says which members, and speaks of nothing that a caller does
+// not know.
+func TestDetailsHelp(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		r := k.do("POST", "/Groups", group("g", "a", "b", "c", "d", "e", "f")).fails(400, "invalidValue")
+		if d := r.text("detail"); !strings.Contains(d, `6 of the ids`) || !strings.Contains(d, `"a", "b", "c", "d", "e", …`) {
+			t.Errorf("detail: %s", d)
+		}
+		k.must(k.store.Close())
+		if r := k.do("GET", "/Users", nil).fails(503, ""); strings.Contains(r.text("detail"), "API server") || r.header.Get("Retry-After") == "" {
+			t.Errorf("without a store: %s", r.raw)
+		}
+	})
+}
