@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -212,9 +213,20 @@ func (s *Store) letLeave(ctx context.Context, tx *sql.Tx, tenant model.TenantID,
 			return err
 		}
 	}
-	return s.appendAudit(ctx, tx, tenant, model.AuditRecord{Actor: "seatkeeper", ActorKind: model.ActorSystem, Action: "scim.leavers.pass",
-		ObjectKind: "Organization", ObjectName: "default", Reason: "disabled or deleted by the identity provider, which decides who works here", Result: "done",
-		Detail: map[string]string{"count": fmt.Sprint(len(ids))}})
+	var audit []tenantAudit
+	for chunk := range slices.Chunk(ids, listChunk) {
+		list, args := inList([]any{tenant, scimSource, scimStream}, chunk)
+		left, err := collect(ctx, tx, func(r *sql.Rows) (a tenantAudit, err error) {
+			a = tenantAudit{tenant, model.AuditRecord{Actor: "seatkeeper", ActorKind: model.ActorSystem, Action: "scim.leavers.pass", ObjectKind: "scim.user",
+				Reason: "disabled or deleted by the identity provider, which decides who works here", Result: "done"}}
+			return a, r.Scan(&a.record.ObjectName, &a.record.PersonID)
+		}, `SELECT external_id, person_id FROM person_source WHERE tenant=$1 AND source=$2 AND stream=$3 AND external_id IN (`+list+`) ORDER BY external_id`, args...)
+		if err != nil {
+			return err
+		}
+		audit = append(audit, left...)
+	}
+	return s.appendAudits(ctx, tx, audit)
 }
 
 // endDeleted ends the rows of people whose user was deleted, once they have

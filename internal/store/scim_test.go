@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -316,5 +317,44 @@ func TestSCIMLeaverTenantsAreThoseThatMove(t *testing.T) {
 		looked(true, "deleted, the declaration gone")
 		settle()
 		looked(false, "ended")
+	})
+}
+
+// The audit says who became a member, who is none any more, and who left.
+func TestSCIMAuditNamesThem(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.must(w.s.SetTenantFacts(w.Context(), w.tenant, store.TenantFacts{LifecycleSCIM: true, SCIM: store.SCIMFacts{Enabled: true}}))
+		ids := w.staff(60)
+		write := func(id string, change *store.SCIMGroupChange) string {
+			t.Helper()
+			out, err := w.s.WriteSCIMGroup(w.Context(), w.tenant, idp, id, func(*store.SCIMTx, *store.SCIMResource) (*store.SCIMGroupChange, error) { return change, nil })
+			w.must(err)
+			return out.ID
+		}
+		var all []scim.Member
+		for _, id := range ids {
+			all = append(all, scim.Member{Value: id, Type: "User"})
+		}
+		name := scim.Object{"displayName": "VPN"}
+		g := write("", &store.SCIMGroupChange{Attributes: name, Members: &scim.MemberDelta{Add: all}})
+		write(g, &store.SCIMGroupChange{Attributes: name, Members: &scim.MemberDelta{Remove: []string{ids[0], "unknown"}}})
+		write(g, nil)
+		audit, err := w.s.Audit(w.Context(), w.tenant, store.AuditQuery{ObjectName: g})
+		w.must(err)
+		if len(audit) != 3 || audit[2].Detail["addedCount"] != "60" || strings.Count(audit[2].Detail["added"], ",") != 49 ||
+			audit[1].Detail["removed"] != ids[0] || audit[1].Detail["removedCount"] != "1" || audit[0].Detail["removedCount"] != "59" {
+			t.Errorf("audit of the group: %+v", audit)
+		}
+		for _, id := range ids[:2] {
+			w.setActive(id, false)
+		}
+		w.step(store.LeaversPatience)
+		_, _, err = w.s.SettleSCIMLeavers(w.Context(), w.tenant)
+		w.must(err)
+		left, err := w.s.Audit(w.Context(), w.tenant, store.AuditQuery{Action: "scim.leavers.pass"})
+		w.must(err)
+		if len(left) != 2 || left[0].PersonID == "" || left[0].PersonID == left[1].PersonID || !slices.Contains(ids[:2], left[0].ObjectName) {
+			t.Errorf("audit of the leavers: %+v", left)
+		}
 	})
 }

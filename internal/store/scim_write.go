@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 
@@ -127,7 +128,7 @@ func (s *Store) putSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIMC
 	if err != nil {
 		return out, err
 	}
-	return out, s.auditSCIM(ctx, tx, t, by, "user", out, person, map[string]string{"userName": scimString(out.Attributes, "userName")})
+	return out, s.auditSCIM(ctx, tx, t, by, "user", out, person, map[string]string{"userName": scimString(out.Attributes, "userName")}, nil)
 }
 
 // next is the resource after a write.
@@ -208,10 +209,12 @@ func (s *Store) deleteSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, have 
 }
 
 // auditSCIM records a write: names of attributes, never values.
-func (s *Store) auditSCIM(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIMCaller, kind string, w SCIMWritten, person string, subject map[string]string) error {
+func (s *Store) auditSCIM(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIMCaller, kind string, w SCIMWritten, person string, subject, more map[string]string) error {
+	detail := map[string]string{"attributes": strings.Join(w.Changed, ","), "key": by.KeyID, "correlationID": by.CorrelationID}
+	maps.Copy(detail, more)
 	return s.appendAudit(ctx, tx, t.tenant, model.AuditRecord{
 		Actor: by.Actor, ActorKind: model.ActorKey, Action: "scim." + kind + "." + string(w.Outcome), ObjectKind: "scim." + kind, ObjectName: w.ID,
 		PersonID: person, Result: "done", Subject: subject,
-		Detail: map[string]string{"attributes": strings.Join(w.Changed, ","), "key": by.KeyID, "correlationID": by.CorrelationID},
+		Detail: detail,
 	})
 }
