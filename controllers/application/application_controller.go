@@ -57,8 +57,8 @@ type Declared struct {
 type Query struct {
 	// Integrations whose own accounts are the app's.
 	Integrations []string
-	// Names and Domains by which other sources know the app, in lower case.
-	Names, Domains []string
+	// KnownAs is by what other sources know the app.
+	KnownAs model.AppIdentity
 }
 
 // RollUp is what the inventory knows of an app.

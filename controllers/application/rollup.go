@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/intent"
@@ -75,14 +74,9 @@ func ownIntegrations(app *v1alpha1.Application, all []v1alpha1.Integration, doma
 }
 
 func queryOf(app *v1alpha1.Application, own []v1alpha1.Integration) Query {
-	q := Query{Domains: texts(app.Spec.Domains)}
+	q := Query{KnownAs: intent.Identity(app)}
 	for _, i := range own {
 		q.Integrations = append(q.Integrations, i.Name)
-	}
-	for _, n := range append([]string{app.Name, app.Spec.DisplayName}, app.Spec.Aliases...) {
-		if n = strings.ToLower(strings.TrimSpace(n)); n != "" && !slices.Contains(q.Names, n) {
-			q.Names = append(q.Names, n)
-		}
 	}
 	return q
 }

@@ -163,7 +163,7 @@ func (r *Reconciler) resolveIntegrations(ctx context.Context, obj *v1alpha1.Lice
 				res.waiting = append(res.waiting, in.Name)
 				continue
 			}
-			res.rules.Sources[in.Name] = policy.Source{App: app.Name, StaleAfter: staleAfter(in), FirstSyncedAt: *state.FirstSyncedAt}
+			res.rules.Sources[in.Name] = policy.Source{App: app.Name, KnownAs: intent.Identity(app), StaleAfter: staleAfter(in), FirstSyncedAt: *state.FirstSyncedAt}
 		}
 	}
 	slices.Sort(res.waiting)

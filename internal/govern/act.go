@@ -160,7 +160,7 @@ func seatsOf(ctx context.Context, st Store, tenant model.TenantID, rules *policy
 			continue
 		}
 		seen[account] = true
-		if err := st.Seats(ctx, tenant, store.SeatFilter{Integrations: []string{c.Integration}, Account: c.AccountID}, fn); err != nil {
+		if err := st.Seats(ctx, tenant, accountOf(rules, c.Integration, c.AccountID), fn); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -128,12 +129,27 @@ func findings(ctx context.Context, st Store, tenant model.TenantID, e *policy.Ev
 	}
 }
 
+// filterOf selects the seats that a policy is about.
 func filterOf(rules *policy.Compiled) store.SeatFilter {
-	f := store.SeatFilter{PaidOnly: rules.Plans == nil}
-	for name := range rules.Sources {
+	f := store.SeatFilter{PaidOnly: rules.Plans == nil, KnownAs: make(map[string]model.AppIdentity, len(rules.Sources))}
+	for name, source := range rules.Sources {
 		f.Integrations = append(f.Integrations, name)
+		if f.KnownAs[name] = source.KnownAs; len(source.KnownAs.Names) == 0 {
+			f.KnownAs[name] = model.AppIdentity{Names: []string{strings.ToLower(source.App)}} // stored before there was more
+		}
 	}
 	slices.Sort(f.Integrations)
+	return f
+}
+
+// accountOf selects the seats of one account, with what filterOf would show of
+// their use.
+func accountOf(rules *policy.Compiled, integration, account string) store.SeatFilter {
+	f := filterOf(rules)
+	f.Integrations, f.Account, f.PaidOnly = []string{integration}, account, false
+	if id, ok := f.KnownAs[integration]; ok {
+		f.KnownAs = map[string]model.AppIdentity{integration: id}
+	}
 	return f
 }
 

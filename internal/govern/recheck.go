@@ -76,7 +76,7 @@ func (r *Rechecker) Recheck(ctx context.Context, tenant model.TenantID, run work
 		return hold(policy.ReasonExpressionFailed, "An expression of the policy or of the organisation is wrong; nothing is done until it is mended."), nil
 	}
 	key := model.SeatKey{Integration: vars.Seat.Integration, AccountID: vars.Seat.AccountID, PlanKey: vars.Seat.PlanKey}
-	seat, err := r.seat(ctx, tenant, key)
+	seat, err := r.seat(ctx, tenant, rules, key)
 	if err != nil {
 		return workflow.Verdict{}, err
 	}
@@ -151,9 +151,9 @@ func (r *Rechecker) compiled(tenant model.TenantID, state store.PolicyState) (*p
 	return c, nil
 }
 
-func (r *Rechecker) seat(ctx context.Context, tenant model.TenantID, key model.SeatKey) (*model.Seat, error) {
+func (r *Rechecker) seat(ctx context.Context, tenant model.TenantID, rules *policy.Compiled, key model.SeatKey) (*model.Seat, error) {
 	var found *model.Seat
-	err := r.store.Seats(ctx, tenant, store.SeatFilter{Integrations: []string{key.Integration}, Account: key.AccountID}, func(s model.Seat) error {
+	err := r.store.Seats(ctx, tenant, accountOf(rules, key.Integration, key.AccountID), func(s model.Seat) error {
 		if s.PlanKey == key.PlanKey {
 			found = &s
 		}

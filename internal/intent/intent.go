@@ -8,6 +8,7 @@ package intent
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -93,6 +94,20 @@ func Owner(app *v1alpha1.Application) string {
 		return string(app.Spec.Owners[0].Email)
 	}
 	return ""
+}
+
+// Identity is by what other sources know the app.
+func Identity(app *v1alpha1.Application) model.AppIdentity {
+	var id model.AppIdentity
+	for _, n := range append([]string{app.Name, app.Spec.DisplayName}, app.Spec.Aliases...) {
+		if n = strings.ToLower(strings.TrimSpace(n)); n != "" && !slices.Contains(id.Names, n) {
+			id.Names = append(id.Names, n)
+		}
+	}
+	for _, d := range app.Spec.Domains {
+		id.Domains = append(id.Domains, strings.ToLower(string(d)))
+	}
+	return id
 }
 
 // Delivers says whether an Integration's own accounts are the app's: by name,

@@ -80,4 +80,14 @@ type UsageCoverage struct {
 	// ActivityReported says that no event inside means no use.
 	ActivityReported bool      `json:"activityReported"`
 	SyncedAt         time.Time `json:"syncedAt"`
+	// Kinds are those that the feed of another Integration has shown of the app,
+	// whoever used it: the silence of a feed says nothing about other kinds.
+	Kinds []string `json:"kinds,omitempty"`
+}
+
+// AppIdentity is by what sources that do not deliver an app's accounts know it,
+// in lower case.
+type AppIdentity struct {
+	Names   []string `json:"names,omitempty"`
+	Domains []string `json:"domains,omitempty"`
 }

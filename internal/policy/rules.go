@@ -45,6 +45,8 @@ type Rules struct {
 type Source struct {
 	// App is the name of the Application whose seats it reports.
 	App string `json:"app"`
+	// KnownAs is by what other sources, which may see it used, know the app.
+	KnownAs model.AppIdentity `json:"knownAs,omitzero"`
 	// StaleAfter is how old its newest complete listing may be.
 	StaleAfter time.Duration `json:"staleAfter"`
 	// FirstSyncedAt is when its first listing completed. A seat seen only later

@@ -176,14 +176,15 @@ func (c *Compiled) provenIdle(s model.Seat, now, cutoff time.Time, everUsed bool
 
 // trustsFeed says whether a feed of events could have shown a trusted use: the
 // app's own feed shows activity and logins; another's shows what it has shown
-// before of a trusted kind. A sign-on elsewhere is no use of the app unless
-// the policy lists it.
+// before of a trusted kind: activity and logins of this person, what else the
+// policy lists of anybody. A sign-on elsewhere is no use of the app unless the
+// policy lists it, and no sign-on is no proof against other kinds.
 func (c *Compiled) trustsFeed(s model.Seat, feed model.UsageCoverage) bool {
 	if feed.Integration == s.Integration {
 		return c.trusts(signalActivity) || c.trusts(signalLogin)
 	}
 	for _, kind := range c.Signals {
-		if kind != signalActivity && kind != signalLogin {
+		if kind != signalActivity && kind != signalLogin && slices.Contains(feed.Kinds, kind) {
 			return true
 		}
 	}

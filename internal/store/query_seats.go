@@ -13,7 +13,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
-// AppRef is an app as an identity provider's Integration knows it.
+// AppRef is an app as an Integration knows it that discovered it.
 type AppRef struct{ Integration, AppExternalID string }
 
 // SeatFilter selects seats; empty fields do not restrict.
@@ -27,9 +27,10 @@ type SeatFilter struct {
 	// UnusedSince restricts to seats of accounts whose source reports activity
 	// and saw none since.
 	UnusedSince *time.Time
-	// UsageFrom adds the use of these apps that other Integrations have seen:
-	// the same person signing on through an identity provider.
-	UsageFrom []AppRef
+	// KnownAs adds what other sources have seen of use: the same person signing
+	// on through an identity provider, or seen by a browser extension. It says by
+	// what they know the app whose seats an Integration has.
+	KnownAs map[string]model.AppIdentity
 	// Account restricts to the seats of one account.
 	Account string
 }
@@ -49,7 +50,7 @@ const seatsPerPage = 2000
 // keys; an error from fn ends it. It reads in pages, so fn may be slow and may
 // write.
 func (s *Store) Seats(ctx context.Context, tenant model.TenantID, f SeatFilter, fn func(model.Seat) error) error {
-	usage, err := s.newSeatUsage(ctx, tenant, f.UsageFrom)
+	usage, err := s.newSeatUsage(ctx, tenant, f.KnownAs)
 	if err != nil {
 		return fmt.Errorf("read usage: %w", err)
 	}
@@ -75,7 +76,7 @@ func (s *Store) Seats(ctx context.Context, tenant model.TenantID, f SeatFilter, 
 
 // ListSeats returns one page of seats and the cursor of the next.
 func (s *Store) ListSeats(ctx context.Context, tenant model.TenantID, f SeatFilter, p Page) ([]model.Seat, string, error) {
-	usage, err := s.newSeatUsage(ctx, tenant, f.UsageFrom)
+	usage, err := s.newSeatUsage(ctx, tenant, f.KnownAs)
 	if err != nil {
 		return nil, "", fmt.Errorf("list seats: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
@@ -15,7 +16,7 @@ import (
 type seatUsage struct {
 	s        *Store
 	tenant   model.TenantID
-	from     []usageRef
+	from     []usageElsewhere
 	coverage map[int64][]model.UsageCoverage // by source
 	names    map[int64]string
 }
@@ -25,7 +26,15 @@ type usageRef struct {
 	app    string
 }
 
-func (s *Store) newSeatUsage(ctx context.Context, tenant model.TenantID, from []AppRef) (*seatUsage, error) {
+// usageElsewhere is an app as another source knows it.
+type usageElsewhere struct {
+	usageRef
+	seats    map[string]bool       // whose they are, by Integration
+	seen     bool                  // any use of it at all
+	coverage []model.UsageCoverage // of the source
+}
+
+func (s *Store) newSeatUsage(ctx context.Context, tenant model.TenantID, knownAs map[string]model.AppIdentity) (*seatUsage, error) {
 	u := &seatUsage{s: s, tenant: tenant, coverage: map[int64][]model.UsageCoverage{}, names: map[int64]string{}}
 	states, err := s.ListIntegrations(ctx, tenant)
 	if err != nil {
@@ -33,11 +42,6 @@ func (s *Store) newSeatUsage(ctx context.Context, tenant model.TenantID, from []
 	}
 	for _, st := range states {
 		u.names[st.Source] = st.Name
-		for _, ref := range from {
-			if ref.Integration == st.Name {
-				u.from = append(u.from, usageRef{st.Source, ref.AppExternalID})
-			}
-		}
 	}
 	_, err = collect(ctx, s.reads, func(r *sql.Rows) (struct{}, error) {
 		var source, from, until, done int64
@@ -49,7 +53,79 @@ func (s *Store) newSeatUsage(ctx context.Context, tenant model.TenantID, from []
 		return struct{}{}, err
 	}, `SELECT source, stream, covers_from, covers_until, activity_reported, coalesce(completed_at, 0) FROM stream_state
 		WHERE tenant=$1 AND covers_from IS NOT NULL ORDER BY source, stream`, tenant)
-	return u, err
+	if err != nil {
+		return nil, err
+	}
+	refs, err := s.knownAs(ctx, tenant, states, knownAs)
+	if err != nil {
+		return nil, err
+	}
+	return u, u.lookElsewhere(ctx, states, refs)
+}
+
+// lookElsewhere prepares the look at what other sources know of the apps, by
+// the Integration whose seats it concerns. Most know an app and have seen no
+// use of it: they cost one statement a source, not some for every page.
+func (u *seatUsage) lookElsewhere(ctx context.Context, states []IntegrationState, refs map[string][]AppRef) error {
+	seats := map[AppRef]map[string]bool{}
+	apps := map[string][]string{}
+	for integration, list := range refs {
+		for _, ref := range list {
+			if seats[ref] == nil {
+				seats[ref] = map[string]bool{}
+				apps[ref.Integration] = append(apps[ref.Integration], ref.AppExternalID)
+			}
+			seats[ref][integration] = true
+		}
+	}
+	for _, st := range states {
+		slices.Sort(apps[st.Name])
+		seen, err := u.seenAt(ctx, st.Source, apps[st.Name])
+		if err != nil {
+			return err
+		}
+		for _, app := range apps[st.Name] {
+			at := usageElsewhere{usageRef: usageRef{st.Source, app}, seats: seats[AppRef{st.Name, app}], seen: seen[app]}
+			if at.coverage, err = u.coverageOf(ctx, at); err != nil {
+				return err
+			}
+			u.from = append(u.from, at)
+		}
+	}
+	return nil
+}
+
+// seenAt returns those of a source's apps that it has seen any use of.
+func (u *seatUsage) seenAt(ctx context.Context, source int64, apps []string) (map[string]bool, error) {
+	seen := map[string]bool{}
+	for chunk := range slices.Chunk(apps, listChunk) {
+		list, args := inList([]any{u.tenant, source}, chunk)
+		_, err := collect(ctx, u.s.reads, func(r *sql.Rows) (struct{}, error) {
+			var app string
+			err := r.Scan(&app)
+			seen[app] = true
+			return struct{}{}, err
+		}, `SELECT d.external_id FROM discovered_app d WHERE d.tenant=$1 AND d.source=$2 AND d.external_id IN (`+list+`)
+			AND EXISTS (SELECT 1 FROM usage_last l WHERE l.tenant=d.tenant AND l.source=d.source AND l.app_external_id=d.external_id)`, args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return seen, nil
+}
+
+// coverageOf is the coverage of the app's source with the kinds of use that it
+// has shown of the app.
+func (u *seatUsage) coverageOf(ctx context.Context, at usageElsewhere) ([]model.UsageCoverage, error) {
+	out := slices.Clone(u.coverage[at.source])
+	if !at.seen || len(out) == 0 {
+		return out, nil
+	}
+	kinds, err := u.s.kindsAt(ctx, u.tenant, at.usageRef)
+	for i := range out {
+		out[i].Kinds = kinds[out[i].Stream]
+	}
+	return out, err
 }
 
 // fill adds use and coverage to the seats.
@@ -70,17 +146,25 @@ func (u *seatUsage) fill(ctx context.Context, rows []*seatRow) error {
 			return err
 		}
 	}
-	for _, ref := range u.from {
-		subjects, err := u.subjectsAt(ctx, ref, rows)
+	for _, at := range u.from {
+		var theirs []*seatRow
+		for _, r := range rows {
+			if !at.seats[r.Integration] {
+				continue
+			}
+			theirs = append(theirs, r)
+			if r.PersonID != "" {
+				r.UsageCoverage = append(r.UsageCoverage, at.coverage...)
+			}
+		}
+		if !at.seen || len(theirs) == 0 {
+			continue
+		}
+		subjects, err := u.subjectsAt(ctx, at.usageRef, theirs)
 		if err != nil {
 			return err
 		}
-		for _, r := range rows {
-			if r.PersonID != "" {
-				r.UsageCoverage = append(r.UsageCoverage, u.coverage[ref.source]...)
-			}
-		}
-		if err := u.lookUp(ctx, ref, subjects); err != nil {
+		if err := u.lookUp(ctx, at.usageRef, subjects); err != nil {
 			return err
 		}
 	}
@@ -107,15 +191,19 @@ func ownSubjects(r *seatRow) []string {
 func (u *seatUsage) subjectsAt(ctx context.Context, ref usageRef, rows []*seatRow) (map[string][]*seatRow, error) {
 	byPerson := map[string][]*seatRow{}
 	var people []string
+	subjects := map[string][]*seatRow{}
 	for _, r := range rows {
-		if r.PersonID != "" {
+		switch {
+		case r.PersonID != "":
 			if byPerson[r.PersonID] == nil {
 				people = append(people, r.PersonID)
 			}
 			byPerson[r.PersonID] = append(byPerson[r.PersonID], r)
+		case strings.Contains(r.personKey, "@"):
+			// Nobody says who it is, but the address is the same.
+			subjects[usageByMail+r.personKey] = append(subjects[usageByMail+r.personKey], r)
 		}
 	}
-	subjects := map[string][]*seatRow{}
 	for chunk := range slices.Chunk(people, listChunk) {
 		list, args := inList([]any{u.tenant, ref.source, ref.app}, chunk)
 		_, err := collect(ctx, u.s.reads, func(r *sql.Rows) (struct{}, error) {

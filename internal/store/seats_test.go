@@ -55,11 +55,15 @@ func TestSeatCarriesEverySignOfUse(t *testing.T) {
 				use(model.UsageEvent{AccountExternalID: "z1", At: t0.Add(-8 * day), Kind: "meeting", Source: "zoom.report"}),
 				use(model.UsageEvent{PersonKey: "ADA@acme.example", At: t0.Add(-7 * day), Kind: "login"})))
 		w.sync("okta", accountsOf(account("o1", func(a *model.Account) { a.PersonKey = "ada@acme.example" })),
+			complete("apps", []model.DataType{model.DataApps},
+				model.Record{App: &model.DiscoveredApp{ExternalID: "okta-zoom", Name: "Zoom Workplace", URL: "https://acme.zoom.us/saml"}},
+				model.Record{App: &model.DiscoveredApp{ExternalID: "okta-slack", Name: "Slack"}}),
 			usageOf(store.Window{From: t0.Add(-90 * day), Until: t0},
 				use(model.UsageEvent{AppExternalID: "okta-zoom", AccountExternalID: "o1", At: t0.Add(-2 * day), Kind: "sso_login", Source: "okta.log"}),
 				use(model.UsageEvent{AppExternalID: "okta-slack", AccountExternalID: "o1", At: t0.Add(-1 * day), Kind: "sso_login", Source: "okta.log"})))
 
-		seats := w.seats(store.SeatFilter{Integrations: []string{"zoom"}, PaidOnly: true, Plans: []string{"Pro"}, UsageFrom: []store.AppRef{{Integration: "okta", AppExternalID: "okta-zoom"}}})
+		seats := w.seats(store.SeatFilter{Integrations: []string{"zoom"}, PaidOnly: true, Plans: []string{"Pro"}, KnownAs: map[string]model.AppIdentity{
+			"zoom": {Names: []string{"zoom"}, Domains: []string{"zoom.us"}}, "okta": {Names: []string{"slack"}}}})
 		if len(seats) != 2 {
 			w.Fatalf("%d seats: %+v", len(seats), seats)
 		}
@@ -78,7 +82,7 @@ func TestSeatCarriesEverySignOfUse(t *testing.T) {
 				{Integration: "okta", Kind: "sso_login", Source: "okta.log", LastAt: t0.Add(-2 * day)}},
 			UsageCoverage: []model.UsageCoverage{
 				{Integration: "zoom", Stream: "events", From: t0.Add(-30 * day), Until: t0, ActivityReported: true, SyncedAt: now},
-				{Integration: "okta", Stream: "events", From: t0.Add(-90 * day), Until: t0, ActivityReported: true, SyncedAt: now}},
+				{Integration: "okta", Stream: "events", From: t0.Add(-90 * day), Until: t0, ActivityReported: true, SyncedAt: now, Kinds: []string{"sso_login"}}},
 			SeatsSyncedAt: now, AccountsSyncedAt: now, ActivitySyncedAt: now,
 		}
 		if diff := cmp.Diff(want, seats[1]); diff != "" {

@@ -43,6 +43,7 @@ type Store struct {
 	onDue   atomic.Pointer[func()] // see OnRunsDue
 
 	arrivals arrivals // received events on their way into the inbox
+	known    knownApps
 }
 
 // Open opens the store without migrating it; call Migrate or CheckSchema next.

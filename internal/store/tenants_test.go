@@ -218,7 +218,7 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	put("people counts", lifecycles, err)
 	groups, err := s.GroupPeople(ctx, w.tenant, []string{"sales"})
 	put("groups", groups, err)
-	put("seats", w.seats(store.SeatFilter{UsageFrom: []store.AppRef{{Integration: "zoom"}}}), nil)
+	put("seats", w.seats(store.SeatFilter{KnownAs: map[string]model.AppIdentity{"zoom": {Names: []string{"zoom", "slack"}}}}), nil)
 	verdicts, _, err := s.SeatVerdicts(ctx, w.tenant, store.VerdictQuery{})
 	put("verdicts", verdicts, err)
 	declared, err := s.DeclaredApps(ctx, w.tenant)

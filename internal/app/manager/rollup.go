@@ -8,10 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
+	"maps"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -39,29 +37,9 @@ type applications struct {
 	*catalog
 	store *store.Store
 	clock clock.PassiveClock
-
-	mu    sync.Mutex
-	known map[model.TenantID]*appIndex
 }
 
 var _ application.Backend = (*applications)(nil)
-
-// appIndex finds what sources discovered by name and by host.
-type appIndex struct {
-	version int64 // of the data that it was made from
-	at      time.Time
-	byName  map[string][]discovered
-	byHost  map[string][]discovered
-}
-
-// discovered is an app that a source knows of.
-type discovered struct {
-	integration, externalID string
-	idp                     bool
-}
-
-// indexAge bounds how long an index is used without looking whether it changed.
-const indexAge = 2 * time.Second
 
 // Recommend implements application.Backend.
 func (b *applications) Recommend(domains []string) string {
@@ -115,44 +93,49 @@ func (b *applications) RollUp(ctx context.Context, namespace string, q applicati
 		zone = time.UTC // the Organization's own condition says so
 	}
 	out.Today = model.DateOf(b.clock.Now(), zone)
-	matches, err := b.discovered(ctx, tenant, q)
+	matches, err := b.store.AppsKnownAs(ctx, tenant, q.KnownAs)
+	if err != nil || len(matches)+len(q.Integrations) == 0 {
+		return out, err
+	}
+	states, err := b.store.ListIntegrations(ctx, tenant)
 	if err != nil {
 		return out, err
 	}
-	out.Sources, out.InIDP = sourcesOf(q.Integrations, matches)
+	out.Sources, out.InIDP = sourcesOf(q.Integrations, matches, states)
 	if len(q.Integrations) == 0 {
 		return out, nil
 	}
-	rules, err := b.rules(ctx, tenant, q.Integrations, zone)
+	rules, err := rulesOf(states, q.Integrations, zone)
 	if err != nil {
 		return out, err
 	}
 	if out.Users, err = b.users(ctx, tenant, q.Integrations, rules); err != nil {
 		return out, err
 	}
-	out.Plans, err = b.plans(ctx, tenant, q.Integrations, rules, matches)
+	out.Plans, err = b.plans(ctx, tenant, q, rules)
 	return out, err
 }
 
-func sourcesOf(own []string, matches []discovered) (sources []string, inIDP bool) {
-	sources = slices.Clone(own)
+// sourcesOf returns the Integrations that know an app, and whether an identity
+// provider is among those that discovered it.
+func sourcesOf(own []string, matches []store.AppRef, states []store.IntegrationState) (sources []string, inIDP bool) {
+	knows := map[string]bool{}
 	for _, m := range matches {
-		sources = append(sources, m.integration)
-		inIDP = inIDP || m.idp
+		knows[m.Integration] = true
 	}
+	for _, st := range states {
+		inIDP = inIDP || (knows[st.Name] && isIDP(st))
+	}
+	sources = slices.AppendSeq(slices.Clone(own), maps.Keys(knows))
 	slices.Sort(sources)
 	return slices.Compact(sources), inIDP
 }
 
-// rules judge use alone: nobody is exempt from being counted.
-func (b *applications) rules(ctx context.Context, tenant model.TenantID, integrations []string, zone *time.Location) (*policy.Compiled, error) {
+// rulesOf judge use alone: nobody is exempt from being counted.
+func rulesOf(states []store.IntegrationState, integrations []string, zone *time.Location) (*policy.Compiled, error) {
 	r := policy.Rules{
 		InactiveAfterDays: rollupWindow, NeverUsedAfterDays: rollupWindow, Signals: defaultSignals, Zone: zone.String(),
 		Sources: map[string]policy.Source{},
-	}
-	states, err := b.store.ListIntegrations(ctx, tenant)
-	if err != nil {
-		return nil, err
 	}
 	for _, st := range states {
 		if !slices.Contains(integrations, st.Name) {
@@ -213,8 +196,8 @@ func seatOf(a store.AccountView) model.Seat {
 }
 
 // plans counts the seats of every plan by use.
-func (b *applications) plans(ctx context.Context, tenant model.TenantID, integrations []string, rules *policy.Compiled, matches []discovered) ([]application.Plan, error) {
-	rollup, err := b.store.AppRollup(ctx, tenant, integrations)
+func (b *applications) plans(ctx context.Context, tenant model.TenantID, q application.Query, rules *policy.Compiled) ([]application.Plan, error) {
+	rollup, err := b.store.AppRollup(ctx, tenant, q.Integrations)
 	if err != nil {
 		return nil, err
 	}
@@ -229,9 +212,9 @@ func (b *applications) plans(ctx context.Context, tenant model.TenantID, integra
 		}
 		out = append(out, row)
 	}
-	f := store.SeatFilter{Integrations: integrations}
-	for _, m := range matches {
-		f.UsageFrom = append(f.UsageFrom, store.AppRef{Integration: m.integration, AppExternalID: m.externalID})
+	f := store.SeatFilter{Integrations: q.Integrations, KnownAs: map[string]model.AppIdentity{}}
+	for _, integration := range q.Integrations {
+		f.KnownAs[integration] = q.KnownAs
 	}
 	now := b.clock.Now()
 	err = b.store.Seats(ctx, tenant, f, func(s model.Seat) error {
@@ -250,107 +233,6 @@ func (b *applications) plans(ctx context.Context, tenant model.TenantID, integra
 		return nil
 	})
 	return out, err
-}
-
-// discovered returns what other sources know of the app.
-func (b *applications) discovered(ctx context.Context, tenant model.TenantID, q application.Query) ([]discovered, error) {
-	index, err := b.index(ctx, tenant)
-	if err != nil {
-		return nil, err
-	}
-	var out []discovered
-	seen := map[discovered]bool{}
-	add := func(list []discovered) {
-		for _, d := range list {
-			if !seen[d] && len(out) < listPage {
-				seen[d] = true
-				out = append(out, d)
-			}
-		}
-	}
-	for _, n := range q.Names {
-		add(index.byName[n])
-	}
-	for _, d := range q.Domains {
-		add(index.byHost[d])
-	}
-	return out, nil
-}
-
-// index returns the tenant's discovered apps; thousands of Applications share
-// one reading of them.
-func (b *applications) index(ctx context.Context, tenant model.TenantID) (*appIndex, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	have := b.known[tenant]
-	if have != nil && b.clock.Since(have.at) < indexAge {
-		return have, nil
-	}
-	states, err := b.store.ListIntegrations(ctx, tenant)
-	if err != nil {
-		return nil, err
-	}
-	var version int64
-	idp := map[string]bool{}
-	for _, st := range states {
-		version += st.DataVersion + st.Source // sources come and go, versions only rise
-		idp[st.Name] = isIDP(st)
-	}
-	if have != nil && have.version == version {
-		have.at = b.clock.Now()
-		return have, nil
-	}
-	fresh, err := b.readIndex(ctx, tenant, idp)
-	if err != nil {
-		return nil, err
-	}
-	fresh.version, fresh.at = version, b.clock.Now()
-	if b.known == nil {
-		b.known = map[model.TenantID]*appIndex{}
-	}
-	b.known[tenant] = fresh
-	return fresh, nil
-}
-
-func (b *applications) readIndex(ctx context.Context, tenant model.TenantID, idp map[string]bool) (*appIndex, error) {
-	out := &appIndex{byName: map[string][]discovered{}, byHost: map[string][]discovered{}}
-	q := store.AppQuery{Page: store.Page{Limit: listPage}}
-	for {
-		rows, next, err := b.store.ListApps(ctx, tenant, q)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range rows {
-			d := discovered{integration: a.Integration, externalID: a.ExternalID, idp: idp[a.Integration]}
-			for _, name := range []string{a.Name, a.CatalogHint} {
-				if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
-					out.byName[name] = append(out.byName[name], d)
-				}
-			}
-			for _, host := range hostsOf(a.URL) {
-				out.byHost[host] = append(out.byHost[host], d)
-			}
-		}
-		if next == "" {
-			return out, nil
-		}
-		q.Cursor = next
-	}
-}
-
-// hostsOf returns the host of a URL and every domain above it: an app at
-// acme.slack.com is the app of slack.com.
-func hostsOf(raw string) []string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" {
-		return nil
-	}
-	labels := strings.Split(strings.ToLower(u.Hostname()), ".")
-	var out []string
-	for i := range len(labels) - 1 {
-		out = append(out, strings.Join(labels[i:], "."))
-	}
-	return out
 }
 
 // isIDP reports whether the connector of an Integration is one of an identity
