@@ -5,6 +5,7 @@ package scim
 
 import (
 	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -44,6 +45,11 @@ type bulkResponse struct {
 // one that refers to another comes after it, whatever their order. Those that
 // refer to one another in a circle are refused with 409.
 func (c *call) bulk() (answer, error) {
+	if err := c.hold(bulks); err != nil {
+		// A client that is still sending would not read the answer.
+		_, _ = io.CopyN(io.Discard, c.request.Body, maxBulkBody)
+		return answer{}, err
+	}
 	doc, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -258,6 +264,9 @@ func (c *call) carryOut(op bulkOperation, known map[string]string) (bulkResult, 
 				return nil, invalidSyntax("data is an object.")
 			}
 			return data, nil
+		}
+		if err := c.spend(); err != nil {
+			return answer{}, err
 		}
 		return one.dispatch()
 	}()

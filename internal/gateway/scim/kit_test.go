@@ -5,6 +5,7 @@ package scim_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"io"
@@ -58,6 +59,14 @@ func (k fakeKeys) Authenticate(r *http.Request, keyType string) (access.KeyIdent
 		return id, access.Refuse(http.StatusForbidden, "this key is of type %s", id.Type)
 	}
 	return id, nil
+}
+
+// Spend knows of no end but that of the operations of "broke".
+func (k fakeKeys) Spend(context.Context, access.KeyIdentity) time.Duration {
+	if _, broke := k["broke"]; broke {
+		return time.Hour
+	}
+	return 0
 }
 
 func (k fakeKeys) Require(_ *http.Request, id access.KeyIdentity, scope string) error {

@@ -34,6 +34,8 @@ var (
 	// heavy is a query that looks at every resource, and an answer with many
 	// members.
 	heavy = lane{name: "heavy", width: 2}
+	// bulks is a bulk request.
+	bulks = lane{name: "bulk", width: 1}
 	// large is a request with a large body.
 	large      = lane{name: "large", width: 2}
 	largeOfAll = lane{name: "large", width: 6, all: true}
@@ -98,6 +100,29 @@ func (c *call) hold(in lane) error {
 	}
 	c.held.add(in, leave)
 	return nil
+}
+
+// spend takes one operation from the budget of the key, and waits for it as long
+// as the request may take.
+func (c *call) spend() error {
+	for {
+		wait := c.api.Keys.Spend(c, c.caller)
+		if wait <= 0 {
+			return nil
+		}
+		if end, ok := c.Deadline(); ok && time.Until(end) < wait {
+			e := busy()
+			e.RetryAfter = wait
+			return e
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-c.Done():
+			timer.Stop()
+			return busy()
+		case <-timer.C:
+		}
+	}
 }
 
 // held are the turns that a request has until it is answered.

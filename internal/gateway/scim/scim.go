@@ -52,6 +52,8 @@ const (
 // that the store could not be asked.
 type Keys interface {
 	Authenticate(r *http.Request, keyType string) (access.KeyIdentity, error)
+	// Spend takes from the budget of a key; it returns how long to wait, or 0.
+	Spend(ctx context.Context, id access.KeyIdentity) time.Duration
 	Require(r *http.Request, id access.KeyIdentity, scope string) error
 }
 

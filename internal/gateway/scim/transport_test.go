@@ -355,3 +355,26 @@ func TestDetailsHelp(t *testing.T) {
 		}
 	})
 }
+
+// A bulk request costs what its operations would, and a tenant has one at a time.
+func TestBulkTakesFromTheBudget(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		bulk := func(name string) object {
+			return object{"schemas": []string{bulkURN}, "Operations": []object{{"method": "POST", "bulkId": "a", "path": "/Users", "data": user(name + "@acme.example")}}}
+		}
+		slow := newSlowStore(k)
+		first := k.later(1, "POST", "/Bulk", bulk("ann"))
+		<-slow.asked
+		if r := k.do("POST", "/Bulk", bulk("bo")).fails(429, ""); r.header.Get("Retry-After") == "" {
+			t.Error("without Retry-After")
+		}
+		close(slow.answer)
+		if r := (<-first).want(200); at(r.list("Operations")[0], "status") != "201" {
+			t.Errorf("the first: %s", r.raw)
+		}
+		k.api.Keys.(fakeKeys)["broke"] = access.KeyIdentity{}
+		if r := k.do("POST", "/Bulk", bulk("bo")).want(200); at(r.list("Operations")[0], "status") != "429" {
+			t.Errorf("over budget: %s", r.raw)
+		}
+	})
+}
