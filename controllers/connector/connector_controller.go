@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -132,7 +133,7 @@ func (r *Reconciler) validate(obj *v1alpha1.Connector) (reconcile.Outcome, error
 	}
 	capabilities, err := r.Manifests.Validate(obj.Name, spec)
 	if err != nil {
-		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonInvalidManifest, "%v", err)
+		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonInvalidManifest, "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	obj.Status.Capabilities = capabilities
 	return reconcile.Outcome{Reason: v1alpha1.ReasonManifestValid, Message: "the manifest is valid; Integrations may refer to it", RequeueAfter: refresh}, nil

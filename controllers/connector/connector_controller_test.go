@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -56,7 +57,7 @@ func TestReconcile(t *testing.T) {
 		reason       string
 	}{
 		{"valid", "crm", nil, reconciletest.Current, v1alpha1.ReasonManifestValid},
-		{"wrong", "crm", errors.New("spec.streams.users: want a request"), reconciletest.Failed, v1alpha1.ReasonInvalidManifest},
+		{"wrong", "crm", errors.New("spec.streams.users: want a request\nspec.http: want where the API is"), reconciletest.Failed, v1alpha1.ReasonInvalidManifest},
 		{"built-in name", "okta", nil, reconciletest.Failed, v1alpha1.ReasonNameReserved},
 	}
 	for _, tt := range tests {
@@ -81,6 +82,9 @@ func TestReconcile(t *testing.T) {
 				t.Errorf("kstatus is %s, want %s", v, tt.verdict)
 			}
 			found := false
+			if ready := meta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionReady); tt.err != nil && ready.Message != "spec.streams.users: want a request; spec.http: want where the API is" {
+				t.Errorf("the problems run together: %s", ready.Message)
+			}
 			for _, cond := range obj.Status.Conditions {
 				found = found || cond.Type == v1alpha1.ConditionReady && cond.Reason == tt.reason
 			}

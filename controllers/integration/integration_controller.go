@@ -146,7 +146,7 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Integration, c *rec
 	if err := r.release(ctx, obj, state); err != nil {
 		return reconcile.Outcome{}, err
 	}
-	again, err := r.webhooks(ctx, obj, c, spec, state)
+	again, err := r.webhooks(ctx, obj, c, spec, state, problem)
 	if err != nil {
 		return reconcile.Outcome{}, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/reconcile/reconciletest"
 	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
 	"github.com/seatkeeper/seatkeeper/internal/testenv"
+	"github.com/seatkeeper/seatkeeper/internal/webhookurl"
 )
 
 func TestMain(m *testing.M) { testenv.Start(m) }
@@ -312,5 +313,35 @@ func TestWhatCannotBeBuiltIsHandedOverAsProblem(t *testing.T) {
 				t.Errorf("status.connector is %q", obj.Status.Connector)
 			}
 		})
+	}
+}
+
+// addresses makes an address for whatever asks.
+type addresses struct{}
+
+func (addresses) Ensure(context.Context, string, client.Object, []webhookurl.Hook) (webhookurl.Result, error) {
+	return webhookurl.Result{SecretName: "zoom-webhook"}, nil
+}
+
+// TestWebhooksOfWhatIsRefusedAreNotReady: its Secret was never looked into.
+func TestWebhooksOfWhatIsRefusedAreNotReady(t *testing.T) {
+	env, c := setup(t)
+	obj := zoom(env.Namespace(t))
+	if err := c.Create(t.Context(), obj); err != nil {
+		t.Fatal(err)
+	}
+	b := &backend{webhooks: Webhooks{Names: []string{"events"}, Missing: []string{"webhookToken"}},
+		problem: &handover.Problem{Reason: v1alpha1.ReasonSingleAccountConnector, Message: "the older has it"}}
+	r := &Reconciler{Env: &reconcile.Env{Client: c}, Backend: b, Reader: c, Addresses: addresses{}}
+	reconciletest.Steady(t, c, obj, r)
+	got := meta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionWebhookReady)
+	if got == nil || got.Status != metav1.ConditionUnknown || got.Reason != v1alpha1.ReasonSingleAccountConnector {
+		t.Errorf("refused: %+v", got)
+	}
+	b.problem = nil // and once a sync has seen the Secret, what it lacks is told
+	b.state = leaves()
+	reconciletest.Steady(t, c, obj, r)
+	if got = meta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionWebhookReady); got == nil || got.Reason != v1alpha1.ReasonSecretKeyMissing {
+		t.Errorf("synced: %+v", got)
 	}
 }

@@ -33,7 +33,7 @@ type Webhooks struct {
 
 // webhooks makes the addresses and reports them. It returns when to look again,
 // 0 for no time. A problem with them keeps nothing else from going on.
-func (r *Reconciler) webhooks(ctx context.Context, obj *v1alpha1.Integration, c *reconcile.Conditions, spec handover.Spec, state *handover.Status) (time.Duration, error) {
+func (r *Reconciler) webhooks(ctx context.Context, obj *v1alpha1.Integration, c *reconcile.Conditions, spec handover.Spec, state *handover.Status, blocked *handover.Problem) (time.Duration, error) {
 	if r.Addresses == nil {
 		return 0, nil
 	}
@@ -53,8 +53,15 @@ func (r *Reconciler) webhooks(ctx context.Context, obj *v1alpha1.Integration, c 
 	if err != nil {
 		return 0, reconcile.Transient(err, v1alpha1.ReasonTransientError, "the addresses of its webhooks could not be made")
 	}
-	if state == nil {
+	unseen := state == nil && len(w.Missing) > 0
+	if unseen {
 		w.Missing = nil // no sync has looked into the Secret yet
+	}
+	if unseen && blocked != nil && res.Problem == nil && res.SecretName != "" {
+		c.Unknown(v1alpha1.ConditionWebhookReady, blocked.Reason,
+			"deliveries are refused as long as nothing verifies them, and the Secret is not read before Ready's problem is mended")
+		obj.Status.Webhook = &v1alpha1.WebhookStatus{SecretName: v1alpha1.ResourceName(res.SecretName), Rotation: res.Rotation}
+		return res.After, nil
 	}
 	obj.Status.Webhook = webhookurl.Report(c, res, w.Missing, w.Dead)
 	return res.After, nil

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,8 +78,9 @@ type OpenError struct {
 	Err       error
 }
 
-// Error implements error.
-func (e *OpenError) Error() string { return e.Err.Error() }
+// Error implements error, on one line: the problems of a manifest come one a
+// line, and a condition has one.
+func (e *OpenError) Error() string { return strings.ReplaceAll(e.Err.Error(), "\n", "; ") }
 
 // Unwrap returns the cause.
 func (e *OpenError) Unwrap() error { return e.Err }
