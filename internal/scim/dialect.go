@@ -50,6 +50,9 @@ const (
 	MaxResourceSize = 1 << 20
 	// MaxMembersPerOperation bounds the members that one operation of a PATCH names.
 	MaxMembersPerOperation = 1000
+	// MaxMembersReplaced bounds those of a replace, which cannot be split: Okta
+	// sends all members of a group at once.
+	MaxMembersReplaced = 10_000
 	// MaxValues bounds the values of a multi-valued attribute other than members.
 	MaxValues = 1000
 )

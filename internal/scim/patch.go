@@ -172,8 +172,12 @@ func (p *Patch) checkOperation(op Operation, doc map[string]any) error {
 	} else if a := op.Path.Attr.Attr; a == nil || !a.External {
 		return nil
 	}
-	if list, ok := values.([]any); ok && len(list) > MaxMembersPerOperation {
-		return tooLarge("An operation names at most %d members: send the rest in another.", MaxMembersPerOperation)
+	most := MaxMembersPerOperation
+	if op.Op == OpReplace {
+		most = MaxMembersReplaced
+	}
+	if list, ok := values.([]any); ok && len(list) > most {
+		return tooLarge("An operation names at most %d members: send the rest in another.", most)
 	}
 	return nil
 }

@@ -291,7 +291,8 @@ func TestPatchMembers(t *testing.T) {
 		{"a filter that only the store knows", `{"op":"remove","path":"members[display eq \"x\"]"}`, 400, InvalidFilter},
 		{"values beside a filter", `{"op":"remove","path":"members[value eq \"a\"]","value":[{"value":"x"}]}`, 400, InvalidValue},
 		{"too many", `{"op":"add","path":"members","value":[` + manyValues(MaxMembersPerOperation+1) + `]}`, 413, ""},
-		{"too many without a path", `{"op":"replace","value":{"Members":[` + manyValues(MaxMembersPerOperation+1) + `]}}`, 413, ""},
+		{"too many without a path", `{"op":"replace","value":{"Members":[` + manyValues(MaxMembersReplaced+1) + `]}}`, 413, ""},
+		{"too many to replace", `{"op":"replace","path":"members","value":[` + manyValues(MaxMembersReplaced+1) + `]}`, 413, ""},
 		{"too many to remove", `{"op":"remove","path":"members","value":[` + manyValues(MaxMembersPerOperation+1) + `]}`, 413, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -307,6 +308,12 @@ func TestPatchMembers(t *testing.T) {
 		}
 		return p.Apply(group(t, g), read)
 	}
+	t.Run("all members of a large group at once", func(t *testing.T) {
+		result, err := apply(t, `{"op":"replace","path":"members","value":[`+manyValues(MaxMembersReplaced)+`]}`, nil)
+		if err != nil || !result.Members.ReplaceAll {
+			t.Errorf("replacing %d members: %v", MaxMembersReplaced, err)
+		}
+	})
 	t.Run("members are read only for a filter that does not name them", func(t *testing.T) {
 		asked := 0
 		read := func(filter Expr) ([]Member, error) {
