@@ -58,7 +58,7 @@ func (y *Sync) apply(ctx context.Context, stream string, d *delta, initial bool)
 // refreshStatistics tells PostgreSQL of a large change at once: autovacuum
 // would, but minutes later, and everybody who reads meanwhile gets poor plans.
 func (s *Store) refreshStatistics(ctx context.Context, d *delta) error {
-	if s.dialect.name != postgres.name || d.ops[opAdded] < max(1000, d.live/5) {
+	if s.dialect.name != postgres.name || d.ops[opAdded] < max(50, d.live/5) {
 		return nil
 	}
 	_, err := s.db.ExecContext(ctx, `ANALYZE `+d.f.table)
