@@ -41,7 +41,8 @@ func (s *Store) syncSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCI
 		err = s.noteLeaver(ctx, tx, t.tenant, w.ID, name)
 		p.waits = gone
 	case gone:
-		err = s.forgetLeaver(ctx, tx, t.tenant, w.ID, "")
+		// Who has left already goes on counting against the guard.
+		_, err = tx.ExecContext(ctx, `DELETE FROM scim_leaver WHERE tenant=$1 AND user_id=$2 AND passed_at IS NULL`, t.tenant, w.ID)
 	}
 	if err != nil {
 		return "", err
@@ -172,14 +173,14 @@ func (s *Store) noteLeaver(ctx context.Context, tx *sql.Tx, tenant model.TenantI
 	return nil
 }
 
-// forgetLeaver takes back that a user left, before the guard let them go. A
-// deleted user who is provisioned again under the same name returns too: their
-// old row ends, so that the new one describes the same person.
+// forgetLeaver takes back that a user left, who is active again. A deleted user
+// who is provisioned again under the same name before the guard let them go
+// returns too: their old row ends, so that the new one describes the same person.
 func (s *Store) forgetLeaver(ctx context.Context, tx *sql.Tx, tenant model.TenantID, id, name string) error {
 	old, err := collect(ctx, tx, func(r *sql.Rows) (user string, err error) { return user, r.Scan(&user) },
-		`SELECT user_id FROM scim_leaver WHERE tenant=$1 AND user_name=$2 AND user_id <> $3 AND passed_at IS NULL AND $2 <> ''`, tenant, name, id)
+		`SELECT user_id FROM scim_leaver WHERE tenant=$1 AND user_name=$2 AND user_id <> $3 AND passed_at IS NULL`, tenant, name, id)
 	if err == nil {
-		_, err = tx.ExecContext(ctx, `DELETE FROM scim_leaver WHERE tenant=$1 AND (user_id=$2 OR user_name=$3 AND $3 <> '' AND passed_at IS NULL)`, tenant, id, name)
+		_, err = tx.ExecContext(ctx, `DELETE FROM scim_leaver WHERE tenant=$1 AND (user_id=$2 OR user_name=$3 AND passed_at IS NULL)`, tenant, id, name)
 	}
 	if err != nil {
 		return fmt.Errorf("forget a leaver: %w", err)

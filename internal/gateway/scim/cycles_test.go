@@ -271,6 +271,35 @@ func TestFirstCycleJoinsNobody(t *testing.T) {
 	})
 }
 
+// TestDeletedLeaversStillCount disables as many as may leave in a day, deletes
+// them, and disables as many again: deleting does not make room.
+func TestDeletedLeaversStillCount(t *testing.T) {
+	eachKit(t, func(k *kit) {
+		k.facts(func(f *store.TenantFacts) { f.LifecycleSCIM = true })
+		e := &fakeidp.Entra{Server: k.provider(), Directory: company(100)}
+		k.must(e.Cycle(k.Context()))
+		settle := func(from, to int, change func(*fakeidp.User)) (left int64, held *store.Hold) {
+			k.Helper()
+			for i := from; i < to; i++ {
+				edit(e.Directory, fmt.Sprintf("u%03d", i), change)
+			}
+			k.must(e.Cycle(k.Context()))
+			k.clock.Step(store.LeaversQuiet)
+			left, held, err := k.store.SettleSCIMLeavers(k.Context(), k.tenant)
+			k.must(err)
+			return left, held
+		}
+		block, remove := func(u *fakeidp.User) { u.Blocked = true }, func(u *fakeidp.User) { u.Deleted = true }
+		if left, held := settle(0, 20, block); left != 20 || held != nil {
+			k.Fatalf("%d left, held %v; want 20", left, held)
+		}
+		settle(0, 20, remove)
+		if left, held := settle(20, 40, block); left != 0 || held == nil || held.Count != 20 {
+			k.Errorf("%d more left, held %+v; want the 20 held", left, held)
+		}
+	})
+}
+
 // left counts the events by which workflows of leavers start.
 func (k *kit) left() (n int) {
 	k.Helper()
