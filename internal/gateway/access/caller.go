@@ -114,7 +114,7 @@ func (c *Callers) NotFound(log *slog.Logger) http.HandlerFunc {
 		_, err := c.Identify(r)
 		var e *Refusal
 		if err == nil || errors.As(err, &e) && e.Code == http.StatusBadRequest {
-			err = Refuse(http.StatusNotFound, "there is no such endpoint in this version; see docs/push.md")
+			err = Refuse(http.StatusNotFound, "there is no such endpoint in this version; GET /v1.0/openapi.json lists them")
 		}
 		Explain(log, r, err).WriteREST(w)
 	}

@@ -75,15 +75,12 @@ type API struct {
 	Log     *slog.Logger
 	// MaxBytes bounds one push; 0 is DefaultMaxBytes.
 	MaxBytes int64
-	// Concurrent bounds pushes at the same time in this process; 0 is 8. One
-	// tenant gets at most half of them: none can keep the others waiting.
-	Concurrent int
-
-	// Uploads bounds uploads of files at the same time in this process, which
-	// are in memory; 0 is 16.
-	Uploads int
-
-	pushes, uploads places
+	// Pushes bounds pushes at the same time; nil is 8. One tenant gets at most
+	// half of them: none can keep the others waiting.
+	Pushes *access.Turns
+	// Uploads bounds files that are sent or applied, which are in memory; nil is
+	// 16, and half of them for one tenant.
+	Uploads *access.Turns
 }
 
 // States of a Result.
@@ -105,14 +102,14 @@ type Result struct {
 
 // Register adds the routes.
 func (a *API) Register(mux access.Mux) {
-	if a.Concurrent <= 0 {
-		a.Concurrent = 8
+	if a.Pushes == nil {
+		a.Pushes = access.NewTurns(4, 8)
 	}
 	if a.MaxBytes <= 0 {
 		a.MaxBytes = DefaultMaxBytes
 	}
-	if a.Uploads <= 0 {
-		a.Uploads = 16
+	if a.Uploads == nil {
+		a.Uploads = access.NewTurns(8, 16)
 	}
 	mux.HandleFunc("POST /apis/v1/namespaces/{ns}/integrations/{name}/records", a.records)
 	mux.HandleFunc("POST /v1.0/files/upload", a.rest(a.uploadFile))
@@ -220,10 +217,25 @@ type answeredError struct{ have store.PushAnswer }
 
 func (e *answeredError) Error() string { return "this push was answered" }
 
+// turnRetry is when to try again what found no turn.
+const turnRetry = 10 * time.Second
+
+// inTurn runs f if there is a turn for the tenant, and refuses otherwise.
+func inTurn(ctx context.Context, turns *access.Turns, tenant model.TenantID, f func() error) error {
+	leave, ok := turns.Enter(ctx, tenant, 0)
+	if !ok {
+		e := access.Refuse(http.StatusServiceUnavailable, "this gateway takes in as much as it can: try again")
+		e.RetryAfter = turnRetry
+		return e
+	}
+	defer leave()
+	return f()
+}
+
 // push carries out one push, keeps its answer and writes the audit. It returns
 // an *answeredError if another request with the key was faster.
 func (a *API) push(ctx context.Context, in request, feed func(context.Context, *syncer.Push) (connector.RecordsEnd, int64, error)) (answer []byte, err error) {
-	err = a.pushes.take(a.Concurrent, in.tenant, func() error {
+	err = inTurn(ctx, a.Pushes, in.tenant, func() error {
 		var records int64
 		_, err := a.Pusher.Push(ctx, syncer.Key{Tenant: in.tenant, Namespace: in.namespace, Name: in.integration},
 			func(ctx context.Context, p *syncer.Push) (end connector.RecordsEnd, err error) {

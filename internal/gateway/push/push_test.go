@@ -527,7 +527,7 @@ func TestSameKeyBeforeItsAnswerIsKept(t *testing.T) {
 // told anything else than its answer, or to wait.
 func TestManyWithOneKey(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		w.api.Concurrent = 40
+		w.api.Pushes = access.NewTurns(20, 40)
 		answers := make(chan answer, 20)
 		for range 20 {
 			go func() { answers <- w.push(lines(0, 3), "Idempotency-Key", "k1") }()
@@ -715,9 +715,9 @@ func TestCustomSync(t *testing.T) {
 }
 
 // A tenant whose pushes do not end keeps nobody else from pushing.
-func TestPlacesAreSharedByTenants(t *testing.T) {
+func TestTurnsAreSharedByTenants(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		w.api.Concurrent = 2
+		w.api.Pushes = access.NewTurns(1, 2)
 		w.connect("acme", "other", nil)
 		w.connect("beta", "agent", nil)
 		path := func(namespace, name string) string {
@@ -742,10 +742,10 @@ func TestPlacesAreSharedByTenants(t *testing.T) {
 	})
 }
 
-// Files that are sent are in memory: there are not more of them than places.
+// Files that are sent are in memory: there are not more of them than turns.
 func TestUploadsAreBounded(t *testing.T) {
 	eachWorld(t, func(w *world) {
-		w.api.Uploads = 2
+		w.api.Uploads = access.NewTurns(1, 2)
 		w.connect("beta", "agent", nil)
 		form, feed := io.Pipe()
 		out := multipart.NewWriter(feed)

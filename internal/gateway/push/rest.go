@@ -68,7 +68,7 @@ func (a *API) uploadFile(c *restCall) (any, error) {
 		return nil, err
 	}
 	var id int64
-	err := a.uploads.take(a.Uploads, c.Tenant, func() (err error) {
+	err := inTurn(c, a.Uploads, c.Tenant, func() (err error) {
 		id, err = a.keepFile(c)
 		return err
 	})
@@ -137,7 +137,7 @@ func (a *API) syncCustom(c *restCall) (any, error) {
 		return nil, err
 	}
 	var answer []byte
-	err = a.uploads.take(a.Uploads, c.Tenant, func() (err error) {
+	err = inTurn(c, a.Uploads, c.Tenant, func() (err error) {
 		answer, err = a.applyFile(c, in.IDFile, integration)
 		return err
 	})

@@ -45,7 +45,7 @@ type bulkResponse struct {
 // one that refers to another comes after it, whatever their order. Those that
 // refer to one another in a circle are refused with 409.
 func (c *call) bulk() (answer, error) {
-	if err := c.hold(bulks); err != nil {
+	if err := c.hold(c.api.turns.bulk); err != nil {
 		// A client that is still sending would not read the answer.
 		_, _ = io.CopyN(io.Discard, c.request.Body, maxBulkBody)
 		return answer{}, err

@@ -91,13 +91,13 @@ func (c *call) read(body io.Reader) ([]byte, error) {
 	} else if err != nil {
 		return nil, bodyError(err)
 	}
-	err := c.hold(large)
+	err := c.hold(c.api.turns.largeComing)
 	if err == nil {
 		if _, err := data.ReadFrom(body); err != nil {
 			return nil, bodyError(err)
 		}
 		// A sender who is slow holds up nobody else: here all has come.
-		err = c.hold(largeOfAll)
+		err = c.hold(c.api.turns.large)
 	}
 	if err != nil {
 		// A client that is still sending would not read the answer.

@@ -59,7 +59,7 @@ func (c *call) fit(rt *scim.ResourceType, p *scim.Projection, all []store.SCIMRe
 		}
 	}
 	if sum > manyRelated {
-		err = c.hold(heavy)
+		err = c.hold(c.api.turns.heavy)
 	}
 	return all, err
 }
@@ -225,7 +225,7 @@ func (c *call) page(q criteria, types ...*scim.ResourceType) (answer, error) {
 		query.Offset = max(int64(q.start)-1-total, 0)
 		query.Limit = q.count - len(out)
 		if !looksUp(rt, query) {
-			if err := c.hold(heavy); err != nil {
+			if err := c.hold(c.api.turns.heavy); err != nil {
 				return answer{}, err
 			}
 		}

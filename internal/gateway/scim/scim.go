@@ -81,11 +81,12 @@ type API struct {
 	// Patience is how long a request waits for its turn; 0 is 3 s.
 	Patience time.Duration
 
-	lanes lanes
+	turns turns
 }
 
 // Register adds the routes.
 func (a *API) Register(mux access.Mux) {
+	a.turns = newTurns()
 	for _, base := range Bases {
 		h := func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, base) }
 		mux.HandleFunc(base, h)
@@ -114,7 +115,7 @@ type call struct {
 	body    func() (map[string]any, error)
 	ifMatch string
 
-	held *held
+	held held
 
 	// What the log says of the request.
 	route    string
@@ -139,7 +140,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	c := &call{Context: ctx, api: a, request: r, correlationID: correlationID(r), base: origin(r) + base, method: r.Method, ifMatch: r.Header.Get("If-Match"),
-		path: segments(strings.TrimPrefix(r.URL.Path, base)), route: "none", held: &held{}}
+		path: segments(strings.TrimPrefix(r.URL.Path, base)), route: "none", held: held{}}
 	defer c.held.end()
 	w.Header().Set("X-Request-Id", c.correlationID)
 	out, err := a.answer(c, w)

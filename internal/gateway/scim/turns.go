@@ -5,84 +5,38 @@ package scim
 
 import (
 	"cmp"
-	"context"
 	"net/http"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
-	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/scim"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
-// lane is a kind of work of which a tenant has only so much going on at a time,
-// in each replica, so that connections and memory are left for others.
-type lane struct {
-	name  string
-	width int64
-	// all tenants share it.
-	all bool
-}
-
-var (
+// turns are the kinds of work that take turns.
+type turns struct {
 	// writing is a transaction. Those of one tenant wait for each other anyway,
 	// and each would have a connection of the pool meanwhile.
-	writing = lane{name: "writing", width: 4}
+	writing *access.Turns
 	// heavy is a query that looks at every resource, and an answer with many
 	// members.
-	heavy = lane{name: "heavy", width: 2}
-	// bulks is a bulk request.
-	bulks = lane{name: "bulk", width: 1}
-	// large is a request with a large body.
-	large      = lane{name: "large", width: 2}
-	largeOfAll = lane{name: "large", width: 6, all: true}
-)
+	heavy *access.Turns
+	// bulk is a bulk request.
+	bulk *access.Turns
+	// large is a request with a large body, until it has come and from then on.
+	largeComing, large *access.Turns
+}
+
+func newTurns() turns {
+	return turns{writing: access.NewTurns(4, 0), heavy: access.NewTurns(2, 0), bulk: access.NewTurns(1, 0), largeComing: access.NewTurns(2, 0), large: access.NewTurns(6, 6)}
+}
 
 // patience is how long a request waits for its turn.
 const patience = 3 * time.Second
 
-// lanes are the turns of all tenants. The zero value is ready.
-type lanes struct {
-	mu    sync.Mutex
-	turns map[laneKey]*semaphore.Weighted
-}
-
-type laneKey struct {
-	tenant model.TenantID
-	name   string
-}
-
-// enter waits for a turn, and returns what ends it; false if none came in time.
-func (l *lanes) enter(ctx context.Context, tenant model.TenantID, in lane, wait time.Duration) (leave func(), ok bool) {
-	l.mu.Lock()
-	key := laneKey{tenant, in.name}
-	turn := l.turns[key]
-	if turn == nil {
-		if l.turns == nil {
-			l.turns = map[laneKey]*semaphore.Weighted{}
-		}
-		turn = semaphore.NewWeighted(in.width)
-		l.turns[key] = turn
-	}
-	l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if turn.Acquire(ctx, 1) != nil {
-		return nil, false
-	}
-	return func() { turn.Release(1) }, true
-}
-
 // enter waits for a turn of the caller's tenant.
-func (c *call) enter(in lane) (leave func(), err error) {
-	tenant := c.caller.Tenant
-	if in.all {
-		tenant = 0 // is none
-	}
-	leave, ok := c.api.lanes.enter(c, tenant, in, cmp.Or(c.api.Patience, patience))
+func (c *call) enter(in *access.Turns) (leave func(), err error) {
+	leave, ok := in.Enter(c, c.caller.Tenant, cmp.Or(c.api.Patience, patience))
 	if !ok {
 		return nil, busy()
 	}
@@ -90,15 +44,15 @@ func (c *call) enter(in lane) (leave func(), err error) {
 }
 
 // hold waits for a turn that ends with the answer. Whoever has one keeps it.
-func (c *call) hold(in lane) error {
-	if c.held.has(in) {
+func (c *call) hold(in *access.Turns) error {
+	if c.held[in] != nil {
 		return nil
 	}
 	leave, err := c.enter(in)
 	if err != nil {
 		return err
 	}
-	c.held.add(in, leave)
+	c.held[in] = leave
 	return nil
 }
 
@@ -125,27 +79,11 @@ func (c *call) spend() error {
 	}
 }
 
-// held are the turns that a request has until it is answered.
-type held struct {
-	lanes []lane
-	leave []func()
-}
+// held are the turns that a request has until it is answered, and what ends them.
+type held map[*access.Turns]func()
 
-func (h *held) has(in lane) bool {
-	for _, have := range h.lanes {
-		if have == in {
-			return true
-		}
-	}
-	return false
-}
-
-func (h *held) add(in lane, leave func()) {
-	h.lanes, h.leave = append(h.lanes, in), append(h.leave, leave)
-}
-
-func (h *held) end() {
-	for _, leave := range h.leave {
+func (h held) end() {
+	for _, leave := range h {
 		leave()
 	}
 }
@@ -158,7 +96,7 @@ func busy() *access.Refusal {
 }
 
 func (c *call) writeUser(key store.SCIMUserKey, rule store.SCIMUserRule) (store.SCIMWritten, error) {
-	leave, err := c.enter(writing)
+	leave, err := c.enter(c.api.turns.writing)
 	if err != nil {
 		return store.SCIMWritten{}, err
 	}
@@ -167,7 +105,7 @@ func (c *call) writeUser(key store.SCIMUserKey, rule store.SCIMUserRule) (store.
 }
 
 func (c *call) writeGroup(id string, rule store.SCIMGroupRule) (store.SCIMWritten, error) {
-	leave, err := c.enter(writing)
+	leave, err := c.enter(c.api.turns.writing)
 	if err != nil {
 		return store.SCIMWritten{}, err
 	}
