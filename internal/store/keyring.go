@@ -30,6 +30,7 @@ type sealingKey struct {
 	id     string
 	aead   cipher.AEAD
 	digest []byte // the key of digests, derived from the same bytes
+	answer []byte // the key of answer links, likewise
 }
 
 const (
@@ -66,7 +67,7 @@ func ParseKeyring(text string) (*Keyring, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", id, err)
 		}
-		k.keys = append(k.keys, sealingKey{id, aead, mac(raw, "seatkeeper digest v1")})
+		k.keys = append(k.keys, sealingKey{id, aead, mac(raw, "seatkeeper digest v1"), mac(raw, "seatkeeper answer links v1")})
 	}
 	if len(k.keys) == 0 {
 		return nil, errors.New("key file has no key: " + keyringHint)
@@ -155,6 +156,16 @@ func (k *Keyring) digests(value string) []string {
 	out := make([]string, len(k.keys))
 	for i, key := range k.keys {
 		out[i] = hex.EncodeToString(mac(key.digest, value))
+	}
+	return out
+}
+
+// AnswerKeys returns the keys of the links that answer questions, the sealing
+// key's first: it signs, and what an older one signed still opens.
+func (k *Keyring) AnswerKeys() [][]byte {
+	out := make([][]byte, len(k.keys))
+	for i, key := range k.keys {
+		out[i] = key.answer
 	}
 	return out
 }
