@@ -18,6 +18,8 @@ const (
 	Kept      Outcome = "kept"
 	Skipped   Outcome = "skipped" // nothing was done, for the reason in Detail
 	Failed    Outcome = "failed"
+	// Settled closes a Matter: Detail says how.
+	Settled Outcome = "settled"
 )
 
 // Closing replaces a question after the decision: what happened, and no
@@ -33,7 +35,8 @@ type Closing struct {
 	Zone    *time.Location
 	Effect  string // of Reclaimed
 	Until   string // of Kept: a date
-	Detail  string // of Skipped and Failed
+	Detail  string // of Skipped, Failed and Settled
+	Title   string // of Settled: what it was about
 	GetBack string
 	Contact string
 }
@@ -58,6 +61,8 @@ func (c Closing) lines() []string {
 		}
 	case Failed:
 		lines = append(lines, fmt.Sprintf("Not given back: %s. It was tried on %s and did not work: %s.", seat, at, strings.TrimSuffix(c.Detail, ".")))
+	case Settled:
+		lines = append(lines, c.Title, strings.TrimSuffix(c.Detail, ".")+".")
 	case Skipped:
 		lines = append(lines, fmt.Sprintf("Nothing was changed: %s. %s.", seat, strings.TrimSuffix(c.Detail, ".")))
 	}

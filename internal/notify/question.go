@@ -48,7 +48,7 @@ type Seat struct {
 	GetBack string
 }
 
-// Question asks one person about seats.
+// Question asks one person about seats, or puts a Matter to them.
 type Question struct {
 	Asker    string // who asks: the organisation's IT
 	Policy   string
@@ -63,27 +63,36 @@ type Question struct {
 	NextUp   string // who decides on Escalate: "your manager"
 	Contact  string // whom to ask
 	Reminder int    // 0: the question itself; else which reminder
+	// Matter is set where it is not about seats.
+	Matter *Matter
 }
 
 // Key names the message among all that are sent: it is how a message whose
 // delivery is in doubt is recognised.
 func (q Question) Key() string {
-	if len(q.Seats) == 0 {
-		return ""
+	id := ""
+	switch {
+	case q.Matter != nil:
+		id = q.Matter.ID
+	case len(q.Seats) > 0:
+		id = q.Seats[0].PromptID
 	}
-	if q.Reminder > 0 {
-		return fmt.Sprintf("%s.reminder%d", q.Seats[0].PromptID, q.Reminder)
+	if id != "" && q.Reminder > 0 {
+		return fmt.Sprintf("%s.reminder%d", id, q.Reminder)
 	}
-	return q.Seats[0].PromptID
+	return id
 }
 
 // Title is the message's one-line summary, which notifications show.
 func (q Question) Title() string {
 	app := q.apps()
 	var s string
-	if q.Holder != "" {
+	switch {
+	case q.Matter != nil:
+		s = q.matterTitle()
+	case q.Holder != "":
 		s = fmt.Sprintf("Does %s still need %s?", q.Holder, app)
-	} else {
+	default:
 		s = fmt.Sprintf("Do you still need %s?", app)
 	}
 	if q.Reminder > 0 {
@@ -201,6 +210,9 @@ func (q Question) choices() []string {
 
 // Text is the question as plain text. It holds no token: it is for reading.
 func Text(q Question) string {
+	if q.Matter != nil {
+		return matterText(q)
+	}
 	var b strings.Builder
 	b.WriteString(q.Title() + "\n\n" + q.greeting() + "\n")
 	for _, s := range q.Seats {

@@ -15,6 +15,9 @@ const (
 // SlackBlocks is the question as Block Kit. Each seat's buttons have the
 // prompt's id as block_id, the choice as action_id and the token as value.
 func SlackBlocks(q Question) []any {
+	if q.Matter != nil {
+		return matterBlocks(q)
+	}
 	blocks := []any{header(q.Title()), section(escape(q.greeting()))}
 	for _, s := range q.Seats[:min(len(q.Seats), MaxSeats)] {
 		lines := q.facts(s)

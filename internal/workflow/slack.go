@@ -24,8 +24,8 @@ func (Slack) Kind() string { return ChannelSlack }
 
 // Send implements Channel.
 func (Slack) Send(integration, address string, q notify.Question) (Call, error) {
-	if len(q.Seats) == 0 {
-		return Call{}, errors.New("a question without a seat")
+	if len(q.Seats) == 0 && q.Matter == nil {
+		return Call{}, errors.New("a question about nothing")
 	}
 	return Call{Integration: integration, Action: "message.send", Input: map[string]any{
 		"userId": address, "text": notify.Text(q), "blocks": notify.SlackBlocks(q), "callback": q.Key(),
