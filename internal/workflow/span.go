@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/schedule"
 )
 
 // Span is a length of time: elapsed ("72h") or calendar days in a zone ("90d").
@@ -54,10 +56,10 @@ func ParseSpan(s string) (Span, error) {
 func (s Span) IsZero() bool { return s == Span{} }
 
 // After returns the instant a span after t; days are calendar days in loc at
-// the same wall time.
+// the same wall time, as schedule resolves it.
 func (s Span) After(t time.Time, loc *time.Location) time.Time {
 	if s.Days != 0 {
-		return t.In(loc).AddDate(0, 0, s.Days).UTC()
+		return schedule.AddDays(t, s.Days, loc)
 	}
 	return t.Add(s.Elapsed).UTC()
 }

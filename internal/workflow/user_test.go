@@ -411,42 +411,6 @@ func TestWaitUntil(t *testing.T) {
 	}
 }
 
-// TestWallTimes compares wall times around every change of a clock of a year
-// with what a search over the minutes finds.
-func TestWallTimes(t *testing.T) {
-	for _, zone := range []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kolkata", "America/Santiago"} {
-		loc, err := time.LoadLocation(zone)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for day := range 366 {
-			d := time.Date(2026, 1, 1+day, 12, 0, 0, 0, time.UTC)
-			_, before := d.AddDate(0, 0, -1).In(loc).Zone()
-			if _, after := d.AddDate(0, 0, 1).In(loc).Zone(); before == after && day%60 != 0 {
-				continue // nothing changes around that day
-			}
-			for _, minute := range []int{0, 30, 90, 120, 150, 180, 195, 1439} {
-				got := at(d.Year(), d.Month(), d.Day(), minute/60, minute%60, loc)
-				if want := search(d, minute, loc); !got.Equal(want) {
-					t.Errorf("%s %s %02d:%02d is %s, want %s", zone, d.Format(time.DateOnly), minute/60, minute%60, got.In(loc), want.In(loc))
-				}
-			}
-		}
-	}
-}
-
-// search finds the first instant at which a clock shows the wall time or, where
-// it is skipped, more.
-func search(day time.Time, minute int, loc *time.Location) time.Time {
-	want := time.Date(day.Year(), day.Month(), day.Day(), minute/60, minute%60, 0, 0, time.UTC)
-	from := want.Add(-15 * time.Hour)
-	for i := 0; ; i++ {
-		if t := from.Add(time.Duration(i) * time.Minute); !wallOf(t.In(loc)).Before(want) {
-			return t
-		}
-	}
-}
-
 // TestCheck says where in a spec something is wrong.
 func TestCheck(t *testing.T) {
 	step := func(change func(*Step)) Definition {

@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"fmt"
 	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/schedule"
 )
 
 // wait lets time pass. Behind it the run's person is read again: who has
@@ -69,48 +71,22 @@ func (t *turn) moment(n *node, m *Moment) (time.Time, error) {
 		return time.Time{}, err
 	}
 	loc := t.zoneNamed(m.Zone)
-	var day time.Time
+	var day schedule.Day
 	switch x := v.(type) {
 	case time.Time:
-		day = x.In(loc)
+		day = schedule.DayOf(x.In(loc))
 	case string:
-		if day, err = time.Parse(time.DateOnly, x); err != nil {
-			return time.Time{}, fmt.Errorf("date %q: want a calendar date such as 2026-03-31", x)
+		if day, err = schedule.ParseDay(x); err != nil {
+			return time.Time{}, err
 		}
 	default:
 		return time.Time{}, fmt.Errorf("date: got a %T, want a calendar date", v)
 	}
-	wall, err := time.Parse("15:04", cmp.Or(m.Time, defaultTime))
+	hour, minute, err := schedule.ParseTimeOfDay(cmp.Or(m.Time, defaultTime))
 	if err != nil {
-		return time.Time{}, fmt.Errorf("time %q: want HH:MM", m.Time)
+		return time.Time{}, err
 	}
-	return at(day.Year(), day.Month(), day.Day()+m.OffsetDays, wall.Hour(), wall.Minute(), loc), nil
-}
-
-// at is a wall time of a day: the first of the two where a clock is set back,
-// and the end of the gap where one is set forward.
-func at(year int, month time.Month, day, hour, minute int, loc *time.Location) time.Time {
-	t := time.Date(year, month, day, hour, minute, 0, 0, loc)
-	from, to := t.ZoneBounds()
-	if t.Hour() != hour || t.Minute() != minute { // inside a gap
-		if want := time.Date(year, month, day, hour, minute, 0, 0, time.UTC); wallOf(t).After(want) {
-			return from.UTC()
-		}
-		return to.UTC()
-	}
-	if !from.IsZero() {
-		_, after := t.Zone()
-		_, before := from.Add(-time.Second).Zone()
-		if first := t.Add(time.Duration(after-before) * time.Second); before > after && first.Before(from) {
-			return first.UTC()
-		}
-	}
-	return t.UTC()
-}
-
-// wallOf is what clocks show at an instant, as if it were UTC.
-func wallOf(t time.Time) time.Time {
-	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), 0, 0, time.UTC)
+	return schedule.Moment{Day: day, OffsetDays: m.OffsetDays, Hour: hour, Minute: minute, Zone: loc}.Instant(), nil
 }
 
 // Zones of a moment.
@@ -134,7 +110,7 @@ func (t *turn) zoneNamed(name string) *time.Location {
 }
 
 func zoneOf(name string) *time.Location {
-	if loc, err := time.LoadLocation(name); err == nil && name != "" && name != "Local" {
+	if loc, err := schedule.Zone(name); err == nil {
 		return loc
 	}
 	return time.UTC
