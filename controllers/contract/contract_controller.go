@@ -26,6 +26,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/policy"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/schedule"
 )
 
 // Backend is what the controller needs of the store; govern.Backend is it.
@@ -161,7 +162,7 @@ func (r *Reconciler) zone(ctx context.Context, namespace string) (*time.Location
 	if err != nil {
 		return nil, fmt.Errorf("read the Organization: %w", err)
 	}
-	zone, err := time.LoadLocation(string(org.Spec.TimeZone))
+	zone, err := schedule.Zone(string(org.Spec.TimeZone))
 	if err != nil {
 		return nil, reconcile.Waiting(v1alpha1.ReasonDependencyNotReady, 0, "Organization spec.timeZone: %q is no IANA time zone such as Europe/Berlin", org.Spec.TimeZone)
 	}

@@ -287,7 +287,7 @@ func TestLimitsStartNothing(t *testing.T) {
 		{"mode Approve", "spec: {applicationRef: {name: zoom}, mode: Approve, approve: {approvers: [{role: Manager}]}}", integration, metav1.ConditionFalse, v1alpha1.ReasonNotImplemented, []string{"Approve does not act yet"}},
 		{"delegated", "spec: {applicationRef: {name: zoom}, mode: Auto, removal: {via: Delegate}}", integration, metav1.ConditionFalse, v1alpha1.ReasonNotImplemented, []string{"removal.via"}},
 		{"bad expression", "spec: {applicationRef: {name: zoom}, mode: Auto, exempt: [{when: \"person.departmnt == 'Legal'\"}]}", integration, metav1.ConditionFalse, v1alpha1.ReasonInvalidExpression, []string{"spec.exempt[0].when", "departmnt"}},
-		{"bad schedule", "spec: {applicationRef: {name: zoom}, mode: Auto, schedule: \"0 99 * * *\"}", integration, metav1.ConditionFalse, v1alpha1.ReasonScheduleInvalid, []string{"five cron fields"}},
+		{"bad schedule", "spec: {applicationRef: {name: zoom}, mode: Auto, schedule: \"0 99 * * *\"}", integration, metav1.ConditionFalse, v1alpha1.ReasonScheduleInvalid, []string{`hour "99"`}},
 		{"suspended", "spec: {applicationRef: {name: zoom}, mode: Auto, suspend: true}", integration, metav1.ConditionFalse, v1alpha1.ReasonSuspended, nil},
 		{"unknown plan", "spec: {applicationRef: {name: zoom}, mode: Auto, plans: [Gold]}", integration, metav1.ConditionFalse, v1alpha1.ReasonPlanNotFound, []string{"Gold"}},
 		{"all unknown", "spec: {applicationRef: {name: zoom}, mode: Auto, signals: [sso_login]}", integration, metav1.ConditionTrue, v1alpha1.ReasonNoTrustedSignal, []string{"sso_login", "none is acted on"}},

@@ -21,6 +21,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/policy"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/schedule"
 )
 
 // Defaults of a LicensePolicy.
@@ -101,7 +102,7 @@ func (r *Reconciler) resolveOrganization(ctx context.Context, obj *v1alpha1.Lice
 	if org.Spec.TimeZone == "" {
 		return nil
 	}
-	zone, err := time.LoadLocation(string(org.Spec.TimeZone))
+	zone, err := schedule.Zone(string(org.Spec.TimeZone))
 	if err != nil {
 		return reconcile.Waiting(v1alpha1.ReasonDependencyNotReady, 0, "Organization spec.timeZone: %q is no IANA time zone such as Europe/Berlin", org.Spec.TimeZone)
 	}

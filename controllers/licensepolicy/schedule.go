@@ -7,10 +7,9 @@ import (
 	"hash/fnv"
 	"time"
 
-	"github.com/robfig/cron/v3"
-
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/schedule"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -48,21 +47,17 @@ func dueAt(obj *v1alpha1.LicensePolicy, zone *time.Location, now time.Time) (due
 		}
 		return due{next: next}, nil
 	}
-	s, err := cron.ParseStandard(obj.Spec.Schedule)
+	s, err := schedule.Parse(obj.Spec.Schedule)
 	if err != nil {
-		return due{}, reconcile.Stalling(v1alpha1.ReasonScheduleInvalid, "spec.schedule: %q is not five cron fields (minute hour day month weekday): %v", obj.Spec.Schedule, err)
+		return due{}, reconcile.Stalling(v1alpha1.ReasonScheduleInvalid, "spec.schedule: %v", err)
 	}
-	next := s.Next(now.In(zone))
-	if next.IsZero() {
-		return due{}, reconcile.Stalling(v1alpha1.ReasonScheduleInvalid, "spec.schedule: %q never comes; check day and month", obj.Spec.Schedule)
-	}
-	return due{next: next, last: lastBefore(s, now.In(zone))}, nil
+	return due{next: s.Next(now, zone), last: lastBefore(s, now, zone)}, nil
 }
 
 // lastBefore returns the newest scheduled instant that is not later than now,
 // looking back twice as far until there is one; a schedule that did not come in
 // two years counts from then.
-func lastBefore(s cron.Schedule, now time.Time) time.Time {
+func lastBefore(s schedule.Schedule, now time.Time, zone *time.Location) time.Time {
 	oldest := now.AddDate(-2, 0, 0)
 	for span := time.Hour; ; span *= 2 {
 		from := now.Add(-span)
@@ -70,7 +65,7 @@ func lastBefore(s cron.Schedule, now time.Time) time.Time {
 			from = oldest
 		}
 		last := time.Time{}
-		for at := s.Next(from); !at.IsZero() && !at.After(now); at = s.Next(at) {
+		for at := s.Next(from, zone); !at.IsZero() && !at.After(now); at = s.Next(at, zone) {
 			last = at
 		}
 		if !last.IsZero() {

@@ -27,6 +27,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/schedule"
 )
 
 // Backend is what the controller needs of the store.
@@ -165,7 +166,7 @@ func (r *Reconciler) findSource(ctx context.Context, obj *v1alpha1.Organization)
 // validate checks what the schema cannot.
 func validate(s v1alpha1.OrganizationSpec) error {
 	if s.TimeZone != "" {
-		if _, err := time.LoadLocation(string(s.TimeZone)); err != nil {
+		if _, err := schedule.Zone(string(s.TimeZone)); err != nil {
 			return reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "spec.timeZone: %q is no IANA time zone such as Europe/Berlin", s.TimeZone)
 		}
 	}

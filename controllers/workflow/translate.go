@@ -5,7 +5,6 @@ package workflow
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/schedule"
 	engine "github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -273,8 +273,8 @@ func (t *translator) wait(field string, w v1alpha1.WaitStep) (*engine.WaitStep, 
 	switch m.Zone {
 	case "", engine.ZonePerson, engine.ZoneOrganization:
 	default:
-		if _, err := time.LoadLocation(m.Zone); err != nil {
-			return nil, &stepError{field + ".until.zone", fmt.Sprintf("%q is no time zone; want Person, Organization or a name such as Europe/Berlin", m.Zone)}
+		if _, err := schedule.Zone(m.Zone); err != nil {
+			return nil, &stepError{field + ".until.zone", err.Error() + ", or Person or Organization"}
 		}
 	}
 	return &engine.WaitStep{Until: &m}, nil

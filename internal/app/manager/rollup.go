@@ -19,6 +19,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/controllers/application"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/policy"
+	"github.com/seatkeeper/seatkeeper/internal/schedule"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -88,7 +89,7 @@ func (b *applications) RollUp(ctx context.Context, namespace string, q applicati
 	if err != nil {
 		return out, err
 	}
-	zone, err := time.LoadLocation(facts.TimeZone)
+	zone, err := schedule.Zone(facts.TimeZone)
 	if err != nil {
 		zone = time.UTC // the Organization's own condition says so
 	}
