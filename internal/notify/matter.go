@@ -36,7 +36,7 @@ type Matter struct {
 	Kind MatterKind
 	// ID is the prompt's, or names a notice among all messages.
 	ID    string
-	Token string // what an answer carries; a notice has none
+	Token string `json:"-"` // what an answer carries; a notice has none
 	// Subject is the line above it; empty: its kind and the Workflow say it.
 	Subject string
 	Text    string

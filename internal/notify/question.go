@@ -31,7 +31,7 @@ const MaxSeats = 20
 // Seat is one seat and the question about it.
 type Seat struct {
 	PromptID string
-	Token    string // what an answer carries
+	Token    string `json:"-"` // what an answer carries
 	Options  []string
 
 	App        string
@@ -48,14 +48,16 @@ type Seat struct {
 	GetBack string
 }
 
-// Question asks one person about seats, or puts a Matter to them.
+// Question asks one person about seats, or puts a Matter to them. As JSON it is
+// kept with its prompts, so that a page can ask the same; it then holds nothing
+// that could answer.
 type Question struct {
 	Asker    string // who asks: the organisation's IT
 	Policy   string
-	Why      string // a clause: "seats that were not used for 90 days are given back"
-	To       string // the reader's name
-	Zone     *time.Location
-	Holder   string // whose seats they are, when not the reader's
+	Why      string         // a clause: "seats that were not used for 90 days are given back"
+	To       string         // the reader's name
+	Zone     *time.Location `json:"-"`
+	Holder   string         // whose seats they are, when not the reader's
 	Seats    []Seat
 	Deadline time.Time
 	Silence  string // the choice that silence stands for
@@ -65,6 +67,8 @@ type Question struct {
 	Reminder int    // 0: the question itself; else which reminder
 	// Matter is set where it is not about seats.
 	Matter *Matter
+	// Links are the pages where the reader answers, by prompt; only mails have them.
+	Links map[string]string `json:"-"`
 }
 
 // Key names the message among all that are sent: it is how a message whose

@@ -206,6 +206,32 @@ func (t *turn) openPrompt(n *node, s *AskStep, assignees []store.Assignee) {
 		p.ExpiresAt = t.now.Add(farAway)
 	}
 	t.putPrompt(p)
+	if !ok {
+		p.Subject = t.asked(n, s, p)
+		t.putPrompt(p)
+	}
+}
+
+// subjectQuestion is where a prompt's subject has what was asked, for the page
+// that asks the same.
+const subjectQuestion = "question"
+
+// asked is a prompt's subject with what was asked.
+func (t *turn) asked(n *node, s *AskStep, p store.Prompt) json.RawMessage {
+	q, err := t.question(n, s, delivery{})
+	if err != nil {
+		return p.Subject // a delivery says what is wrong
+	}
+	subject := map[string]any{}
+	if json.Unmarshal(p.Subject, &subject) != nil || subject == nil {
+		subject = map[string]any{}
+	}
+	subject[subjectQuestion] = q
+	raw, err := json.Marshal(subject)
+	if err != nil {
+		return p.Subject
+	}
+	return raw
 }
 
 func (t *turn) unreachable(message string) {
@@ -230,6 +256,10 @@ func (t *turn) askDeliver(n *node, s *AskStep) {
 			t.nextWay()
 			continue
 		}
+		if d.Kind == ChannelEmail && !t.linked(n, d, &q) {
+			t.nextWay()
+			continue
+		}
 		call, err := channel.Send(d.Integration, d.Address, q)
 		if err != nil {
 			t.fail("BadInput", err.Error())
@@ -237,6 +267,9 @@ func (t *turn) askDeliver(n *node, s *AskStep) {
 		}
 		out := t.perform(callSpec{path: t.deliveryPath(n, d), loop: t.cur.At, call: call, postedPoint: failpoint.PromptPostedNotRecorded})
 		switch {
+		case out.pending && t.run.State == store.RunAttention && d.Kind == ChannelEmail:
+			t.unpark() // whether a mail arrived need not be known: a second question does no harm
+			t.nextWay()
 		case out.pending:
 			return
 		case out.ok:
@@ -247,6 +280,25 @@ func (t *turn) askDeliver(n *node, s *AskStep) {
 		}
 	}
 	t.sent(n, s)
+}
+
+// linked gives the question the links of the page where its reader answers.
+func (t *turn) linked(n *node, d delivery, q *notify.Question) bool {
+	if t.env.link == nil {
+		t.run.Message = "no address is known under which people reach the gateway, so nobody can be asked by e-mail: set the manager's --public-url"
+		return false
+	}
+	p, _ := t.prompt(n.path)
+	q.Links = map[string]string{}
+	for _, asked := range q.Prompts() {
+		link, err := t.env.link(t.run.Tenant, asked.ID, p.Assignees[d.Assignee])
+		if err != nil {
+			t.run.Message = "no link could be made: " + err.Error()
+			return false
+		}
+		q.Links[asked.ID] = link
+	}
+	return true
 }
 
 // deliveryPath names the logical effect: stage, reminder and way.

@@ -51,6 +51,9 @@ type Options struct {
 	// PromptKey derives the tokens that answer prompts: at least 32 bytes,
 	// mounted, the same in every replica and after a restart.
 	PromptKey []byte
+	// AnswerLink makes the link by which an assignee answers a prompt from an
+	// e-mail; nil: no public address is known, so nobody is asked by e-mail.
+	AnswerLink func(tenant model.TenantID, promptID string, to store.Assignee) (string, error)
 	// Alone says that no other process can be running an engine on this store
 	// (SQLite), so that shards need not be waited for after a crash.
 	Alone bool
@@ -152,7 +155,7 @@ func New(o Options) (*Engine, error) {
 	for _, c := range o.Channels {
 		channels[c.Kind()] = c
 	}
-	e.env = surroundings{info: e.infos.get, start: e.lanes.start, channels: channels, grace: o.Grace, timeout: o.CallTimeout, token: e.token}
+	e.env = surroundings{info: e.infos.get, start: e.lanes.start, channels: channels, grace: o.Grace, timeout: o.CallTimeout, token: e.token, link: o.AnswerLink}
 	return e, nil
 }
 

@@ -133,6 +133,9 @@ type surroundings struct {
 	timeout  time.Duration // of one call
 	grace    time.Duration // after a deadline, before anybody touches the attempt
 	token    func(tenant model.TenantID, promptID string) string
+	// link makes the link by which an assignee answers from an e-mail; nil:
+	// there is no page to lead to.
+	link func(tenant model.TenantID, promptID string, to store.Assignee) (string, error)
 }
 
 // block asks that nobody draws from an integration's budget for a while.
