@@ -69,6 +69,39 @@ type Prompt struct {
 	CreatedAt    time.Time       `json:"createdAt"`
 }
 
+// PromptMatter is the Subject of a prompt that a user's Workflow opened, for
+// lists and pages.
+type PromptMatter struct {
+	Workflow string `json:"workflow"`
+	Title    string `json:"title"`
+	Text     string `json:"text,omitempty"`
+	About    string `json:"about,omitempty"` // whom the run is about
+	Asker    string `json:"asker"`
+	Why      string `json:"why"`
+	// Evidence of a task is Optional or Required.
+	Evidence string `json:"evidence,omitempty"`
+	Silence  string `json:"silence"` // what happens without an answer
+}
+
+// Purposes of the prompts of users' Workflows.
+const (
+	PromptApproval = "approval"
+	PromptQuestion = "question"
+	PromptTask     = "task"
+)
+
+// EvidenceRequired is the evidence of a task that is not done without.
+const EvidenceRequired = "Required"
+
+// MaxAnswerText bounds the reason or the evidence with an answer, in characters.
+const MaxAnswerText = 2000
+
+// needsText reports a task that is not done without evidence.
+func (p Prompt) needsText() bool {
+	var m PromptMatter
+	return p.Purpose == PromptTask && json.Unmarshal(p.Subject, &m) == nil && m.Evidence == EvidenceRequired
+}
+
 // HashPromptToken is what is stored of a prompt's token.
 func HashPromptToken(token string) string {
 	sum := sha256.Sum256([]byte("seatkeeper-prompt\n" + token))

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -30,7 +31,7 @@ type AnswerRequest struct {
 	PromptID string // names the prompt where the caller is authenticated otherwise; empty with a token
 	Actor    Identity
 	Choice   string
-	Reason   string
+	Reason   string // or the evidence of a task: a text, or a link
 }
 
 // AnswerStatus is what came of an answer.
@@ -44,6 +45,8 @@ const (
 	AnswerLate          AnswerStatus = "Late"
 	AnswerUnknown       AnswerStatus = "Unknown"
 	AnswerInvalidChoice AnswerStatus = "InvalidChoice"
+	AnswerNeedsText     AnswerStatus = "NeedsText"   // a task that is done only with evidence
+	AnswerTextTooLong   AnswerStatus = "TextTooLong" // it is kept as given, or not at all
 )
 
 // AnswerOutcome says what came of an answer, in words for the person who gave
@@ -96,7 +99,7 @@ func (s *Store) decideAnswer(ctx context.Context, tx *sql.Tx, run Run, r AnswerR
 		return s.auditAnswer(ctx, tx, run, p, r.Actor.auditName(), model.ActorUser, "prompt.refuse", "not an assignee", "refused")
 	}
 	switch {
-	case p.State == PromptAnswered && p.AnsweredBy == who.answerName():
+	case p.State == PromptAnswered && p.AnsweredBy == who.AnswerName():
 		out.Status, out.Message = AnswerAlready, "Your answer is recorded already: "+p.Answer+"."
 		return nil
 	case p.State == PromptAnswered:
@@ -111,10 +114,16 @@ func (s *Store) decideAnswer(ctx context.Context, tx *sql.Tx, run Run, r AnswerR
 	case !slices.Contains(p.Options, r.Choice):
 		out.Status, out.Message = AnswerInvalidChoice, fmt.Sprintf("%q is not among the answers: %s.", r.Choice, strings.Join(p.Options, ", "))
 		return nil
+	case p.needsText() && strings.TrimSpace(r.Reason) == "":
+		out.Status, out.Message = AnswerNeedsText, "This task is done only with evidence: a text, or a link that shows it. Nothing was changed."
+		return nil
+	case utf8.RuneCountInString(r.Reason) > MaxAnswerText:
+		out.Status, out.Message = AnswerTextTooLong, fmt.Sprintf("The text has more than %d characters. Nothing was changed.", MaxAnswerText)
+		return nil
 	}
 	now := s.now()
 	if _, err := tx.ExecContext(ctx, `UPDATE prompt SET state = 'answered', answer = $1, answered_by = $2, answer_reason = $3, answered_at = $4
-		WHERE tenant = $5 AND id = $6`, r.Choice, who.answerName(), r.Reason, now, run.Tenant, p.ID); err != nil {
+		WHERE tenant = $5 AND id = $6`, r.Choice, who.AnswerName(), r.Reason, now, run.Tenant, p.ID); err != nil {
 		return fmt.Errorf("record the answer: %w", err)
 	}
 	// A run with a call in flight finds the answer when it records the outcome.
@@ -123,13 +132,13 @@ func (s *Store) decideAnswer(ctx context.Context, tx *sql.Tx, run Run, r AnswerR
 		return fmt.Errorf("wake the run: %w", err)
 	}
 	failpoint.Hit(failpoint.AnswerBeforeCommit)
-	out.Prompt.State, out.Prompt.Answer, out.Prompt.AnsweredBy = PromptAnswered, r.Choice, who.answerName()
+	out.Prompt.State, out.Prompt.Answer, out.Prompt.AnsweredBy = PromptAnswered, r.Choice, who.AnswerName()
 	out.Status, out.Message = AnswerAccepted, "Recorded: "+r.Choice+"."
 	kind := model.ActorEmployee
 	if r.Actor.KubernetesUser != "" {
 		kind = model.ActorUser
 	}
-	return s.auditAnswer(ctx, tx, run, p, who.answerName(), kind, "prompt.answer", r.Reason, r.Choice)
+	return s.auditAnswer(ctx, tx, run, p, who.AnswerName(), kind, "prompt.answer", r.Reason, r.Choice)
 }
 
 func (s *Store) auditAnswer(ctx context.Context, tx *sql.Tx, run Run, p Prompt, actor string, kind model.ActorKind, action, reason, result string) error {
@@ -166,7 +175,7 @@ func (p Prompt) assignee(id Identity) (Assignee, bool) {
 		switch {
 		case id.SlackUserID != "" && a.SlackUsers[id.SlackIntegration] == id.SlackUserID,
 			id.Email != "" && strings.EqualFold(id.Email, a.Email),
-			id.KubernetesUser != "" && id.KubernetesUser == a.KubernetesUser:
+			id.KubernetesUser != "" && strings.EqualFold(id.KubernetesUser, a.KubernetesUser):
 			return a, true
 		}
 	}
@@ -181,8 +190,8 @@ func (p Prompt) whoCanAnswer() string {
 	return "It was asked of " + strings.Join(names, " or ") + ", who can answer it."
 }
 
-// answerName is how audit names the assignee without identifying them.
-func (a Assignee) answerName() string {
+// AnswerName is how audit names the assignee without identifying them.
+func (a Assignee) AnswerName() string {
 	if a.PersonID != "" {
 		return "person:" + a.PersonID
 	}

@@ -194,8 +194,12 @@ type PromptFilter struct {
 	State    PromptState
 	PersonID string // an assignee's
 	RunID    string
-	Before   string
-	Limit    int
+	ID       string
+	Purposes []string
+	// User is an assignee's user name, in any case.
+	User   string
+	Before string
+	Limit  int
 }
 
 // ListPrompts returns prompts newest first.
@@ -209,7 +213,24 @@ func (s *Store) ListPrompts(ctx context.Context, tenant model.TenantID, f Prompt
 	}
 	add("p.state =", string(f.State))
 	add("p.run_id =", f.RunID)
+	add("p.id =", f.ID)
 	add("p.id <", f.Before)
+	if len(f.Purposes) > 0 {
+		marks := make([]string, len(f.Purposes))
+		for i, v := range f.Purposes {
+			args = append(args, v)
+			marks[i] = fmt.Sprintf("$%d", len(args))
+		}
+		where = append(where, "p.purpose IN ("+strings.Join(marks, ", ")+")")
+	}
+	if f.User != "" {
+		user, err := json.Marshal(strings.ToLower(f.User))
+		if err != nil {
+			return nil, err
+		}
+		add("lower(p.assignees) LIKE", `%"kubernetesuser":`+likeEscaper.Replace(string(user))+`%`)
+		where[len(where)-1] += ` ESCAPE '\'`
+	}
 	if f.PersonID != "" {
 		id, err := json.Marshal(f.PersonID)
 		if err != nil {
