@@ -266,10 +266,6 @@ func (t *translator) wait(field string, w v1alpha1.WaitStep) (*engine.WaitStep, 
 		return &engine.WaitStep{For: s}, err
 	}
 	m := engine.Moment{Date: string(w.Until.Date), OffsetDays: int(w.Until.OffsetDays), Time: w.Until.Time, Zone: string(w.Until.Zone)}
-	if w.Until.Time == v1alpha1.EndOfDay {
-		t.plan.unbuilt = append(t.plan.unbuilt, field+".until.time: "+v1alpha1.EndOfDay)
-		m.Time = ""
-	}
 	switch m.Zone {
 	case "", engine.ZonePerson, engine.ZoneOrganization:
 	default:

@@ -30,10 +30,17 @@ type TenantFacts struct {
 	DisplayName string   `json:"displayName,omitempty"`
 	TimeZone    string   `json:"timeZone,omitempty"`
 	Currency    string   `json:"currency,omitempty"`
+	// Workday is what the organisation calls a day of work.
+	Workday WorkdayFacts `json:"workday,omitzero"`
 	// SCIM serves identity providers.
 	SCIM SCIMFacts `json:"scim,omitzero"`
 	// Protected are addresses of people whom nothing may touch.
 	Protected []string `json:"protected,omitempty"`
+}
+
+// WorkdayFacts is when the organisation works.
+type WorkdayFacts struct {
+	End string `json:"end,omitempty"` // HH:MM; empty: 18:00
 }
 
 // SCIMFacts is what the Organization says about identity providers.

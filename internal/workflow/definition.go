@@ -160,7 +160,7 @@ type WaitStep struct {
 type Moment struct {
 	Date       string `json:"date"` // an expression that gives a date
 	OffsetDays int    `json:"offsetDays,omitempty"`
-	Time       string `json:"time,omitempty"` // HH:MM; empty: 09:00
+	Time       string `json:"time,omitempty"` // HH:MM or EndOfDay; empty: 09:00
 	// Zone is Person, Organization or an IANA name; empty: Person, where the run
 	// has one that says its zone, else Organization.
 	Zone string `json:"zone,omitempty"`

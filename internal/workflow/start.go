@@ -153,6 +153,9 @@ func startVars(ctx context.Context, st StartStore, tenant model.TenantID, w stor
 	if r.Input == nil {
 		all["input"] = map[string]any{}
 	}
+	if facts.Workday.End != "" {
+		all["workday"] = map[string]any{"end": facts.Workday.End}
+	}
 	if r.DryRun || w.DryRun {
 		all["dryRun"] = true
 	}

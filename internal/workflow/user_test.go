@@ -391,14 +391,18 @@ func TestWaitUntil(t *testing.T) {
 		m    Moment
 		want time.Time
 	}{
-		"the person's zone": {Moment{Date: "person.endDate", Time: "18:00"}, time.Date(2026, 11, 20, 18, 0, 0, 0, berlin)},
-		"days before":       {Moment{Date: "person.endDate", OffsetDays: -3, Time: "09:30"}, time.Date(2026, 11, 17, 9, 30, 0, 0, berlin)},
-		"another zone":      {Moment{Date: "person.endDate", Zone: "America/New_York"}, time.Date(2026, 11, 20, 14, 0, 0, 0, time.UTC)},
-		"a timestamp":       {Moment{Date: "now + duration('48h')", Time: "12:00", Zone: ZoneOrganization}, start.Add(50 * time.Hour)},
+		"the person's zone":  {Moment{Date: "person.endDate", Time: "18:00"}, time.Date(2026, 11, 20, 18, 0, 0, 0, berlin)},
+		"days before":        {Moment{Date: "person.endDate", OffsetDays: -3, Time: "09:30"}, time.Date(2026, 11, 17, 9, 30, 0, 0, berlin)},
+		"another zone":       {Moment{Date: "person.endDate", Zone: "America/New_York"}, time.Date(2026, 11, 20, 14, 0, 0, 0, time.UTC)},
+		"the end of the day": {Moment{Date: "person.endDate", Time: EndOfDay}, time.Date(2026, 11, 20, 17, 30, 0, 0, berlin)},
+		"a timestamp":        {Moment{Date: "now + duration('48h')", Time: "12:00", Zone: ZoneOrganization}, start.Add(50 * time.Hour)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachStore(t, func(t *testing.T, k *kit) {
 				k.ada(nil)
+				if err := k.store.SetTenantFacts(t.Context(), k.tenant, store.TenantFacts{Workday: store.WorkdayFacts{End: "17:30"}}); err != nil {
+					t.Fatal(err)
+				}
 				k.put(cel(Step{Name: "until", Wait: &WaitStep{Until: &tc.m}}, ticket("one", "1")))
 				k.by("k")
 				if r := k.expect(store.RunWaiting, "", "Waiting"); !r.DueAt.Equal(tc.want) {

@@ -7,8 +7,6 @@ import (
 	"cmp"
 	"fmt"
 	"time"
-
-	"github.com/seatkeeper/seatkeeper/internal/schedule"
 )
 
 // wait lets time pass. Behind it the run's person is read again: who has
@@ -61,57 +59,18 @@ func (t *turn) refreshed() bool {
 	return true
 }
 
-// defaultTime is the wall time of a moment that names none.
-const defaultTime = "09:00"
-
 // moment is the instant of a date at a wall time in its zone.
 func (t *turn) moment(n *node, m *Moment) (time.Time, error) {
-	v, err := n.until(t.scope())
+	date, err := n.until(t.scope())
 	if err != nil {
 		return time.Time{}, err
 	}
-	loc := t.zoneNamed(m.Zone)
-	var day schedule.Day
-	switch x := v.(type) {
-	case time.Time:
-		day = schedule.DayOf(x.In(loc))
-	case string:
-		if day, err = schedule.ParseDay(x); err != nil {
-			return time.Time{}, err
-		}
-	default:
-		return time.Time{}, fmt.Errorf("date: got a %T, want a calendar date", v)
-	}
-	hour, minute, err := schedule.ParseTimeOfDay(cmp.Or(m.Time, defaultTime))
-	if err != nil {
-		return time.Time{}, err
-	}
-	return schedule.Moment{Day: day, OffsetDays: m.OffsetDays, Hour: hour, Minute: minute, Zone: loc}.Instant(), nil
+	return m.Instant(date, t.clocks())
 }
-
-// Zones of a moment.
-const (
-	ZonePerson       = "Person"
-	ZoneOrganization = "Organization"
-)
 
 // zone is that of the run's person, or else the organisation's.
-func (t *turn) zone() *time.Location { return t.zoneNamed("") }
+func (t *turn) zone() *time.Location { return t.clocks().Zone("") }
 
-func (t *turn) zoneNamed(name string) *time.Location {
-	org := t.vars.text("org.timeZone")
-	switch name {
-	case "", ZonePerson:
-		return zoneOf(cmp.Or(t.vars.text("seat.timeZone"), t.vars.text("person.timeZone"), org))
-	case ZoneOrganization:
-		return zoneOf(org)
-	}
-	return zoneOf(name)
-}
-
-func zoneOf(name string) *time.Location {
-	if loc, err := schedule.Zone(name); err == nil {
-		return loc
-	}
-	return time.UTC
+func (t *turn) clocks() Clocks {
+	return Clocks{Person: cmp.Or(t.vars.text("seat.timeZone"), t.vars.text("person.timeZone")), Organization: t.vars.text("org.timeZone"), EndOfDay: t.vars.text("workday.end")}
 }

@@ -219,6 +219,9 @@ func factsOf(spec *v1alpha1.OrganizationSpec) store.TenantFacts {
 			f.Protected = append(f.Protected, string(email))
 		}
 	}
+	if w := spec.Workday; w != nil {
+		f.Workday.End = string(w.End)
+	}
 	f.SCIM = scimFactsOf(spec)
 	return f
 }
