@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,8 +24,8 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/page"
 	"github.com/seatkeeper/seatkeeper/internal/model"
-	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
 )
@@ -41,15 +40,6 @@ const (
 	maxValue      = 64 << 10
 )
 
-// Limits of requests for pages: of one sender, and of all.
-var (
-	senderRate = ratelimit.Rate{Count: 30, Per: time.Minute}
-	totalRate  = ratelimit.Rate{Count: 20, Per: time.Second}
-)
-
-// senders is how many buckets senders share, so that nobody fills the memory.
-const senders = 1024
-
 // Store keeps delegations.
 type Store interface {
 	TenantByNamespace(ctx context.Context, namespace string) (model.TenantID, error)
@@ -59,17 +49,12 @@ type Store interface {
 	SubmitDelegation(ctx context.Context, k *store.Keyring, token string, values map[string]string) (store.Delegation, error)
 }
 
-// Limiter meters requests.
-type Limiter interface {
-	Take(ctx context.Context, key string, rate ratelimit.Rate) (wait time.Duration, err error)
-}
-
 // Handler serves links and pages.
 type Handler struct {
 	Store   Store
 	Keyring *store.Keyring
 	Guard   access.Checker
-	Limiter Limiter
+	Limiter page.Limiter
 	// Manifest returns the connector of an Integration.
 	Manifest func(spec handover.Spec) (*connector.Manifest, error)
 	Clock    clock.PassiveClock
@@ -79,8 +64,8 @@ type Handler struct {
 // Register adds the routes.
 func (h *Handler) Register(mux access.Mux) {
 	mux.HandleFunc("POST /apis/v1/namespaces/{ns}/integrations/{name}/delegation", h.create)
-	mux.HandleFunc("GET /delegate/{token}", h.page(h.show))
-	mux.HandleFunc("POST /delegate/{token}", h.page(h.submit))
+	mux.HandleFunc("GET /delegate/{token}", page.Handler(h.Limiter, h.show))
+	mux.HandleFunc("POST /delegate/{token}", page.Handler(h.Limiter, h.submit))
 }
 
 // Link is the answer to whoever makes one. The path is a credential.
@@ -169,37 +154,6 @@ func (h *Handler) connector(st store.IntegrationState) (*connector.Manifest, han
 	return m, spec, nil
 }
 
-// page limits a handler of pages and sets the headers of a page that holds a
-// credential. It writes no page into any log: its path is one.
-func (h *Handler) page(serve func(w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		head := w.Header()
-		head.Set("Content-Type", "text/html; charset=utf-8")
-		head.Set("Content-Security-Policy", "default-src 'none'; style-src "+styleHash+"; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-		head.Set("X-Content-Type-Options", "nosniff")
-		head.Set("X-Frame-Options", "DENY")
-		head.Set("X-Robots-Tag", "noindex, nofollow")
-		head.Set("Referrer-Policy", "no-referrer")
-		head.Set("Cache-Control", "no-store")
-		head.Set("Cross-Origin-Opener-Policy", "same-origin")
-		head.Set("Cross-Origin-Resource-Policy", "same-origin")
-		wait, err := h.Limiter.Take(r.Context(), senderKey(r), senderRate)
-		if err == nil && wait == 0 {
-			wait, err = h.Limiter.Take(r.Context(), "all", totalRate)
-		}
-		if err != nil || wait > 0 {
-			head.Set("Retry-After", strconv.Itoa(max(1, int((wait+time.Second-1)/time.Second))))
-			say(w, http.StatusTooManyRequests, "Too many requests", "Wait a minute, then load this page again.")
-			return
-		}
-		serve(w, r)
-	}
-}
-
-func senderKey(r *http.Request) string {
-	return "sender/" + strconv.Itoa(int(access.AddressBucket(access.ClientAddress(r), senders)))
-}
-
 // show shows the form. It changes nothing, however often it is loaded.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
 	d, st, ok := h.open(w, r)
@@ -226,13 +180,13 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request) (store.Delegation
 func (h *Handler) closed(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, store.ErrDelegationOver):
-		say(w, http.StatusGone, "This link has ended", "It was used, has expired, was replaced by a newer one, or what it was for is gone. Nothing was changed. Ask the person who sent it for a new link.")
+		page.Say(w, http.StatusGone, "This link has ended", "It was used, has expired, was replaced by a newer one, or what it was for is gone. Nothing was changed. Ask the person who sent it for a new link.")
 	case errors.Is(err, store.ErrNotFound):
-		say(w, http.StatusNotFound, "This link is not known", "It may have been cut off on its way: copy it whole. Nothing was changed.")
+		page.Say(w, http.StatusNotFound, "This link is not known", "It may have been cut off on its way: copy it whole. Nothing was changed.")
 	default:
 		h.Log.Error("A delegation page failed", "error", err)
 		w.Header().Set("Retry-After", "5")
-		say(w, http.StatusServiceUnavailable, "Not available at the moment", "Nothing was changed. Load this page again in a moment.")
+		page.Say(w, http.StatusServiceUnavailable, "Not available at the moment", "Nothing was changed. Load this page again in a moment.")
 	}
 }
 
@@ -241,7 +195,7 @@ func (h *Handler) unusable(w http.ResponseWriter, err error) {
 	if !errors.As(err, &e) {
 		h.Log.Error("A delegation page failed", "error", err)
 	}
-	say(w, http.StatusConflict, "This connection is not ready", "Its settings have to be corrected first. Nothing was changed. Tell the person who sent the link.")
+	page.Say(w, http.StatusConflict, "This connection is not ready", "Its settings have to be corrected first. Nothing was changed. Tell the person who sent the link.")
 }
 
 // submit takes the credential, once.
@@ -256,12 +210,12 @@ func (h *Handler) submit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" || http.NewCrossOriginProtection().Check(r) != nil {
-		say(w, http.StatusForbidden, "Not from this page", "The credential has to be sent with the form of this page. Nothing was changed.")
+		page.Say(w, http.StatusForbidden, "Not from this page", "The credential has to be sent with the form of this page. Nothing was changed.")
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		say(w, http.StatusRequestEntityTooLarge, "Too large", "What was sent is no credential: it is larger than 256 KiB, or was cut off. Nothing was changed.")
+		page.Say(w, http.StatusRequestEntityTooLarge, "Too large", "What was sent is no credential: it is larger than 256 KiB, or was cut off. Nothing was changed.")
 		return
 	}
 	values, faults := read(r.PostForm, m)
@@ -273,7 +227,7 @@ func (h *Handler) submit(w http.ResponseWriter, r *http.Request) {
 		h.closed(w, err)
 		return
 	}
-	say(w, http.StatusOK, "Thank you", "The credential was taken and encrypted. Seatkeeper now stores and tests it. This link has ended; you can close the page.")
+	page.Say(w, http.StatusOK, "Thank you", "The credential was taken and encrypted. Seatkeeper now stores and tests it. This link has ended; you can close the page.")
 }
 
 // fault is what is wrong with one field.

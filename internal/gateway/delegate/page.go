@@ -4,30 +4,13 @@
 package delegate
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"html/template"
 	"net/http"
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/page"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
-
-// style keeps lines short and contrast high; everything else is the browser's.
-const style = `body{font:1.125rem/1.5 sans-serif;max-width:40rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
-label{display:block;font-weight:bold;margin-top:1rem}
-input,textarea{box-sizing:border-box;width:100%;font:inherit;padding:.5rem;border:2px solid #555}
-button{font:inherit;padding:.75rem 1.5rem;margin-top:1.5rem;min-height:2.75rem;border:2px solid #003a70;background:#003a70;color:#fff}
-:focus-visible{outline:3px solid #b35900;outline-offset:2px}
-fieldset{margin-top:1.5rem;border:1px solid #555}
-.wrong{border-left:.5rem solid #a80000;padding-left:1rem}`
-
-// styleHash lets the page's own style through its policy.
-var styleHash = func() string {
-	sum := sha256.Sum256([]byte(style))
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-}()
 
 // form is the page with the form.
 type form struct {
@@ -57,7 +40,7 @@ type input struct {
 func fieldID(auth, name string) string { return auth + "-" + name }
 
 func formOf(d store.Delegation, m *connector.Manifest, faults []fault) form {
-	f := form{Style: style, Connector: m.Title(), DocsURL: m.DocsURL(), Integration: d.Integration, CreatedBy: d.CreatedBy, Faults: faults,
+	f := form{Style: page.Style, Connector: m.Title(), DocsURL: m.DocsURL(), Integration: d.Integration, CreatedBy: d.CreatedBy, Faults: faults,
 		Expires: d.ExpiresAt.UTC().Format("2 January 2006, 15:04 UTC"), ExpiresISO: d.ExpiresAt.UTC().Format("2006-01-02T15:04:05Z")}
 	for _, set := range m.SecretSets() {
 		w := way{Auth: set.Auth, Title: set.Title}
@@ -73,12 +56,6 @@ func formOf(d store.Delegation, m *connector.Manifest, faults []fault) form {
 		f.Ways = append(f.Ways, w)
 	}
 	return f
-}
-
-// notice is a page that only says something.
-type notice struct {
-	Style         template.CSS
-	Heading, Text string
 }
 
 var pages = template.Must(template.New("form").Parse(`<!DOCTYPE html>
@@ -115,35 +92,6 @@ It is encrypted, stored as a Kubernetes Secret and never shown again, to nobody.
 {{end}}</main>
 </body>
 </html>
-{{define "notice"}}<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Heading}} – Seatkeeper</title>
-<style>{{.Style}}</style>
-</head>
-<body>
-<main>
-<h1>{{.Heading}}</h1>
-<p>{{.Text}}</p>
-</main>
-</body>
-</html>
-{{end}}`))
+`))
 
-func writePage(w http.ResponseWriter, code int, f form) { render(w, code, "form", f) }
-
-func say(w http.ResponseWriter, code int, heading, text string) {
-	render(w, code, "notice", notice{Style: style, Heading: heading, Text: text})
-}
-
-func render(w http.ResponseWriter, code int, name string, data any) {
-	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
-		w.WriteHeader(http.StatusInternalServerError) // the templates are constant and tested
-		return
-	}
-	w.WriteHeader(code)
-	_, _ = w.Write(b.Bytes()) // an error here is a reader that has gone
-}
+func writePage(w http.ResponseWriter, code int, f form) { page.Render(w, code, pages, f) }
