@@ -25,34 +25,55 @@ const subjectMax = 150
 type letter struct {
 	Subject string
 	Intro   []string
-	Items   []item
+	Items   []linked
 	Terms   []string
 	Footer  []string
 }
 
-// item is one thing that is asked, and where to answer.
-type item struct {
-	Name  string
-	Lines []string
-	Link  string
-	Label string
+// linked is one thing that is asked, and where to answer.
+type linked struct {
+	Item
+	Link, Label string
+}
+
+// Item is one thing that a question is about.
+type Item struct {
+	PromptID string
+	Name     string // may be empty
+	Lines    []string
+}
+
+// Parts is the question in pieces, for a page or a mail: who asks and why, what
+// about, and the terms. With a prompt's id it has that prompt's items only.
+func (q Question) Parts(promptID string) (intro []string, items []Item, terms []string) {
+	if q.Matter != nil {
+		intro, terms = append(q.matterIntro(), paragraphs(q.Matter.Text)...), q.matterTerms()
+		for _, p := range q.Prompts() {
+			items = append(items, Item{PromptID: p.ID})
+		}
+		return intro, items, terms
+	}
+	for _, s := range q.Seats {
+		if promptID == "" || s.PromptID == promptID {
+			lines := q.facts(s)
+			items = append(items, Item{PromptID: s.PromptID, Name: lines[0], Lines: lines[1:]})
+		}
+	}
+	return []string{q.greeting()}, items, q.terms()
 }
 
 // QuestionMail is the question as a mail. Its links lead to a page where the
 // reader answers; neither opening the mail nor the page decides anything.
 func QuestionMail(q Question) Mail {
 	l := letter{Subject: q.Title()}
-	if q.Matter != nil {
-		l.Intro, l.Terms = append(q.matterIntro(), paragraphs(q.Matter.Text)...), q.matterTerms()
-		for _, p := range q.Prompts() {
-			l.Items = append(l.Items, item{Link: q.Links[p.ID], Label: "Answer"})
+	var items []Item
+	l.Intro, items, l.Terms = q.Parts("")
+	for _, i := range items {
+		label := "Answer"
+		if i.Name != "" {
+			label = "Answer about " + i.Name
 		}
-	} else {
-		l.Intro, l.Terms = []string{q.greeting()}, q.terms()
-	}
-	for _, s := range q.Seats {
-		lines := q.facts(s)
-		l.Items = append(l.Items, item{Name: lines[0], Lines: lines[1:], Link: q.Links[s.PromptID], Label: "Answer about " + s.App})
+		l.Items = append(l.Items, linked{Item: i, Link: q.Links[i.PromptID], Label: label})
 	}
 	if len(q.Links) > 0 {
 		l.Footer = append(l.Footer, "The link is for you alone: do not forward it. It takes one answer, until the date above. Opening it decides nothing; only the button on its page does.")

@@ -198,18 +198,24 @@ func (q Question) choices() []string {
 		return nil
 	}
 	for _, o := range q.Seats[0].Options {
-		switch o {
-		case Reclaim:
-			out = append(out, "Reclaim gives the seat back")
-		case Keep:
-			out = append(out, "Keep leaves it for "+q.KeepFor+" without being asked again")
-		case Escalate:
-			out = append(out, "Escalate asks "+q.NextUp+" to decide")
-		default:
-			out = append(out, o)
-		}
+		out = append(out, q.ChoiceLabel(o))
 	}
 	return out
+}
+
+// ChoiceLabel says what a choice means.
+func (q Question) ChoiceLabel(option string) string {
+	switch {
+	case q.Matter != nil:
+		return option
+	case option == Reclaim:
+		return "Reclaim gives the seat back"
+	case option == Keep:
+		return "Keep leaves it for " + q.KeepFor + " without being asked again"
+	case option == Escalate:
+		return "Escalate asks " + q.NextUp + " to decide"
+	}
+	return option
 }
 
 // Text is the question as plain text. It holds no token: it is for reading.
