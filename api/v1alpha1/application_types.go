@@ -107,7 +107,9 @@ type ApplicationSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Plans []ApplicationPlan `json:"plans,omitempty"`
 
-	// offboarding is what happens to a leaver's account, per Integration.
+	// offboarding is what happens to a leaver's account, per Integration. Without
+	// an entry the mildest action applies by which the Integration may stop an
+	// account, or a task is opened. status.offboarding shows it.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -177,29 +179,34 @@ type OffboardingMethod struct {
 	Name ResourceName `json:"name,omitempty"`
 
 	// method says who acts: Automatic runs the action, Delegate opens a task
-	// that asks for evidence, Ignore does nothing.
+	// that asks for evidence, Ignore does nothing. While Automatic cannot be
+	// carried out, a task is opened.
 	// +required
 	// +kubebuilder:validation:Enum=Automatic;Delegate;Ignore
 	Method string `json:"method,omitempty"`
 
-	// action that Automatic runs.
+	// action that Automatic runs. It takes access away and needs nothing but the
+	// account, such as user.suspend, user.deactivate or app.unassign. To delete,
+	// set deleteAfter.
 	// +optional
 	Action ActionName `json:"action,omitempty"`
 
-	// deleteAfter this grace period the suspended account is deleted. Unset:
-	// it stays suspended.
+	// deleteAfter this grace period the account, stopped by user.suspend or
+	// user.deactivate, is deleted by user.delete. Unset: it stays stopped.
 	// +optional
 	DeleteAfter Days `json:"deleteAfter,omitempty"`
 
-	// transferTo receives the leaver's data; the first who can be found.
+	// transferTo receives the leaver's data; the first who can be found. The
+	// connector needs data.transfer, or a user.delete that hands data over.
 	// Order is meaning, so the list is replaced as a whole.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8
 	TransferTo []Recipient `json:"transferTo,omitempty"`
 
-	// unmanagedAccounts are accounts that no Integration can act on. Default
-	// Delegate.
+	// unmanagedAccounts are accounts of the app that no Integration can act on,
+	// such as those that only an identity provider knows. Where entries differ,
+	// Delegate wins. Default Delegate.
 	// +optional
 	// +kubebuilder:validation:Enum=Delegate;Ignore
 	UnmanagedAccounts string `json:"unmanagedAccounts,omitempty"`
@@ -273,11 +280,47 @@ type ApplicationStatus struct {
 	// +kubebuilder:validation:items:MaxLength=253
 	SimilarApps []string `json:"similarApps,omitempty"`
 
+	// offboarding is what happens to a leaver's account, per Integration, as it
+	// would be carried out now.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Offboarding []OffboardingStatus `json:"offboarding,omitempty"`
+
 	// recommendedConnector could connect the app, which nothing does yet.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	RecommendedConnector string `json:"recommendedConnector,omitempty"`
 }
+
+// OffboardingStatus is what happens to a leaver's account at one Integration.
+type OffboardingStatus struct {
+	// name of the Integration.
+	// +required
+	Name ResourceName `json:"name,omitempty"`
+
+	// method that applies. Delegate stands in for an Automatic that cannot be
+	// carried out.
+	// +required
+	// +kubebuilder:validation:Enum=Automatic;Delegate;Ignore
+	Method string `json:"method,omitempty"`
+
+	// action that Automatic runs.
+	// +optional
+	Action ActionName `json:"action,omitempty"`
+
+	// source says whether spec.offboarding declares it or it applies by default.
+	// +required
+	// +kubebuilder:validation:Enum=Declared;Default
+	Source string `json:"source,omitempty"`
+}
+
+// The values of OffboardingStatus.Source.
+const (
+	OffboardingDeclared = "Declared"
+	OffboardingDefault  = "Default"
+)
 
 // UserCounts counts an app's users by use.
 type UserCounts struct {

@@ -140,6 +140,8 @@ const (
 	ReasonPlanUnmapped = "PlanUnmapped"
 	// ReasonInventoryStale: data that the roll-up rests on is stale.
 	ReasonInventoryStale = "InventoryStale"
+	// ReasonOffboardingInvalid: an entry of spec.offboarding cannot be carried out.
+	ReasonOffboardingInvalid = "OffboardingInvalid"
 )
 
 // Reasons of a Contract.

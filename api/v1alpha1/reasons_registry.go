@@ -308,6 +308,11 @@ var Reasons = []ReasonInfo{
 		Mend:  "Look at the Integration that the message names.",
 	},
 	{
+		Reason: ReasonOffboardingInvalid, Kind: KindApplication, Code: "SK1206",
+		Title: "An entry of spec.offboarding cannot be carried out.",
+		Mend:  "Change what the message names. Until then a task is opened for a leaver's accounts there; everything else goes on.",
+	},
+	{
 		Reason: ReasonTermOpen, Kind: KindContract, Code: "SK1301",
 		Title: "The contract is in its term.",
 		Mend:  "Nothing to do.",

@@ -23,6 +23,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/offboarding"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 )
 
@@ -34,6 +35,8 @@ const refresh = time.Hour
 type Backend interface {
 	// Domains returns the web domains of the connector of an Integration.
 	Domains(ctx context.Context, i *v1alpha1.Integration) []string
+	// Offboarding says what an Integration can do to a leaver's account.
+	Offboarding(ctx context.Context, i *v1alpha1.Integration) offboarding.Integration
 	// Recommend returns a built-in connector of one of the domains, or "".
 	Recommend(domains []string) string
 	// Declare records an app for those who list apps; Forget one that is gone.
@@ -89,7 +92,7 @@ type Reconciler struct {
 	Backend Backend
 }
 
-// +kubebuilder:rbac:groups=seatkeeper.dev,resources=applications;integrations;contracts,verbs=get;list;watch
+// +kubebuilder:rbac:groups=seatkeeper.dev,resources=applications;integrations;connectors;contracts,verbs=get;list;watch
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=applications/status,verbs=get;patch
 
 // What a roll-up looks at besides its own Application is found by index: with
@@ -127,6 +130,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, changed <-chan event.Gen
 			UpdateFunc: seenByPeers,
 		})).
 		Watches(&v1alpha1.Integration{}, all, builder.WithPredicates(predicate.Funcs{UpdateFunc: standingChanged})).
+		Watches(&v1alpha1.Connector{}, all, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Contract{}, handler.EnqueueRequestsFromMapFunc(ofContract), builder.WithPredicates(reconcile.Changed())).
 		WatchesRawSource(source.Channel(changed, &handler.EnqueueRequestForObject{})).
 		WithOptions(reconcile.ControllerOptions(workers)).
@@ -227,7 +231,7 @@ func (r *Reconciler) step(ctx context.Context, app *v1alpha1.Application, c *rec
 		c.True(v1alpha1.ConditionInventoryStale, v1alpha1.ReasonInventoryStale,
 			"use counts as unknown where these are stale: "+reconcile.List(stale, 8))
 	}
-	return outcome(own, missing)
+	return outcome(own, missing, r.offboard(ctx, app, in.integrations, own))
 }
 
 // input is what the roll-up looks at beside the inventory. It is the cache's own
@@ -275,10 +279,13 @@ func (r *Reconciler) list(ctx context.Context, app *v1alpha1.Application, into c
 }
 
 // outcome says whether the app is as declared.
-func outcome(own []v1alpha1.Integration, missing []string) (reconcile.Outcome, error) {
+func outcome(own []v1alpha1.Integration, missing []string, unfit error) (reconcile.Outcome, error) {
 	if len(missing) > 0 {
 		return reconcile.Outcome{}, reconcile.Waiting(v1alpha1.ReasonReferenceNotFound, 0,
 			"spec.integrationRefs: there is no Integration %s in this namespace; create it, or correct the name", reconcile.List(missing, 8))
+	}
+	if unfit != nil {
+		return reconcile.Outcome{}, unfit
 	}
 	if len(own) == 0 {
 		return reconcile.Outcome{Reason: v1alpha1.ReasonNotConnected, RequeueAfter: refresh,

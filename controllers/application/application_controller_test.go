@@ -19,6 +19,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/offboarding"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile/reconciletest"
 	"github.com/seatkeeper/seatkeeper/internal/testenv"
@@ -47,6 +48,23 @@ func (b *backend) Forget(_ context.Context, _, name string) error {
 
 func (*backend) Domains(_ context.Context, i *v1alpha1.Integration) []string {
 	return []string{i.Spec.Connector + ".us"}
+}
+
+// Offboarding knows connectors that stop and delete accounts, but for csv, that
+// can do nothing, and own ones, that nobody knows.
+func (*backend) Offboarding(_ context.Context, i *v1alpha1.Integration) offboarding.Integration {
+	out := offboarding.Integration{Name: i.Name, Known: i.Spec.Connector != "", ReadAndAct: i.Spec.Permission == v1alpha1.PermissionReadAndAct}
+	for _, a := range i.Spec.DestructiveActions {
+		out.Destructive = append(out.Destructive, string(a))
+	}
+	if i.Spec.Connector != "csv" {
+		user := []offboarding.Input{{Name: "userId", Type: "account", Required: true}}
+		out.Actions = []offboarding.Action{
+			{Name: "user.suspend", Removes: true, Inputs: user},
+			{Name: "user.delete", Removes: true, Destructive: true, Inputs: user},
+		}
+	}
+	return out
 }
 
 func (*backend) Recommend(domains []string) string {

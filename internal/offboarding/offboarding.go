@@ -107,6 +107,8 @@ type Decision struct {
 	Account Account
 	Method  Method
 	Source  Source
+	// Action of Automatic that takes access away; Calls has it.
+	Action string
 	// Why is one sentence for a person. It is empty where a declared method
 	// applies as it stands.
 	Why string
@@ -192,7 +194,7 @@ func resolve(entries []Entry, integrations map[string]Integration, a Account, ow
 		d.Method, d.Why = Delegate, "Integration "+in.Name+" is being disconnected, so it sends nothing"
 		return d
 	}
-	d.Calls = calls(entry, &in, a)
+	d.Action, d.Calls = entry.Action, calls(entry, &in, a)
 	return d
 }
 

@@ -198,7 +198,15 @@ func TestResolve(t *testing.T) {
 				if d := cmp.Diff(tt.accounts[i], got[i].Account); d != "" {
 					t.Error(d)
 				}
-				got[i].Account, got[i].Why = Account{}, ""
+				if want := ""; got[i].Method == Automatic {
+					if want = tt.want[i].Calls[0].Action; want == "data.transfer" {
+						want = tt.want[i].Calls[1].Action
+					}
+					if got[i].Action != want {
+						t.Errorf("action %q, want %q", got[i].Action, want)
+					}
+				}
+				got[i].Account, got[i].Why, got[i].Action = Account{}, "", ""
 			}
 			if d := cmp.Diff(tt.want, got); d != "" {
 				t.Errorf("(-want +got):\n%s", d)

@@ -15,6 +15,9 @@ import (
 // helps; the object is Stalled and is not retried by time.
 type StallingError struct {
 	Reason, Message string
+	// After is when to look again at an object that is of use all the same, since
+	// it shows what changes by time; 0 waits for an event alone.
+	After time.Duration
 	// Verbatim keeps the message as it is, up to MaxVerbatim: for one that prints
 	// what people apply, and nothing that differs from one try to the next.
 	Verbatim bool
@@ -93,7 +96,7 @@ func classify(err error) verdict {
 	case err == nil:
 		return verdict{class: classDone}
 	case errors.As(err, &stalling):
-		return verdict{class: classStalled, reason: stalling.Reason, message: stalling.Message, verbatim: stalling.Verbatim, err: err}
+		return verdict{class: classStalled, reason: stalling.Reason, message: stalling.Message, verbatim: stalling.Verbatim, after: stalling.After, err: err}
 	case errors.As(err, &waiting):
 		return verdict{class: classWaiting, reason: waiting.Reason, message: waiting.Message, after: waiting.After, err: err}
 	case errors.As(err, &transient):

@@ -201,6 +201,9 @@ func result(v verdict, out Outcome, patchErr error) (ctrl.Result, error) {
 	}
 	switch v.class {
 	case classStalled:
+		if v.after > 0 {
+			return ctrl.Result{RequeueAfter: Jitter(v.after)}, nil
+		}
 		return ctrl.Result{}, reconcile.TerminalError(v.err)
 	case classWaiting:
 		return ctrl.Result{RequeueAfter: Jitter(v.after)}, nil

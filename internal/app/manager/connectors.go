@@ -142,28 +142,34 @@ func (c *catalog) Domains(ctx context.Context, i *v1alpha1.Integration) []string
 
 // Action describes an action of the connector of an Integration.
 func (c *catalog) Action(ctx context.Context, i *v1alpha1.Integration, name string) (licensepolicy.Action, bool) {
+	a, _, ok := c.action(ctx, i, name)
+	out := licensepolicy.Action{Destructive: a.Destructive, EndsAccount: a.EndsAccount}
+	for _, in := range a.Input {
+		switch in.Type {
+		case inputAccount:
+			out.AccountInput = in.Name
+		case inputPlan:
+			out.PlanInput = in.Name
+		case inputGroup:
+			out.GroupInput = in.Name
+		}
+	}
+	return out, ok
+}
+
+// action finds an action of the connector of an Integration. known is false if
+// nobody knows what the connector can do.
+func (c *catalog) action(ctx context.Context, i *v1alpha1.Integration, name string) (a connector.ActionInfo, known, ok bool) {
 	m := c.manifest(ctx, i)
 	if m == nil {
-		return licensepolicy.Action{}, false
+		return a, false, false
 	}
 	for _, a := range m.Actions() {
-		if a.Name != name {
-			continue
+		if a.Name == name {
+			return a, true, true
 		}
-		out := licensepolicy.Action{Destructive: a.Destructive, EndsAccount: a.EndsAccount}
-		for _, in := range a.Input {
-			switch in.Type {
-			case inputAccount:
-				out.AccountInput = in.Name
-			case inputPlan:
-				out.PlanInput = in.Name
-			case inputGroup:
-				out.GroupInput = in.Name
-			}
-		}
-		return out, true
 	}
-	return licensepolicy.Action{}, false
+	return a, true, false
 }
 
 // Types of action inputs that take what a seat is known by.

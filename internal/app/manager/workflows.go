@@ -86,19 +86,13 @@ type stepActions struct{ *catalog }
 
 // Action implements the Workflow controller's Connectors.
 func (c stepActions) Action(ctx context.Context, i *v1alpha1.Integration, name string) (out workflowctl.Action, known, ok bool) {
-	m := c.manifest(ctx, i)
-	if m == nil {
-		return out, false, false
+	a, known, ok := c.action(ctx, i, name)
+	if !ok {
+		return out, known, false
 	}
-	for _, a := range m.Actions() {
-		if a.Name != name {
-			continue
-		}
-		out = workflowctl.Action{Acts: a.Mode == connector.ModeAct, Destructive: a.Destructive, Grants: a.Effect == connector.EffectGrants, Removes: a.Effect == connector.EffectRemoves}
-		for _, in := range a.Input {
-			out.Inputs = append(out.Inputs, workflowctl.Input{Name: in.Name, Required: in.Required})
-		}
-		return out, true, true
+	out = workflowctl.Action{Acts: a.Mode == connector.ModeAct, Destructive: a.Destructive, Grants: a.Effect == connector.EffectGrants, Removes: a.Effect == connector.EffectRemoves}
+	for _, in := range a.Input {
+		out.Inputs = append(out.Inputs, workflowctl.Input{Name: in.Name, Required: in.Required})
 	}
-	return out, true, false
+	return out, true, true
 }
