@@ -114,7 +114,7 @@ type step struct {
 	action v1alpha1.StepAction
 	cases  []branch
 	isCase bool
-	loop   bool
+	loop   *loop
 }
 
 type branch struct {
@@ -123,7 +123,7 @@ type branch struct {
 }
 
 func fromStep(s v1alpha1.Step) step {
-	out := step{base: s.StepBase, action: s.StepAction, loop: s.ForEach != nil, isCase: len(s.Switch) > 0}
+	out := step{base: s.StepBase, action: s.StepAction, loop: loopOf(s.ForEach), isCase: len(s.Switch) > 0}
 	for _, c := range s.Switch {
 		b := branch{when: c.When}
 		for _, inner := range c.Steps {
@@ -135,7 +135,7 @@ func fromStep(s v1alpha1.Step) step {
 }
 
 func fromInner(s v1alpha1.InnerStep) step {
-	out := step{base: s.StepBase, action: s.StepAction, loop: s.ForEach != nil, isCase: len(s.Switch) > 0}
+	out := step{base: s.StepBase, action: s.StepAction, loop: loopOfLeaves(s.ForEach), isCase: len(s.Switch) > 0}
 	for _, c := range s.Switch {
 		b := branch{when: c.When}
 		for _, leaf := range c.Steps {
@@ -199,6 +199,8 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 		out.Action, err = t.action(field, s)
 	case s.action.Wait != nil:
 		out.Wait, err = t.wait(field+".wait", *s.action.Wait)
+	case s.loop != nil:
+		out.ForEach, err = t.forEach(field, *s.loop)
 	case s.isCase:
 		out.Switch, err = t.cases(field, s.cases)
 	default:
@@ -211,7 +213,7 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 func unbuiltKind(s step) string {
 	a := s.action
 	for kind, set := range map[string]bool{
-		"forEach": s.loop, "http": a.HTTP != nil, "approval": a.Approval != nil, "ask": a.Ask != nil, "delegate": a.Delegate != nil,
+		"http": a.HTTP != nil, "approval": a.Approval != nil, "ask": a.Ask != nil, "delegate": a.Delegate != nil,
 		"notify": a.Notify != nil, "offboarding": a.Offboarding != nil, "workflow": a.Workflow != nil,
 	} {
 		if set {

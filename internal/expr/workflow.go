@@ -7,7 +7,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
@@ -90,17 +92,24 @@ var workflowOutput = sync.OnceValues(func() (*cel.Env, error) {
 	)
 })
 
-func workflowEnv(subject string) (*Env, error) {
+func workflowEnv(subject string, locals []string) (*Env, error) {
 	env, err := workflowBase()
 	if subject == SubjectPerson {
 		env, err = workflowOfPerson()
+	}
+	if err == nil && len(locals) > 0 {
+		opts := make([]cel.EnvOption, 0, len(locals))
+		for _, name := range locals {
+			opts = append(opts, cel.Variable(name, cel.DynType))
+		}
+		env, err = env.Extend(opts...)
 	}
 	return &Env{cel: env, cost: CostRecord, pure: true}, err
 }
 
 // Condition compiles a condition for runs about the subject.
-func (Workflow) Condition(subject, source string) (func(map[string]any) (bool, error), error) {
-	env, err := workflowEnv(subject)
+func (Workflow) Condition(subject, source string, locals ...string) (func(map[string]any) (bool, error), error) {
+	env, err := workflowEnv(subject, locals)
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +121,8 @@ func (Workflow) Condition(subject, source string) (func(map[string]any) (bool, e
 }
 
 // Value compiles an expression for runs about the subject.
-func (Workflow) Value(subject, source string) (func(map[string]any) (any, error), error) {
-	env, err := workflowEnv(subject)
+func (Workflow) Value(subject, source string, locals ...string) (func(map[string]any) (any, error), error) {
+	env, err := workflowEnv(subject, locals)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +130,8 @@ func (Workflow) Value(subject, source string) (func(map[string]any) (any, error)
 }
 
 // Template compiles a text with ${CEL} holes for runs about the subject.
-func (Workflow) Template(subject, source string) (func(map[string]any) (any, error), error) {
-	env, err := workflowEnv(subject)
+func (Workflow) Template(subject, source string, locals ...string) (func(map[string]any) (any, error), error) {
+	env, err := workflowEnv(subject, locals)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +141,34 @@ func (Workflow) Template(subject, source string) (func(map[string]any) (any, err
 	}
 	return func(vars map[string]any) (any, error) { return t.Eval(context.Background(), vars) }, nil
 }
+
+// taken are the names that a local may not have: the variables of this and of
+// later versions, those of answers, and the words and types of CEL.
+var taken = func() map[string]bool {
+	m := map[string]bool{}
+	for name := range strings.FieldsSeq(`person application license contract event input steps vars org now resp status headers
+		as break const continue else false for function if import in let loop namespace null package return true var void while
+		bool bytes double duration dyn int list map null_type optional_type string timestamp type uint`) {
+		m[name] = true
+	}
+	return m
+}()
+
+// Local refuses the name of a local variable that would hide another, or that
+// no expression could read.
+func (Workflow) Local(name string, locals ...string) error {
+	switch {
+	case slices.Contains(locals, name):
+		return fmt.Errorf("%q is the name of an item of the loop around it; take another", name)
+	case taken[name]:
+		return fmt.Errorf("%q has a meaning of its own in expressions; take another name", name)
+	case !localName.MatchString(name):
+		return fmt.Errorf("%q is no name: want letters and digits, a lower-case letter first", name)
+	}
+	return nil
+}
+
+var localName = regexp.MustCompile(`^[a-z][a-zA-Z0-9]{0,62}$`)
 
 // Output compiles an expression over what a call answered.
 func (Workflow) Output(source string) (func(map[string]any) (any, error), error) {

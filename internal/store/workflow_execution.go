@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +56,13 @@ func (e ActionExecution) Number() int64 {
 }
 
 // ActionNumber is an integer that names the step of the Workflow.
-func (e ActionExecution) ActionNumber() int64 { return number(e.Workflow, e.StepPath) }
+// The index of an item in its path is none of the step's.
+func (e ActionExecution) ActionNumber() int64 {
+	return number(e.Workflow, itemIndex.ReplaceAllString(e.StepPath, "[#]"))
+}
+
+// itemIndex marks the item of a loop in the path of a step.
+var itemIndex = regexp.MustCompile(`\[#[0-9]+\]`)
 
 // number is 53 bits of a digest: what every reader of JSON takes for a whole
 // number. A sequence would tell tenants how much the others do.

@@ -423,7 +423,7 @@ func (t *turn) expire(n *node, s *AskStep, p store.Prompt) {
 
 // nextStage turns to those who are asked next.
 func (t *turn) nextStage() {
-	t.cur = cursor{Since: t.cur.Since, Stage: t.cur.Stage + 1, Failing: t.cur.Failing}
+	t.cur = cursor{Since: t.cur.Since, Stage: t.cur.Stage + 1, Failing: t.cur.Failing, Loops: t.cur.Loops}
 	t.event = event{kind: eventDue}
 }
 

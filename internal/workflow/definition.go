@@ -34,7 +34,9 @@ type Step struct {
 	// result by name.
 	Outputs map[string]string `json:"outputs,omitempty"`
 
-	Action *ActionStep `json:"action,omitempty"`
+	Action  *ActionStep  `json:"action,omitempty"`
+	ForEach *ForEachStep `json:"forEach,omitempty"`
+
 	Ask    *AskStep    `json:"ask,omitempty"`
 	Switch *SwitchStep `json:"switch,omitempty"`
 	Wait   *WaitStep   `json:"wait,omitempty"`

@@ -66,6 +66,8 @@ func FuzzDefinition(f *testing.F) {
 	f.Add([]byte(`{"language":"CEL","subject":"Person","when":"person.email != ''","steps":[{"name":"a","when":"now > timestamp('2026-01-01T00:00:00Z')","wait":{"for":"","until":{"date":"person.endDate","time":"09:00"}}},
 		{"name":"s","switch":{"when":[{"when":"input.x == 1","steps":[{"name":"b","onError":"Continue","outputs":{"o":"resp.x"},"action":{"integration":"i","action":"a","with":{"v":"${steps.a.result}"}}}]}]}}],"timeout":"90d"}`),
 		[]byte(`{"person":{"email":"a@b.example","endDate":"2026-01-01"},"input":{"x":1}}`), []byte(`{}`))
+	f.Add([]byte(`{"language":"CEL","steps":[{"name":"l","forEach":{"in":"input.x","as":"i","failurePolicy":"Stop","steps":[{"name":"m","onError":"Ask","forEach":{"in":"[i]","as":"j","steps":[{"name":"a","action":{"integration":"i","action":"a","with":{"v":"${i} ${j}"}}}]}}]}}]}`),
+		[]byte(`{"input":{"x":[1,2]},"dryRun":true}`), []byte(`{"loops":[{"path":"l","items":[1,2],"ix":1},{"path":"l[#1]/m","items":[1],"ix":1}]}`))
 	f.Fuzz(func(t *testing.T, definition, variables, cursor []byte) {
 		p, err := compile(definition, expr.Workflow{})
 		if err != nil {

@@ -18,15 +18,19 @@ const SubjectPerson = "Person"
 
 // Language compiles the expressions of definitions. What it returns is a pure
 // function of the variables: the interpreter evaluates inside a transaction
-// that may be repeated. subject decides which variables there are.
+// that may be repeated. subject decides which variables there are; locals name
+// further ones, of any type.
 type Language interface {
 	// Condition compiles a condition.
-	Condition(subject, source string) (func(vars map[string]any) (bool, error), error)
+	Condition(subject, source string, locals ...string) (func(vars map[string]any) (bool, error), error)
 	// Value compiles an expression.
-	Value(subject, source string) (func(vars map[string]any) (any, error), error)
+	Value(subject, source string, locals ...string) (func(vars map[string]any) (any, error), error)
 	// Template compiles a text with holes; one that is a single hole keeps the
 	// type of its value.
-	Template(subject, source string) (func(vars map[string]any) (any, error), error)
+	Template(subject, source string, locals ...string) (func(vars map[string]any) (any, error), error)
+	// Local refuses the name of a local that would hide something, or that no
+	// expression could read. locals are those around it.
+	Local(name string, locals ...string) error
 	// Output compiles an expression over what a call answered: resp, status,
 	// headers.
 	Output(source string) (func(vars map[string]any) (any, error), error)
@@ -43,15 +47,19 @@ type paths struct{}
 
 var errNoCEL = errors.New("this definition takes no CEL")
 
-func (paths) Condition(_, _ string) (func(map[string]any) (bool, error), error) {
+func (paths) Condition(_, _ string, _ ...string) (func(map[string]any) (bool, error), error) {
 	return nil, errNoCEL
 }
 
-func (paths) Value(_, _ string) (func(map[string]any) (any, error), error) { return nil, errNoCEL }
+func (paths) Value(_, _ string, _ ...string) (func(map[string]any) (any, error), error) {
+	return nil, errNoCEL
+}
+
+func (paths) Local(string, ...string) error { return errNoCEL }
 
 func (paths) Output(string) (func(map[string]any) (any, error), error) { return nil, errNoCEL }
 
-func (paths) Template(_, source string) (func(map[string]any) (any, error), error) {
+func (paths) Template(_, source string, _ ...string) (func(map[string]any) (any, error), error) {
 	return func(v map[string]any) (any, error) { return vars(v).fillString(source) }, nil
 }
 
@@ -68,13 +76,14 @@ func (e *fieldError) Unwrap() error { return e.err }
 type compiler struct {
 	lang    Language
 	subject string
+	locals  []string // of the loops around what is compiled
 }
 
 func (c compiler) condition(field, source string) (condition, error) {
 	if source == "" {
 		return nil, nil
 	}
-	f, err := c.lang.Condition(c.subject, source)
+	f, err := c.lang.Condition(c.subject, source, c.locals...)
 	if err != nil {
 		return nil, &fieldError{field, err}
 	}
@@ -82,7 +91,7 @@ func (c compiler) condition(field, source string) (condition, error) {
 }
 
 func (c compiler) expression(field, source string) (value, error) {
-	f, err := c.lang.Value(c.subject, source)
+	f, err := c.lang.Value(c.subject, source, c.locals...)
 	if err != nil {
 		return nil, &fieldError{field, err}
 	}
@@ -133,7 +142,7 @@ func (c compiler) value(field string, in any) (value, error) {
 			return out, nil
 		}, nil
 	case string:
-		f, err := c.lang.Template(c.subject, x)
+		f, err := c.lang.Template(c.subject, x, c.locals...)
 		if err != nil {
 			return nil, &fieldError{field, err}
 		}

@@ -26,6 +26,11 @@ type node struct {
 	cases     []branch
 	otherwise string
 
+	// items of a forEach, the first step for each, and all steps in it.
+	items value
+	first string
+	inner []string
+
 	when        condition
 	integration value
 	with        value
@@ -124,6 +129,11 @@ func (l *linker) link(prefix, field string, steps []Step, next string) (string, 
 				return "", err
 			}
 		}
+		if s.ForEach != nil {
+			if err := l.loop(n, s.ForEach); err != nil {
+				return "", err
+			}
+		}
 		next = path
 	}
 	return next, nil
@@ -191,7 +201,7 @@ func (l *linker) compile(n *node) (err error) {
 var reservedResults = map[string]bool{"result": true, "reason": true, "message": true, "output": true, "at": true, "n": true, "path": true, "request": true}
 
 func (s Step) kinds() (n int) {
-	for _, set := range []bool{s.Action != nil, s.Ask != nil, s.Switch != nil, s.Wait != nil, s.Check != nil, s.Book != nil, s.Tell != nil, s.End != nil} {
+	for _, set := range []bool{s.Action != nil, s.ForEach != nil, s.Ask != nil, s.Switch != nil, s.Wait != nil, s.Check != nil, s.Book != nil, s.Tell != nil, s.End != nil} {
 		if set {
 			n++
 		}

@@ -19,7 +19,7 @@ const (
 
 // StepProgress is how far one step of a run is.
 type StepProgress struct {
-	// Name with the names of the steps around it: dept.crm.
+	// Name with the names of the steps around it: dept.crm, each[2].crm.
 	Name   string `json:"name"`
 	Result string `json:"result,omitempty"` // of a finished step
 	// State is the run's, for the step that it is at.
@@ -34,10 +34,17 @@ type StepProgress struct {
 
 var branchMark = regexp.MustCompile(`\[[^]]*\]`)
 
-// StepName is a step's path as people read it.
+// StepName is a step's path as people read it: without the branches, and with
+// the index of an item as in a list.
 func StepName(path string) string {
 	path = strings.TrimPrefix(path, "onFailure:")
-	return strings.ReplaceAll(branchMark.ReplaceAllString(path, ""), "/", ".")
+	path = branchMark.ReplaceAllStringFunc(path, func(mark string) string {
+		if indexMark.MatchString(mark) {
+			return "[" + strings.TrimPrefix(mark, "[#")
+		}
+		return ""
+	})
+	return strings.ReplaceAll(path, "/", ".")
 }
 
 // Progress lists the steps that a run has come to, in order, and the one that

@@ -39,6 +39,7 @@ func (t *turn) scope() map[string]any {
 		}
 		out[name] = plain(v)
 	}
+	t.locals(out)
 	return out
 }
 
@@ -87,7 +88,7 @@ func (t *turn) begin() {
 // enter looks at the step's own condition once. It reports whether the step is
 // to go on.
 func (t *turn) enter(n *node) bool {
-	if n.when == nil || t.cur.Entered {
+	if n.when == nil || t.cur.Entered || t.loopOf(n) != nil {
 		return true
 	}
 	ok, err := n.when(t.scope())
@@ -111,7 +112,9 @@ func (t *turn) failStep(n *node, reason, message string) {
 	case OnErrorAsk:
 		t.park(reason, message+"; say retry, skip or fail")
 	default:
-		t.fail(reason, message)
+		if !t.failItem(reason, message) {
+			t.fail(reason, message)
+		}
 	}
 }
 
@@ -147,10 +150,18 @@ func (t *turn) deadline() (end time.Time, ok bool) {
 	if !t.program.timeout.IsZero() && !t.cur.Failing {
 		end, ok = t.program.timeout.After(t.run.CreatedAt, t.zone()), true
 	}
-	if n := t.program.nodes[t.run.StepPath]; n != nil && !n.step.Timeout.IsZero() {
-		if step := n.step.Timeout.After(t.cur.Since, t.zone()); !ok || step.Before(end) {
+	sooner := func(path string, since time.Time) {
+		n, known := t.node(path)
+		if !known || n.step.Timeout.IsZero() {
+			return
+		}
+		if step := n.step.Timeout.After(since, t.zone()); !ok || step.Before(end) {
 			end, ok = step, true
 		}
+	}
+	sooner(t.run.StepPath, t.cur.Since)
+	for _, l := range t.cur.Loops {
+		sooner(l.Path, l.Since)
 	}
 	return end, ok
 }
@@ -164,8 +175,8 @@ func (t *turn) overdue() bool {
 
 // stepOverdue is overdue for the current step alone.
 func (t *turn) stepOverdue() bool {
-	n := t.program.nodes[t.run.StepPath]
-	return n != nil && !n.step.Timeout.IsZero() && !t.now.Before(n.step.Timeout.After(t.cur.Since, t.zone()))
+	n, ok := t.node(t.run.StepPath)
+	return ok && !n.step.Timeout.IsZero() && !t.now.Before(n.step.Timeout.After(t.cur.Since, t.zone()))
 }
 
 // keep stores the result of a step under its name.

@@ -50,6 +50,8 @@ type cursor struct {
 	CheckedAt time.Time `json:"checkedAt,omitzero"`
 	// Entered says that the step's own condition was looked at.
 	Entered bool `json:"entered,omitempty"`
+	// Loops are those that the step is in, the outermost first.
+	Loops []loop `json:"loops,omitempty"`
 }
 
 // resetEffect makes the cursor ready for the next logical effect.
@@ -166,7 +168,7 @@ type turn struct {
 	done   bool // the turn is over
 }
 
-// maxMoves bounds the steps of one turn; a definition has no loops, so only a
+// maxMoves bounds the steps of one turn; those in loops end it before, so only a
 // defect could reach it.
 const maxMoves = 1000
 
@@ -186,10 +188,16 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 	if err := json.Unmarshal(orObject(l.Run.Cursor), &t.cur); err != nil {
 		return nil, fmt.Errorf("run %s: cursor: %w", t.run.ID, err)
 	}
+	if err := t.checkLoops(); err != nil {
+		return nil, err
+	}
 	if t.run.StepPath == "" {
 		t.begin()
 	}
-	for range maxMoves {
+	for moves := range maxMoves {
+		if moves >= longTurn && len(t.cur.Loops) > 0 && t.event.kind == eventDue && !t.done {
+			t.run.State, t.run.DueAt, t.done = store.RunReady, t.now, true
+		}
 		if t.done {
 			return t, t.finish()
 		}
@@ -208,7 +216,7 @@ func orObject(raw json.RawMessage) json.RawMessage {
 // move does one thing. A call whose outcome is open is always resolved first,
 // so that a stop never leaves an effect unaccounted for (invariant 8).
 func (t *turn) move() {
-	n, ok := t.program.nodes[t.run.StepPath]
+	n, ok := t.node(t.run.StepPath)
 	switch {
 	case t.intent == nil && t.run.StopAt != nil:
 		t.stop()
@@ -216,6 +224,7 @@ func (t *turn) move() {
 		t.sleep(t.now.Add(holdFor), store.ReasonWorkflowSuspended, fmt.Sprintf("%s %s is suspended: no further step begins until it is not", t.run.Kind, t.run.Name))
 	case t.overdue():
 		t.fail("TimedOut", fmt.Sprintf("the run took longer than %s", t.program.timeout))
+	case len(t.cur.Loops) > 0 && t.endOverdueLoop():
 	case t.run.StepPath == pathEnd && t.cur.Failing:
 		t.end(store.RunFailed, "failed", t.vars.text("failure.reason"), t.vars.text("failure.message"))
 	case t.run.StepPath == pathEnd:
@@ -228,7 +237,7 @@ func (t *turn) move() {
 }
 
 func (t *turn) step(n *node) {
-	if how, ok := t.resolution(); ok && n.step.Action == nil {
+	if how, ok := t.resolution(); ok && n.step.Action == nil && t.loopOf(n) == nil {
 		t.run.Reason, t.run.Message = "", ""
 		switch how {
 		case store.ResolveSkip:
@@ -253,6 +262,8 @@ func (t *turn) step(n *node) {
 		t.check(n)
 	case s.Switch != nil:
 		t.branch(n, s.Switch)
+	case s.ForEach != nil:
+		t.forEach(n, s.ForEach)
 	case s.Wait != nil:
 		t.wait(n, s.Wait)
 	case s.Book != nil:
@@ -264,8 +275,8 @@ func (t *turn) step(n *node) {
 
 // goTo makes path the current step.
 func (t *turn) goTo(path string) {
-	t.run.StepPath = path
-	t.cur = cursor{Since: t.now, Failing: t.cur.Failing}
+	t.run.StepPath = t.indexed(path)
+	t.cur = cursor{Since: t.now, Failing: t.cur.Failing, Loops: t.cur.Loops}
 	t.event = event{kind: eventDue}
 	t.run.Lane = ""
 	if !t.cur.Failing {
@@ -282,6 +293,7 @@ func (t *turn) complete(n *node, result map[string]any) {
 // fail ends the step for good: the failure branch runs, then the run ends.
 func (t *turn) fail(reason, message string) {
 	t.vars["failure"] = map[string]any{"step": t.run.StepPath, "reason": reason, "message": message}
+	t.abandonLoops()
 	if t.cur.Failing || t.program.onFailure == pathEnd {
 		t.end(store.RunFailed, "failed", reason, message)
 		return

@@ -58,6 +58,13 @@ func (v vars) setStep(name string, result map[string]any) {
 	steps[name] = result
 }
 
+// dropStep forgets the result of a step.
+func (v vars) dropStep(name string) {
+	if steps, ok := v["steps"].(map[string]any); ok {
+		delete(steps, name)
+	}
+}
+
 // StepResult is a finished step, for people.
 type StepResult struct {
 	N       int    `json:"n"`
