@@ -27,6 +27,7 @@ type TokenCache struct {
 	mu      sync.Mutex
 	entries map[string]*tokenEntry
 	turn    uint64
+	limit   int         // 0: maxTokens
 	vault   memoryVault // for sessions without one of their own
 }
 
@@ -75,7 +76,7 @@ const maxTokens = 16
 // prune makes place for one more: what was used longest ago goes, unless it is
 // in use or has a refresh token that nobody else has.
 func (c *TokenCache) prune() {
-	if len(c.entries) < maxTokens {
+	if len(c.entries) < cmp.Or(c.limit, maxTokens) {
 		return
 	}
 	oldest := ""
@@ -332,6 +333,11 @@ const minSecret = 4
 // redact takes the credential out of a vendor's words: some repeat the key
 // that they refuse.
 func (s *Session) redact(text string, hidden []string) string {
+	return redactValues(text, s.o.Secrets, hidden)
+}
+
+// redactValues takes secrets, by name, and hidden tokens out of a text.
+func redactValues(text string, secrets map[string]string, hidden []string) string {
 	type mark struct{ value, name string }
 	var marks []mark
 	add := func(value, name string) {
@@ -342,7 +348,7 @@ func (s *Session) redact(text string, hidden []string) string {
 			}
 		}
 	}
-	for name, v := range s.o.Secrets {
+	for name, v := range secrets {
 		add(v, name)
 	}
 	for _, v := range hidden {

@@ -210,14 +210,7 @@ func (s *Session) resolveHosts() error {
 // connect builds the client. It is called once the hosts are known; a native
 // connector declares its hosts later.
 func (s *Session) connect() {
-	s.guard = &guard{allowed: s.o.AllowedNetworks, trusted: map[string]bool{}, proxies: map[string]bool{}}
-	for host, base := range s.o.Endpoints {
-		if u, err := url.Parse(base); err == nil && u.Host != "" {
-			u.Path = strings.TrimSuffix(u.Path, "/")
-			s.overrides[strings.ToLower(host)] = u
-			s.guard.trusted[hostPort(u)] = true
-		}
-	}
+	s.guard = newGuard(s.o.AllowedNetworks, s.o.Endpoints, s.overrides)
 	s.transport = newTransport(s.guard)
 	// A report that runs while the client waits has no header for as long.
 	s.transport.ResponseHeaderTimeout = max(s.transport.ResponseHeaderTimeout, s.m.http.timeout)

@@ -66,7 +66,7 @@ var workflowBase = sync.OnceValues(func() (*cel.Env, error) {
 		return nil, err
 	}
 	return base(
-		cel.CustomTypeProvider(mapProvider{registry, workflowTypes}), cel.CustomTypeAdapter(registry),
+		cel.CustomTypeProvider(mapProvider{registry, workflowTypes}), cel.CustomTypeAdapter(lazyAdapter{registry}),
 		cel.Variable(VarEvent, cel.ObjectType("Event")),
 		cel.Variable(VarInput, cel.DynType),
 		cel.Variable(VarSteps, Map),
@@ -146,7 +146,7 @@ func (Workflow) Template(subject, source string, locals ...string) (func(map[str
 // later versions, those of answers, and the words and types of CEL.
 var taken = func() map[string]bool {
 	m := map[string]bool{}
-	for name := range strings.FieldsSeq(`person application license contract event input steps vars org now resp status headers
+	for _, name := range strings.Fields(`person application license contract event input steps vars org now resp status headers
 		as break const continue else false for function if import in let loop namespace null package return true var void while
 		bool bytes double duration dyn int list map null_type optional_type string timestamp type uint`) {
 		m[name] = true

@@ -81,7 +81,11 @@ func (s *Store) Reseal(ctx context.Context, k *Keyring) (int, error) {
 			return n, fmt.Errorf("seal %q again: %w", r.name, err)
 		}
 	}
-	return len(old), s.resealLetters(ctx, k)
+	if err := s.resealLetters(ctx, k); err != nil {
+		return len(old), err
+	}
+	n, err := s.resealRuns(ctx, k)
+	return len(old) + n, err
 }
 
 // resealOne leaves a value alone that somebody replaced meanwhile.
