@@ -201,6 +201,8 @@ const (
 	// ReasonActionUnknown: a step names an action that the connector does not
 	// have.
 	ReasonActionUnknown = "ActionUnknown"
+	// ReasonSecretInLiteral: a credential stands in the spec itself.
+	ReasonSecretInLiteral = "SecretInLiteral"
 	// ReasonDirectionViolation: a step goes against spec.direction.
 	ReasonDirectionViolation = "DirectionViolation"
 	// ReasonRunsNeedAttention: runs wait for a person.

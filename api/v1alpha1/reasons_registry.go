@@ -423,6 +423,11 @@ var Reasons = []ReasonInfo{
 		Mend:  "List them with: seatkeeper runs --state attention.",
 	},
 	{
+		Reason: ReasonSecretInLiteral, Kind: KindWorkflow, Code: "SK1507",
+		Title: "A credential stands in the spec itself.",
+		Mend:  "Put it into a Secret that auth names, and replace it where it was issued: git keeps what was committed.",
+	},
+	{
 		Reason: ReasonRunning, Kind: KindWorkflowRun, Code: "SK1601",
 		Title: "A step is in progress.",
 		Mend:  "Wait.",
