@@ -192,7 +192,7 @@ func (a applier) update(ctx context.Context, tx *sql.Tx, from, to int64) error {
 	case model.DataPeople:
 		set += ", dirty = " + dirtyMark(a.initial)
 	case model.DataAccounts:
-		set += ", person_id = " + accountPerson("d")
+		set += ", person_id = " + accountPerson("d", `CASE WHEN d.op = 2 THEN $4 ELSE account.observed_since END`)
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE `+f.table+` SET part = d.part, row_hash = d.row_hash, aux_hash = d.aux_hash, changed_at = $4, removed_at = NULL,
 		observed_since = CASE WHEN d.op = 2 THEN $4 ELSE observed_since END`+set+`
@@ -205,12 +205,13 @@ func (a applier) update(ctx context.Context, tx *sql.Tx, from, to int64) error {
 }
 
 // accountPerson is the SQL expression that links an account of tenant $1 and
-// source $2, whose person_external_id and person_key have the alias.
-func accountPerson(alias string) string {
+// source $2, whose person_external_id and person_key have the alias. An address
+// that was somebody else's before stands for nobody in accounts of then.
+func accountPerson(alias, since string) string {
 	return `coalesce(
 		(SELECT min(ps.person_id) FROM person_source ps WHERE ps.tenant=$1 AND ps.source=$2 AND ps.external_id=` + alias + `.person_external_id
 			AND ` + alias + `.person_external_id <> '' AND ps.person_id <> '' AND ps.removed_at IS NULL),
-		(SELECT pm.person_id FROM person_mail pm WHERE pm.tenant=$1 AND pm.mail=` + alias + `.person_key AND ` + alias + `.person_key <> ''), '')`
+		(SELECT pm.person_id FROM person_mail pm WHERE pm.tenant=$1 AND pm.mail=` + alias + `.person_key AND ` + alias + `.person_key <> '' AND pm.since <= ` + since + `), '')`
 }
 
 // remove leaves a tombstone.

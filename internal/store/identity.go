@@ -42,7 +42,12 @@ type sourceRow struct {
 	linkedEmployeeID string
 	removed, hidden  bool
 	dirty            int
+	// directoryID is what an identity provider calls a user: the externalId.
+	directoryID string
 }
+
+// user is what tells users with the same userName apart.
+func (r *sourceRow) user() scimIdentity { return scimIdentity{r.directoryID, r.employeeID()} }
 
 func (r *sourceRow) employeeID() string { return r.fields["employee_id"] }
 func (r *sourceRow) email() string      { return r.fields["email"] }
@@ -60,6 +65,10 @@ type candidate struct {
 	// externalIDs are the ids under which sources list the person now.
 	externalIDs map[int64][]string
 	live        bool // a source lists the person now
+	working     bool // and does not say that they have left
+	// formerUsers are the users of an identity provider who were this person,
+	// and are deleted.
+	formerUsers []scimIdentity
 }
 
 // match decides whom a row describes: by employee id, then e-mail, then alias.
@@ -112,7 +121,7 @@ func matchSCIM(r *sourceRow, find func(identifier) []*candidate) (id, reason str
 		for _, c := range find(identifier{kind, r.email()}) {
 			switch {
 			case listedElsewhere(r, c):
-			case otherEmployee(r, c):
+			case otherEmployee(r, c), recycled(r, c):
 				contradicted = append(contradicted, c)
 			default:
 				named = append(named, c)
@@ -141,9 +150,41 @@ func matchSCIM(r *sourceRow, find func(identifier) []*candidate) (id, reason str
 		return "", "this employee id is of somebody with another address", among
 	case len(named) == 0 && slices.ContainsFunc(contradicted, func(c *candidate) bool { return c.live }):
 		_, among = only(contradicted)
-		return "", "the person with this address has another employee id", among
+		if slices.ContainsFunc(contradicted, func(c *candidate) bool { return otherEmployee(r, c) }) {
+			return "", "the person with this address has another employee id", among
+		}
+		return "", "the person with this address has left, and was another user of the identity provider", among
 	}
 	return id, "", nil
+}
+
+// scimIdentity is what an identity provider says about who a user is, beside
+// the userName, which may be given to somebody else.
+type scimIdentity struct{ externalID, employeeID string }
+
+// agrees reports that two users with the same userName, of whom one is deleted,
+// are the same person: they have the same employee number or, unless both have
+// one, the same externalId, or both none.
+func (i scimIdentity) agrees(with scimIdentity) bool {
+	if i.employeeID != "" && with.employeeID != "" {
+		return i.employeeID == with.employeeID
+	}
+	return i.externalID == with.externalID
+}
+
+// contradicts reports that a user who is still there is provisioned as somebody
+// else. What is left out contradicts nothing.
+func (i scimIdentity) contradicts(other scimIdentity) bool {
+	if i.employeeID != "" && other.employeeID != "" {
+		return i.employeeID != other.employeeID
+	}
+	return i.externalID != "" && other.externalID != "" && i.externalID != other.externalID
+}
+
+// recycled reports that the person was another user with the same userName, who
+// is deleted, and nobody else says that they work here.
+func recycled(r *sourceRow, c *candidate) bool {
+	return len(c.formerUsers) > 0 && !c.working && !slices.ContainsFunc(c.formerUsers, func(u scimIdentity) bool { return u.agrees(r.user()) })
 }
 
 func only(found []*candidate) (string, []string) {

@@ -243,8 +243,52 @@ func (m *merger) gather(ctx context.Context) error {
 	if err := m.loadRows(ctx, slices.Sorted(maps.Keys(ids))); err != nil {
 		return err
 	}
+	if err := m.loadDirectoryIDs(ctx); err != nil {
+		return err
+	}
 	for id, rows := range m.rows {
 		m.remember(id, rows)
+	}
+	return nil
+}
+
+// loadDirectoryIDs loads what identity providers call users, where a user may be
+// somebody who was one before.
+func (m *merger) loadDirectoryIDs(ctx context.Context) error {
+	users := map[string][]*sourceRow{}
+	former := false
+	for _, r := range m.batch {
+		if r.source == scimSource {
+			users[r.externalID] = append(users[r.externalID], r)
+		}
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	for _, rows := range m.rows {
+		for _, r := range rows {
+			if r.source == scimSource && r.removed {
+				users[r.externalID], former = append(users[r.externalID], r), true
+			}
+		}
+	}
+	if !former {
+		return nil
+	}
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(users)), listChunk) {
+		list, args := inList([]any{m.tenant}, chunk)
+		_, err := collect(ctx, m.tx, func(r *sql.Rows) (struct{}, error) {
+			var user, id string
+			err := r.Scan(&user, &id)
+			for _, row := range users[user] {
+				row.directoryID = id
+			}
+			return struct{}{}, err
+		}, `SELECT id, external_id FROM scim_user WHERE tenant=$1 AND external_id IS NOT NULL AND id IN (`+list+`)
+			UNION ALL SELECT user_id, external_id FROM scim_former_user WHERE tenant=$1 AND user_id IN (`+list+`)`, args...)
+		if err != nil {
+			return fmt.Errorf("look up what identity providers call users: %w", err)
+		}
 	}
 	return nil
 }
@@ -291,7 +335,7 @@ func (m *merger) remember(id string, rows []*sourceRow) {
 		c = &candidate{id: id}
 		m.known[id] = c
 	}
-	c.employeeIDs, c.externalIDs, c.live = nil, map[int64][]string{}, false
+	c.employeeIDs, c.externalIDs, c.live, c.working, c.formerUsers = nil, map[int64][]string{}, false, false, nil
 	for ident := range identifiers(rows) {
 		if ident.kind == identEmployee || ident.kind == identClaimedEmployee {
 			c.employeeIDs = append(c.employeeIDs, ident.value)
@@ -301,9 +345,13 @@ func (m *merger) remember(id string, rows []*sourceRow) {
 		}
 	}
 	for _, r := range rows {
-		if !r.removed {
+		switch {
+		case !r.removed:
 			c.live = true
+			c.working = c.working || !r.hidden && r.fields["lifecycle"] != string(model.LifecyclePast)
 			c.externalIDs[r.source] = append(c.externalIDs[r.source], r.externalID)
+		case r.source == scimSource:
+			c.formerUsers = append(c.formerUsers, r.user())
 		}
 	}
 }

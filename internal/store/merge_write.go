@@ -185,18 +185,24 @@ func (m *merger) upsertPeople(ctx context.Context, rows [][]any) error {
 // writeIdentifiers stores what the people are recognised by, and returns the
 // addresses that now stand for somebody else, or for nobody.
 func (m *merger) writeIdentifiers(ctx context.Context, people []string) ([]string, error) {
-	have := map[personIdentifier]bool{}
+	have, mails := map[personIdentifier]bool{}, map[string]bool{}
 	for chunk := range slices.Chunk(people, listChunk) {
 		list, args := m.s.dialect.inList([]any{m.tenant}, chunk)
-		found, err := collect(ctx, m.tx, scanIdentifier, `SELECT kind, value, person_id FROM person_identifier WHERE tenant=$1 AND person_id IN (`+list+`)`, args...)
+		_, err := collect(ctx, m.tx, func(r *sql.Rows) (struct{}, error) {
+			var p personIdentifier
+			var contested bool
+			err := r.Scan(&p.kind, &p.value, &p.person, &contested)
+			have[p] = true
+			if contested {
+				mails[p.value] = true // whose it is depends on who is still listed
+			}
+			return struct{}{}, err
+		}, `SELECT kind, value, person_id, kind='email' AND EXISTS (SELECT 1 FROM person_identifier o WHERE o.tenant=pi.tenant AND o.kind=pi.kind AND o.value=pi.value AND o.person_id <> pi.person_id)
+			FROM person_identifier pi WHERE tenant=$1 AND person_id IN (`+list+`)`, args...)
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range found {
-			have[f] = true
-		}
 	}
-	mails := map[string]bool{}
 	note := func(p personIdentifier) {
 		if p.mail() {
 			mails[p.value] = true
@@ -226,7 +232,7 @@ func (m *merger) writeIdentifiers(ctx context.Context, people []string) ([]strin
 }
 
 // writeMails stores whom each address stands for: the one person who has it as
-// e-mail, else the one who has it as alias, else the one user over SCIM who says
+// e-mail, or of several the one whom a source lists now, else the one who has it as alias, else the one user over SCIM who says
 // so, else nobody.
 func (m *merger) writeMails(ctx context.Context, mails []string) (changed []string, err error) {
 	for chunk := range slices.Chunk(mails, listChunk) {
@@ -250,9 +256,21 @@ func (m *merger) writeMails(ctx context.Context, mails []string) (changed []stri
 		if err != nil {
 			return nil, err
 		}
+		listed, err := m.listed(ctx, owners)
+		if err != nil {
+			return nil, err
+		}
 		var add [][]any
 		var gone []string
 		for _, mail := range chunk {
+			since := int64(0)
+			if of := owners[identifier{identEmail, mail}]; len(of) > 1 {
+				// The address was given to somebody else, who does not inherit.
+				owners[identifier{identEmail, mail}] = slices.DeleteFunc(slices.Clone(of), func(id string) bool { return !listed[id] })
+				if since = m.s.now(); len(owners[identifier{identEmail, mail}]) == 0 {
+					owners[identifier{identEmail, mail}] = of
+				}
+			}
 			owner := soleOwner(owners[identifier{identEmail, mail}], owners[identifier{identAlias, mail}], owners[identifier{identClaimedAlias, mail}])
 			if owner == have[mail] {
 				continue
@@ -261,7 +279,7 @@ func (m *merger) writeMails(ctx context.Context, mails []string) (changed []stri
 			if owner == "" {
 				gone = append(gone, mail)
 			} else {
-				add = append(add, []any{m.tenant, mail, owner})
+				add = append(add, []any{m.tenant, mail, owner, since})
 			}
 		}
 		if len(gone) > 0 {
@@ -270,11 +288,34 @@ func (m *merger) writeMails(ctx context.Context, mails []string) (changed []stri
 				return nil, fmt.Errorf("forget addresses: %w", err)
 			}
 		}
-		if err := m.s.insertRows(ctx, m.tx, "person_mail (tenant, mail, person_id)", add, " ON CONFLICT (tenant, mail) DO UPDATE SET person_id = excluded.person_id"); err != nil {
+		if err := m.s.insertRows(ctx, m.tx, "person_mail (tenant, mail, person_id, since)", add, " ON CONFLICT (tenant, mail) DO UPDATE SET person_id = excluded.person_id, since = excluded.since"); err != nil {
 			return nil, fmt.Errorf("store addresses: %w", err)
 		}
 	}
 	return changed, nil
+}
+
+// listed returns which of those who have an e-mail in common a source lists now.
+func (m *merger) listed(ctx context.Context, owners map[identifier][]string) (map[string]bool, error) {
+	var ids []string
+	for ident, of := range owners {
+		if ident.kind == identEmail && len(of) > 1 {
+			ids = append(ids, of...)
+		}
+	}
+	out := map[string]bool{}
+	for chunk := range slices.Chunk(ids, listChunk) {
+		list, args := inList([]any{m.tenant}, chunk)
+		found, err := collect(ctx, m.tx, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) },
+			`SELECT DISTINCT person_id FROM person_source WHERE tenant=$1 AND removed_at IS NULL AND person_id IN (`+list+`)`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("look up who is listed: %w", err)
+		}
+		for _, id := range found {
+			out[id] = true
+		}
+	}
+	return out, nil
 }
 
 // soleOwner returns the one owner in the first of the lists that has any.
@@ -293,7 +334,7 @@ func soleOwner(byTrust ...[]string) string {
 // relinkAccounts links the accounts that point at the batch's rows or at
 // addresses whose owner changed.
 func (m *merger) relinkAccounts(ctx context.Context, mails []string) error {
-	relink := `UPDATE account SET person_id = ` + strings.NewReplacer("ps.source=$2", "ps.source=account.source").Replace(accountPerson("account")) + ` WHERE tenant=$1 AND `
+	relink := `UPDATE account SET person_id = ` + strings.NewReplacer("ps.source=$2", "ps.source=account.source").Replace(accountPerson("account", "account.observed_since")) + ` WHERE tenant=$1 AND `
 	bySource := map[int64][]string{}
 	for _, r := range m.batch {
 		bySource[r.source] = append(bySource[r.source], r.externalID)

@@ -20,11 +20,7 @@ import (
 // The row's lifecycle is what counts where SCIM is the lifecycle source
 // (decision 4). Who is active works here at once; who no longer is waits as a
 // leaver until the guard has seen the whole set: see SettleSCIMLeavers.
-//
-// back says that a user who was not active is again. It may be somebody else
-// with the same userName, which another employee number tells; otherwise the
-// number of a user may be put right without making them somebody else.
-func (s *Store) syncSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten, back bool) (string, error) {
+func (s *Store) syncSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten) (string, error) {
 	have, err := scimPersonRow(ctx, tx, t.tenant, w.ID)
 	if err != nil {
 		return "", err
@@ -32,11 +28,11 @@ func (s *Store) syncSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCI
 	active := isActive(w.Attributes)
 	gone := w.Outcome == SCIMDeleted
 	name := scimText(mustResolve("userName").Leaf(), scimString(w.Attributes, "userName"))
-	p := personOfSCIM{lifecycle: have.lifecycle, back: back}
+	p := personOfSCIM{lifecycle: have.lifecycle}
 	switch here := have.lifecycle == model.LifecycleCurrent; {
 	case active && !gone:
 		p.lifecycle = model.LifecycleCurrent
-		err = s.forgetLeaver(ctx, tx, t.tenant, w.ID, name)
+		err = s.forgetLeaver(ctx, tx, t.tenant, w, name)
 	case here && (!gone || t.Facts.LifecycleSCIM):
 		err = s.noteLeaver(ctx, tx, t.tenant, w.ID, name)
 		p.waits = gone
@@ -62,7 +58,6 @@ func (s *Store) syncSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCI
 type personOfSCIM struct {
 	lifecycle model.Lifecycle
 	removed   bool
-	back      bool // active again
 	waits     bool // deleted, and a leaver that the guard has not let go yet
 }
 
@@ -88,7 +83,8 @@ func scimPersonRow(ctx context.Context, q querier, tenant model.TenantID, id str
 	return r, nil
 }
 
-// putSCIMPerson writes the row if it differs, and marks it to be merged.
+// putSCIMPerson writes the row if it differs, and marks it to be merged. That the
+// number of a user is put right does not make them somebody else.
 func (s *Store) putSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIMWritten, p personOfSCIM, have scimRow) error {
 	person := scimPerson(t.Facts, w.SCIMResource, p.lifecycle)
 	values := peopleFact.values(model.Record{Person: &person})
@@ -113,10 +109,6 @@ func (s *Store) putSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIM
 		places[i] = fmt.Sprintf("$%d", 8+i)
 		set[i] = c.name + "=excluded." + c.name
 	}
-	forget := `linked_employee_id='', `
-	if p.back {
-		forget = ""
-	}
 	dirty, err := s.firstCycle(ctx, tx, t.tenant, !have.known)
 	if err != nil {
 		return err
@@ -124,7 +116,7 @@ func (s *Store) putSCIMPerson(ctx context.Context, tx *sql.Tx, t *SCIMTx, w SCIM
 	_, err = tx.ExecContext(ctx, `INSERT INTO person_source (tenant, source, stream, row_hash, aux_hash, first_seen_at, observed_since, changed_at, removed_at, dirty, `+
 		names("", cols)+`) VALUES ($1,$2,$3,$4,$5,$6,$6,$6,$7,`+fmt.Sprint(dirty)+`,`+strings.Join(places, ",")+`)
 		ON CONFLICT (tenant, source, external_id, stream) DO UPDATE SET row_hash=excluded.row_hash, aux_hash=excluded.aux_hash,
-		changed_at=excluded.changed_at, removed_at=excluded.removed_at, dirty=excluded.dirty, `+forget+strings.Join(set, ", "), args...)
+		changed_at=excluded.changed_at, removed_at=excluded.removed_at, dirty=excluded.dirty, linked_employee_id='', `+strings.Join(set, ", "), args...)
 	if err != nil {
 		return fmt.Errorf("store the person of a SCIM user: %w", err)
 	}
@@ -169,30 +161,6 @@ func (s *Store) noteLeaver(ctx context.Context, tx *sql.Tx, tenant model.TenantI
 		tenant, id, name, s.now())
 	if err != nil {
 		return fmt.Errorf("note a leaver: %w", err)
-	}
-	return nil
-}
-
-// forgetLeaver takes back that a user left, who is active again. A deleted user
-// who is provisioned again under the same name before the guard let them go
-// returns too: their old row ends, so that the new one describes the same person.
-func (s *Store) forgetLeaver(ctx context.Context, tx *sql.Tx, tenant model.TenantID, id, name string) error {
-	old, err := collect(ctx, tx, func(r *sql.Rows) (user string, err error) { return user, r.Scan(&user) },
-		`SELECT user_id FROM scim_leaver WHERE tenant=$1 AND user_name=$2 AND user_id <> $3 AND passed_at IS NULL`, tenant, name, id)
-	if err == nil {
-		_, err = tx.ExecContext(ctx, `DELETE FROM scim_leaver WHERE tenant=$1 AND (user_id=$2 OR user_name=$3 AND passed_at IS NULL)`, tenant, id, name)
-	}
-	if err != nil {
-		return fmt.Errorf("forget a leaver: %w", err)
-	}
-	for _, user := range old {
-		if _, err := tx.ExecContext(ctx, `UPDATE person_source SET removed_at=$4, changed_at=$4, dirty=1 WHERE tenant=$1 AND source=$2 AND external_id=$3`,
-			tenant, scimSource, user, s.now()); err != nil {
-			return fmt.Errorf("forget a leaver: %w", err)
-		}
-		if _, err := s.mergeRow(ctx, tx, tenant, scimSource, user); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func (t *SCIMTx) wouldDescribe(ctx context.Context, want scim.Object) (string, e
 		return "", errors.New("store: SCIM is written outside of a transaction")
 	}
 	p := scimPerson(t.Facts, SCIMResource{Attributes: want}, "")
-	row := &sourceRow{source: scimSource, stream: scimStream, fields: map[string]string{"email": p.Email, "employee_id": cleanText(p.EmployeeID)}}
+	row := &sourceRow{source: scimSource, stream: scimStream, directoryID: scimIdentityOf(want).externalID, fields: map[string]string{"email": p.Email, "employee_id": cleanText(p.EmployeeID)}}
 	m := &merger{s: t.s, tx: tx, tenant: t.tenant, batch: []*sourceRow{row}}
 	if err := m.gather(ctx); err != nil {
 		return "", fmt.Errorf("look up whom a user describes: %w", err)

@@ -124,7 +124,12 @@ func (s *Store) putSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, by SCIMC
 	if err != nil {
 		return out, err
 	}
-	person, err := s.syncSCIMPerson(ctx, tx, t, out, have != nil && !isActive(have.Attributes) && isActive(out.Attributes))
+	if recycles(have, out) {
+		if err := s.recycle(ctx, tx, t, *have); err != nil {
+			return out, err
+		}
+	}
+	person, err := s.syncSCIMPerson(ctx, tx, t, out)
 	if err != nil {
 		return out, err
 	}
@@ -195,6 +200,9 @@ func (s *Store) deleteSCIMUser(ctx context.Context, tx *sql.Tx, t *SCIMTx, have 
 		WHERE tenant=$1 AND id IN (SELECT group_id FROM scim_member WHERE tenant=$1 AND member_id=$2)`, t.tenant, have.ID, s.now())
 	if err != nil {
 		return fmt.Errorf("delete a SCIM user: %w", err)
+	}
+	if err := noteFormer(ctx, tx, t.tenant, have.ID, have.Attributes); err != nil {
+		return err
 	}
 	for _, q := range []string{
 		`DELETE FROM scim_member WHERE tenant=$1 AND member_id=$2`,

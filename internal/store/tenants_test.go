@@ -97,6 +97,7 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	k.hold = res.Held.ID
 	w.must(y.Stage(ctx, "unfinished", "", accounts(1))) // leaves a stage behind
 	w.must(w.s.FinishIntegration(ctx, c, store.IntegrationResult{Synced: true, RemoteID: "r", RemoteName: "r"}))
+	w.deprovision(w.provision(scimUser("gone@acme.example", external("g"))).ID)
 	k.user = w.provision(scimUser("bo@acme.example", func(o scim.Object) { o["emails"] = []any{scim.Object{"value": "b@acme.example"}} })).ID
 	_, err = w.s.WriteSCIMGroup(ctx, w.tenant, idp, "", func(*store.SCIMTx, *store.SCIMResource) (*store.SCIMGroupChange, error) {
 		return &store.SCIMGroupChange{Attributes: scim.Object{"displayName": "ops"}, Members: &scim.MemberDelta{Add: []scim.Member{{Value: k.user, Type: "User"}}}}, nil

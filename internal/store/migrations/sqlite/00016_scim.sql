@@ -103,6 +103,19 @@ CREATE TABLE scim_leaver (
 CREATE INDEX scim_leaver_name ON scim_leaver (tenant, user_name);
 CREATE INDEX scim_leaver_waiting ON scim_leaver (tenant, since) WHERE passed_at IS NULL;
 
+-- What the identity provider called a user who is deleted: whoever is provisioned
+-- under the userName again is the same person only if it agrees.
+CREATE TABLE scim_former_user (
+  tenant BIGINT NOT NULL,
+  user_id TEXT NOT NULL,
+  external_id TEXT NOT NULL,
+  PRIMARY KEY (tenant, user_id)
+) WITHOUT ROWID;
+
+-- since: the address was somebody else's before, and what was seen before is not
+-- of whom it stands for now. 0: it always was.
+ALTER TABLE person_mail ADD COLUMN since BIGINT NOT NULL DEFAULT 0;
+
 -- The first cycle of the tenant's identity provider, until nobody was added for a
 -- while: what it says of people is initial.
 CREATE TABLE scim_first_cycle (
