@@ -38,7 +38,7 @@ type Keys [][]byte
 
 // Addressee is whom a link was sent to: the person, at that address.
 type Addressee struct {
-	PersonID string
+	PersonID string // empty for a mailbox that is no person's
 	Email    string
 }
 
@@ -60,8 +60,8 @@ func (k Keys) Token(tenant model.TenantID, promptID string, to Addressee) (strin
 	if err != nil {
 		return "", fmt.Errorf("question %q: %w", promptID, err)
 	}
-	if to.PersonID == "" || to.Email == "" {
-		return "", errors.New("an answer link needs a person and their address")
+	if to.Email == "" {
+		return "", errors.New("an answer link needs the address that it is sent to")
 	}
 	raw := make([]byte, 0, tokenBytes)
 	raw = append(raw, version)
@@ -95,7 +95,7 @@ func (k Keys) Open(token string) (l Link, ok bool) {
 // IsFor reports whether the link was sent to the addressee.
 func (l Link) IsFor(to Addressee) bool {
 	tag := tagOf(l.key, to)
-	return to.PersonID != "" && to.Email != "" && hmac.Equal(l.tag[:], tag[:])
+	return to.Email != "" && hmac.Equal(l.tag[:], tag[:])
 }
 
 // tagOf binds a link to its addressee without naming them.

@@ -266,7 +266,10 @@ func (c *conversation) auth(rest string) bool {
 }
 
 func (c *conversation) data() bool {
-	if !c.answer(Data, "354 go on") {
+	if reply := c.s.next(Data); reply != "" {
+		return c.say(reply)
+	}
+	if c.text.PrintfLine("354 go on") != nil {
 		return false
 	}
 	raw, err := io.ReadAll(c.text.DotReader())

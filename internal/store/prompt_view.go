@@ -47,7 +47,7 @@ func (s *Store) AskedPrompt(ctx context.Context, tenant model.TenantID, id strin
 func (v PromptView) Instead(who Assignee) string {
 	p := v.Prompt
 	switch {
-	case p.State == PromptAnswered && p.AnsweredBy == "person:"+who.PersonID:
+	case p.State == PromptAnswered && p.AnsweredBy == who.AnswerName():
 		return "Your answer is recorded: " + p.Answer + "."
 	case p.State == PromptAnswered:
 		return "Somebody else who was asked has answered: " + p.Answer + "."
