@@ -20,6 +20,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
 	"github.com/seatkeeper/seatkeeper/internal/syncer"
@@ -64,6 +65,8 @@ type groupVendor struct {
 	groups map[string]map[string]bool
 	left   int // listings of members until the limit; below 0: none
 	listed map[string]int
+	// silent: past the limit the vendor does not answer.
+	silent bool
 }
 
 func (v *groupVendor) serve(t *testing.T) string {
@@ -83,6 +86,10 @@ func (v *groupVendor) serve(t *testing.T) string {
 	mux.HandleFunc("GET /groups/{id}/members", func(w http.ResponseWriter, r *http.Request) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
+		if v.left == 0 && v.silent {
+			<-r.Context().Done()
+			return
+		}
 		if v.left == 0 {
 			w.Header().Set("Retry-After", "7200")
 			w.WriteHeader(http.StatusTooManyRequests)
@@ -217,6 +224,70 @@ func TestPartitionsGoOnInTheNextSync(t *testing.T) {
 			t.Error("a sync that was asked for went on with an old round")
 		}
 	})
+}
+
+// A list that takes longer than a sync may last comes to its end all the same:
+// the partitions that were read when the time is up are stored, and the next
+// sync goes on behind them.
+func TestPartitionsReadInTimeAreStored(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		b := newPartsBench(t, open(), 25)
+		b.vendor.silent, b.spec.Timeout = true, 2*time.Second
+		for i, want := range []int{30, 60, 75} {
+			status := b.again(10)
+			if got := len(b.stored()); got != want {
+				t.Fatalf("sync %d: %d memberships, want %d: %+v", i, got, want, status.Problem)
+			}
+			if complete := i == 2; complete != (status.Problem == nil) {
+				t.Fatalf("sync %d: %+v", i, status.Problem)
+			}
+		}
+	})
+}
+
+// What the parts of a first load bring was there before anybody looked, in
+// whichever sync they are read; what a later round finds is new.
+func TestFirstLoadOverSeveralSyncs(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		b := newPartsBench(t, open(), 25)
+		for i := range 3 {
+			status := b.again(10)
+			if complete := i == 2; complete != (status.Problem == nil) {
+				t.Fatalf("sync %d: %+v", i, status.Problem)
+			}
+			for _, e := range b.news() {
+				if !e.Initial {
+					t.Errorf("sync %d of the first load: %s of %s counts as new in the world", i, e.Kind, e.Subject)
+				}
+			}
+		}
+		// Part of a later round is no first load.
+		b.vendor.groups["g000"]["late"] = true
+		if status := b.again(10); status.Problem == nil {
+			t.Fatal("the round was to break off")
+		}
+		news := b.news()
+		if len(news) != 1 || news[0].Initial || news[0].Kind != model.EventAccountAdded {
+			t.Errorf("a member who came later: %+v", news)
+		}
+	})
+}
+
+// news is every event since it was asked for last.
+func (b *partsBench) news() []model.Event {
+	b.t.Helper()
+	events, err := b.store.NewEvents(b.t.Context(), b.tenant, 1000)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ids := make([]string, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	if err := b.store.MarkEventsHandled(b.t.Context(), b.tenant, ids); err != nil {
+		b.t.Fatal(err)
+	}
+	return events
 }
 
 // TestPartitionsUnderChaos changes the groups while rounds break off anywhere:
