@@ -71,6 +71,8 @@ type OrganizationSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(r, self.exists_one(o, o.name.lowerAscii() == r.name.lowerAscii()))",message="two roles must not differ in capitals alone"
+	// +kubebuilder:validation:XValidation:rule="self.all(r, r.name.lowerAscii() != 'employee' || r.name == 'Employee')",message="the role that everybody has by default is spelled Employee"
 	Roles []Role `json:"roles,omitempty"`
 
 	// notifications says where news about the whole organisation go.
@@ -138,22 +140,27 @@ type SourceRank struct {
 
 // Protected lists who and what is never touched. The last administrator of an
 // account is protected without being listed.
+//
+// SCIM changes the directory and no account, so that people alone holds for it:
+// a service account that is listed in accounts, or that when matches, must not
+// keep its owner from being disabled when they leave.
 type Protected struct {
-	// people by e-mail address.
+	// people by e-mail address. What SCIM would change about them is refused.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=1024
 	People []Email `json:"people,omitempty"`
 
-	// accounts by their id at the vendor.
+	// accounts by their id at the vendor. The people whose they are change over SCIM
+	// all the same.
 	// +optional
 	// +listType=map
 	// +listMapKey=integration
 	// +kubebuilder:validation:MaxItems=256
 	Accounts []ProtectedAccounts `json:"accounts,omitempty"`
 
-	// when is a CEL condition over account and person that protects what it
-	// matches.
+	// when is a CEL condition over account and person that protects the account
+	// that it matches. The person changes over SCIM all the same.
 	// +optional
 	When Expression `json:"when,omitempty"`
 }

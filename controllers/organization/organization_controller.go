@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/text/currency"
@@ -132,7 +133,11 @@ func (r *Reconciler) scim(ctx context.Context, obj *v1alpha1.Organization, c *re
 		c.False(v1alpha1.ConditionSCIMServed, v1alpha1.ReasonSCIMFailing, fmt.Sprintf(
 			"more than 40 %% of the identity provider's requests failed in the last 30 minutes: look at `seatkeeper scim log --failed -n %s`", obj.Namespace))
 	} else {
-		c.True(v1alpha1.ConditionSCIMServed, v1alpha1.ReasonSCIMServing, "requests of the identity provider are answered")
+		message := "requests of the identity provider are answered"
+		if p := obj.Spec.Protected; p != nil && (p.When != "" || len(p.Accounts) > 0) {
+			message += "; spec.protected.when and spec.protected.accounts protect accounts, and nobody from being changed over SCIM: list such people in spec.protected.people"
+		}
+		c.True(v1alpha1.ConditionSCIMServed, v1alpha1.ReasonSCIMServing, message)
 	}
 	if h := st.Held; h != nil {
 		c.True(v1alpha1.ConditionHeld, v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d of %d people would leave, as the identity provider says: "+
@@ -180,6 +185,12 @@ func validate(s v1alpha1.OrganizationSpec) error {
 		}
 		if rate, ok := new(big.Rat).SetString(r.Rate); !ok || rate.Sign() <= 0 {
 			return reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "%s.rate: %q is no decimal above 0", path, r.Rate)
+		}
+	}
+	for i, r := range s.Roles {
+		// The API server compares letters of ASCII alone.
+		if j := slices.IndexFunc(s.Roles, func(o v1alpha1.Role) bool { return strings.EqualFold(o.Name, r.Name) }); j < i {
+			return reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "spec.roles[%d].name: %q differs from %q in capitals alone; name one of them otherwise", i, r.Name, s.Roles[j].Name)
 		}
 	}
 	if p := s.Protected; p != nil && p.When != "" {

@@ -60,6 +60,8 @@ func TestReconcile(t *testing.T) {
 			reconciletest.Failed, v1alpha1.ReasonInvalidSpec, "spec.timeZone", false},
 		{"unknown currency", v1alpha1.OrganizationSpec{ExchangeRates: []v1alpha1.ExchangeRate{{From: "XQQ", To: "EUR", Rate: "2", AsOf: "2026-01-01"}}},
 			reconciletest.Failed, v1alpha1.ReasonInvalidSpec, "spec.exchangeRates[0].from", false},
+		{"roles that differ in capitals alone", v1alpha1.OrganizationSpec{Roles: []v1alpha1.Role{{Name: "Prüfer"}, {Name: "PRÜFER"}}},
+			reconciletest.Failed, v1alpha1.ReasonInvalidSpec, "spec.roles[1].name", false},
 		{"misspelt field", v1alpha1.OrganizationSpec{Protected: &v1alpha1.Protected{When: "account.knid == 'service'"}},
 			reconciletest.Failed, v1alpha1.ReasonInvalidExpression, "spec.protected.when", false},
 		{"no condition", v1alpha1.OrganizationSpec{Protected: &v1alpha1.Protected{When: "account.kind"}},
@@ -131,6 +133,11 @@ func TestSCIMConditions(t *testing.T) {
 	b.scim = SCIMState{}
 	see(v1alpha1.ConditionSCIMServed, metav1.ConditionTrue, v1alpha1.ReasonSCIMServing, "")
 	see(v1alpha1.ConditionHeld, "", "", "")
+	org.Spec.Protected = &v1alpha1.Protected{When: "account.kind == 'service'"}
+	if err := c.Update(t.Context(), org); err != nil {
+		t.Fatal(err)
+	}
+	see(v1alpha1.ConditionSCIMServed, metav1.ConditionTrue, v1alpha1.ReasonSCIMServing, "spec.protected.people")
 	org.Spec.SCIM.Enabled = false
 	if err := c.Update(t.Context(), org); err != nil {
 		t.Fatal(err)
