@@ -46,6 +46,9 @@ const (
 	// ConditionSCIMServed says whether an Organization's identity provider is
 	// served without a stream of failures; absent where SCIM is off.
 	ConditionSCIMServed = "SCIMServed"
+	// ConditionEmailReady says whether an Organization's mail server takes mails,
+	// and people can answer them; absent where none is named.
+	ConditionEmailReady = "EmailReady"
 	// ConditionSucceeded says how a WorkflowRun ended: Unknown until it has.
 	ConditionSucceeded = "Succeeded"
 	// ConditionGranted says whether an AccessRequest's access is in force.

@@ -271,6 +271,19 @@ const (
 	ReasonSCIMServing = "SCIMServing"
 	// ReasonSCIMFailing: many requests of identity providers fail.
 	ReasonSCIMFailing = "SCIMFailing"
+	// ReasonMailServerReady: the mail server can be reached and lets us in.
+	ReasonMailServerReady = "MailServerReady"
+	// ReasonMailServerUnusable: the mail server refuses us, or its certificate is
+	// not trusted.
+	ReasonMailServerUnusable = "MailServerUnusable"
+	// ReasonMailServerUnreachable: the mail server does not answer for now.
+	ReasonMailServerUnreachable = "MailServerUnreachable"
+	// ReasonMailSecretInvalid: a key of the mail server's Secret is missing or
+	// wrong.
+	ReasonMailSecretInvalid = "MailSecretInvalid"
+	// ReasonMailNotConfigured: a channel is e-mail, and the Organization names no
+	// mail server.
+	ReasonMailNotConfigured = "MailNotConfigured"
 )
 
 // Reasons of an APIKey.
@@ -293,7 +306,8 @@ const (
 const (
 	// ReasonAddressReady: the addresses are in the Secret.
 	ReasonAddressReady = "AddressReady"
-	// ReasonPublicURLUnset: only the paths of the addresses are known.
+	// ReasonPublicURLUnset: only the paths of the addresses are known, so that no
+	// link can be sent either.
 	ReasonPublicURLUnset = "PublicURLUnset"
 	// ReasonSecretConflict: the Secret for the addresses belongs to something
 	// else.

@@ -99,8 +99,8 @@ var Reasons = []ReasonInfo{
 	},
 	{
 		Reason: ReasonPublicURLUnset, Kind: "", Code: "SK1016",
-		Title: "Only the paths of the webhooks are known, not where senders reach the gateway.",
-		Mend:  "Start the manager with --public-url, or put the path behind the address of the gateway yourself.",
+		Title: "Only the paths of the webhooks are known, not where the gateway is reached; nobody is asked by e-mail either.",
+		Mend:  "Start the manager with --public-url (chart: gateway.publicURL). For a webhook you can also put the path behind the gateway's address yourself.",
 	},
 	{
 		Reason: ReasonSecretConflict, Kind: "", Code: "SK1017",
@@ -111,6 +111,11 @@ var Reasons = []ReasonInfo{
 		Reason: ReasonDeadLetters, Kind: "", Code: "SK1018",
 		Title: "Events were received and could not be handled. They are kept.",
 		Mend:  "List them with: seatkeeper events list --state dead. Mend the cause, then: seatkeeper events replay.",
+	},
+	{
+		Reason: ReasonMailNotConfigured, Kind: "", Code: "SK1019",
+		Title: "People are to be asked by e-mail, and the Organization names no mail server.",
+		Mend:  "Set spec.notifications.smtpSecretName of the Organization, or choose another channel.",
 	},
 	{
 		Reason: ReasonAllPassed, Kind: KindIntegration, Code: "SK1101",
@@ -571,6 +576,26 @@ var Reasons = []ReasonInfo{
 		Reason: ReasonSCIMFailing, Kind: KindOrganization, Code: "SK2002",
 		Title: "More than 40 % of the identity provider's requests failed in the last 30 minutes.",
 		Mend:  "List them with seatkeeper scim log --failed; docs/scim.md says what each answer means. Mend it before the identity provider quarantines the job.",
+	},
+	{
+		Reason: ReasonMailServerReady, Kind: KindOrganization, Code: "SK2003",
+		Title: "The mail server can be reached and lets Seatkeeper in.",
+		Mend:  "Nothing to do.",
+	},
+	{
+		Reason: ReasonMailServerUnusable, Kind: KindOrganization, Code: "SK2004",
+		Title: "The mail server refuses Seatkeeper, or its certificate is not trusted.",
+		Mend:  "Correct the Secret that spec.notifications.smtpSecretName names; docs/notifications.md lists its keys.",
+	},
+	{
+		Reason: ReasonMailServerUnreachable, Kind: KindOrganization, Code: "SK2005",
+		Title: "The mail server does not answer for now. Mails wait and are tried again.",
+		Mend:  "Look at the mail server, at DNS and at network policies.",
+	},
+	{
+		Reason: ReasonMailSecretInvalid, Kind: KindOrganization, Code: "SK2006",
+		Title: "A key of the mail server's Secret is missing or wrong.",
+		Mend:  "Correct the key that the message names; docs/notifications.md lists them.",
 	},
 }
 
