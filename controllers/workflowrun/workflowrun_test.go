@@ -73,6 +73,14 @@ func (nothing) Verify(context.Context, model.TenantID, engine.Call) (engine.Resu
 func (nothing) Recheck(context.Context, model.TenantID, engine.Subject) (engine.Verdict, error) {
 	return engine.Verdict{}, errNothing
 }
+func (nothing) ByEmail(context.Context, model.TenantID, string) ([]store.Assignee, bool, error) {
+	return nil, false, errNothing
+}
+
+func (nothing) Channels(context.Context, model.TenantID) ([]engine.ChannelRef, error) {
+	return nil, errNothing
+}
+
 func (nothing) Holders(context.Context, model.TenantID, engine.Subject, engine.Role) ([]store.Assignee, error) {
 	return nil, errNothing
 }

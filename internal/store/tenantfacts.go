@@ -36,6 +36,8 @@ type TenantFacts struct {
 	SCIM SCIMFacts `json:"scim,omitzero"`
 	// Protected are addresses of people whom nothing may touch.
 	Protected []string `json:"protected,omitempty"`
+	// Messengers are the Integrations through which the organisation hears news.
+	Messengers []string `json:"messengers,omitempty"`
 }
 
 // WorkdayFacts is when the organisation works.

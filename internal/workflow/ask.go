@@ -4,6 +4,7 @@
 package workflow
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -39,8 +40,12 @@ const (
 
 // ask asks people and waits for the answer.
 func (t *turn) ask(n *node, s *AskStep) {
-	if p, ok := t.prompt(n.path); ok && p.State == store.PromptAnswered && !t.underWay() {
-		t.answered(n, p)
+	if s.Matter != nil {
+		t.askMatter(n, s)
+		return
+	}
+	if p, ok := t.prompt(t.run.StepPath); ok && p.State == store.PromptAnswered && !t.underWay() {
+		t.answered(n, s, p)
 		return
 	}
 	switch t.cur.Phase {
@@ -49,7 +54,7 @@ func (t *turn) ask(n *node, s *AskStep) {
 	case askSend, askRemind:
 		t.askDeliver(n, s)
 	case askHeld:
-		t.askHeld(n)
+		t.askHeld(n, s)
 	default:
 		t.askWait(n, s)
 	}
@@ -98,7 +103,12 @@ func (t *turn) askFind(n *node, s *AskStep) {
 		return
 	}
 	if t.event.kind != eventPrepared {
-		t.need(gather{roles: s.Stages[t.cur.Stage].Roles, ask: s})
+		g, err := t.whom(n, s)
+		if err != nil {
+			t.failStep(n, reasonExpression, "to: "+err.Error())
+			return
+		}
+		t.need(g)
 		return
 	}
 	p := t.event.prepared
@@ -111,26 +121,35 @@ func (t *turn) askFind(n *node, s *AskStep) {
 		t.cur.Stage++ // unknown, has left, or may not decide about themselves
 		return
 	}
-	if until, quiet := s.Quiet.until(t.now, zoneOf(p.assignees[0].TimeZone)); quiet {
+	if until, quiet := s.Quiet.until(t.now, t.zoneFor(p.assignees[0])); quiet && s.Matter == nil {
 		t.cur.Phase = askHeld // a night is long: look again before asking
 		t.sleep(until, "QuietHours", "the question waits for the end of the quiet hours")
 		return
 	}
 	t.cur.Deliveries = nil
 	for _, ways := range p.addresses {
-		if len(ways) > 0 {
+		if len(ways) > 0 && !t.cur.Offline {
 			first := ways[0]
 			first.Else = ways[1:]
 			t.cur.Deliveries = append(t.cur.Deliveries, first)
 		}
 	}
-	if len(t.cur.Deliveries) == 0 && t.cur.Stage+1 < len(s.Stages) {
+	if len(t.cur.Deliveries) == 0 && t.cur.Stage+1 < len(s.Stages) && !t.cur.Offline {
+		t.cur.Found = cmp.Or(t.cur.Found, t.cur.Stage+1)
 		t.cur.Stage, t.cur.Unreached = t.cur.Stage+1, true
 		return
 	}
-	t.openPrompt(n, s, p.assignees)
+	if len(t.cur.Deliveries) == 0 && t.firstFound(s) {
+		return
+	}
+	if s.Matter == nil {
+		t.openPrompt(n, s, p.assignees)
+	} else if err := t.openMatter(n, s, p.assignees); err != nil {
+		t.failStep(n, reasonExpression, "text: "+err.Error())
+		return
+	}
 	if len(t.cur.Deliveries) == 0 {
-		t.unreachable("no channel of the policy reaches the person who is asked")
+		t.unreachable(s.noChannel("reaches the person who is asked"))
 		return
 	}
 	t.cur.Phase, t.cur.At, t.cur.Delivered = askSend, 0, 0
@@ -141,17 +160,18 @@ func (t *turn) askFind(n *node, s *AskStep) {
 // asked, in this step or before, and never where nobody could be.
 func (t *turn) askNobody(n *node, s *AskStep) {
 	before, _ := t.decision()
-	asked := before.Source == sourceAnswer || slices.ContainsFunc(t.prompts, func(p store.Prompt) bool { return p.StepPath == n.path })
+	asked := before.Source == sourceAnswer || slices.ContainsFunc(t.prompts, func(p store.Prompt) bool { return p.StepPath == t.run.StepPath })
 	const nobody = "the person who would be asked has left or is not known"
 	switch {
+	case t.cur.Unreached && t.firstFound(s):
 	case t.cur.Unreached: // somebody may decide, and was not asked (decision 31)
-		t.unreachable("no channel of the policy reaches a person who may decide")
+		t.unreachable(s.noChannel("reaches a person who may decide"))
 	case asked:
 		t.auditPolicy("prompt.default", "nobody may decide, so the declared default applied", s.OnTimeout)
-		t.settle(n, decision{Answer: s.OnTimeout, Source: sourceNoApprover}, "nobody may decide")
+		t.settle(n, s, decision{Answer: s.OnTimeout, Source: sourceNoApprover}, "nobody may decide")
 	case s.IfNobody != "":
 		t.auditPolicy("prompt.escalate", nobody, s.IfNobody)
-		t.settle(n, decision{Answer: s.IfNobody, Source: sourceNobody}, nobody)
+		t.settle(n, s, decision{Answer: s.IfNobody, Source: sourceNobody}, nobody)
 	default:
 		t.cur.Stage, t.cur.Phase = 0, askHeld
 		t.sleep(t.now.Add(nobodyFor), "NoReachableChannel", nobody+", and so has everybody else who may decide; nothing is done until there is somebody to ask")
@@ -160,24 +180,33 @@ func (t *turn) askNobody(n *node, s *AskStep) {
 
 // askHeld looks whether the question still arises before it looks again for
 // somebody to ask.
-func (t *turn) askHeld(n *node) {
-	v, ok := t.verdict()
+func (t *turn) askHeld(n *node, s *AskStep) {
+	v, ok := t.arises(s)
 	switch {
 	case !ok:
 	case v.Decision == Drop:
-		p, _ := t.prompt(n.path)
+		p, _ := t.prompt(t.run.StepPath)
 		t.withdraw(n, p, v)
 	case v.Decision == Hold:
 		t.sleep(t.now.Add(unreachableFor), v.Reason, v.Message)
 	default:
 		t.cur.Phase = askFind
 		if t.cur.Unreached { // those before may be reached now
-			if p, ok := t.prompt(n.path); ok {
+			if p, ok := t.prompt(t.run.StepPath); ok && s.Matter == nil {
 				t.closePrompt(p, store.PromptExpired, "it is asked again from the first who may decide")
 			}
-			t.cur.Stage, t.cur.Unreached = 0, false
+			t.cur.Stage, t.cur.Unreached, t.cur.Found, t.cur.Offline = 0, false, 0, false
 		}
 	}
+}
+
+// arises says whether the question still does: a matter is asked whatever the
+// inventory says.
+func (t *turn) arises(s *AskStep) (Verdict, bool) {
+	if s.Matter != nil {
+		return Verdict{Decision: Go}, true
+	}
+	return t.verdict()
 }
 
 // withdraw ends a question that no longer arises, whether it was sent or not.
@@ -190,12 +219,12 @@ func (t *turn) withdraw(n *node, p store.Prompt, v Verdict) {
 }
 
 func (t *turn) openPrompt(n *node, s *AskStep, assignees []store.Assignee) {
-	id := t.promptID(n.path)
-	p, ok := t.prompt(n.path)
+	id := t.promptID(t.run.StepPath)
+	p, ok := t.prompt(t.run.StepPath)
 	if !ok {
 		subject, _ := json.Marshal(t.vars["seat"]) // came from JSON
 		p = store.Prompt{
-			Tenant: t.run.Tenant, ID: id, RunID: t.run.ID, StepPath: n.path, Stage: t.cur.Stage, Purpose: s.Purpose,
+			Tenant: t.run.Tenant, ID: id, RunID: t.run.ID, StepPath: t.run.StepPath, Stage: t.cur.Stage, Purpose: s.Purpose,
 			TokenHash: store.HashPromptToken(t.env.token(t.run.Tenant, id)), State: store.PromptOpen, Options: s.Options, Subject: subject, CreatedAt: t.now,
 		}
 	}
@@ -242,7 +271,7 @@ func (t *turn) unreachable(message string) {
 // askDeliver sends the question, or a reminder, to each assignee.
 func (t *turn) askDeliver(n *node, s *AskStep) {
 	for t.cur.At < len(t.cur.Deliveries) {
-		if p, ok := t.prompt(n.path); !ok || p.State != store.PromptOpen && !t.underWay() {
+		if p, ok := t.prompt(t.run.StepPath); !ok || p.State != store.PromptOpen && !t.underWay() {
 			break // answered meanwhile: nobody else need be disturbed
 		}
 		d := t.cur.Deliveries[t.cur.At]
@@ -261,11 +290,23 @@ func (t *turn) askDeliver(n *node, s *AskStep) {
 			continue
 		}
 		call, err := channel.Send(d.Integration, d.Address, q)
+		if err != nil && s.Matter != nil {
+			t.run.Message = err.Error()
+			t.nextWay()
+			continue
+		}
 		if err != nil {
 			t.fail("BadInput", err.Error())
 			return
 		}
-		out := t.perform(callSpec{path: t.deliveryPath(n, d), loop: t.cur.At, call: call, postedPoint: failpoint.PromptPostedNotRecorded})
+		spec := callSpec{path: t.deliveryPath(n, d), loop: t.cur.At, call: call, postedPoint: failpoint.PromptPostedNotRecorded}
+		var out callOutcome
+		if s.Matter == nil {
+			out = t.perform(spec)
+		} else {
+			spec.retry = askReach
+			out = t.deliver(spec)
+		}
 		switch {
 		case out.pending && t.run.State == store.RunAttention && d.Kind == ChannelEmail:
 			t.unpark() // whether a mail arrived need not be known: a second question does no harm
@@ -288,7 +329,7 @@ func (t *turn) linked(n *node, d delivery, q *notify.Question) bool {
 		t.run.Message = "no address is known under which people reach the gateway, so nobody can be asked by e-mail: set the manager's --public-url"
 		return false
 	}
-	p, _ := t.prompt(n.path)
+	p, _ := t.prompt(t.run.StepPath)
 	q.Links = map[string]string{}
 	for _, asked := range q.Prompts() {
 		link, err := t.env.link(t.run.Tenant, asked.ID, p.Assignees[d.Assignee])
@@ -304,15 +345,15 @@ func (t *turn) linked(n *node, d delivery, q *notify.Question) bool {
 // deliveryPath names the logical effect: stage, reminder and way.
 func (t *turn) deliveryPath(n *node, d delivery) string {
 	if t.cur.Phase == askRemind {
-		return fmt.Sprintf("%s#%d.remind%d.%s", n.path, t.cur.Stage, t.cur.Reminders, d.Kind)
+		return fmt.Sprintf("%s#%d.remind%d.%s", t.run.StepPath, t.cur.Stage, t.cur.Reminders, d.Kind)
 	}
-	return fmt.Sprintf("%s#%d.%s", n.path, t.cur.Stage, d.Kind)
+	return fmt.Sprintf("%s#%d.%s", t.run.StepPath, t.cur.Stage, d.Kind)
 }
 
 // delivered records where the message is. A message whose place is not told
 // was sent all the same; it cannot be updated later.
 func (t *turn) delivered(n *node, channel Channel, d delivery, output map[string]any) {
-	p, _ := t.prompt(n.path)
+	p, _ := t.prompt(t.run.StepPath)
 	if ref, err := channel.Ref(output); err == nil {
 		p.Messages = append(p.Messages, store.MessageRef{Kind: d.Kind, Integration: d.Integration, PersonID: p.Assignees[d.Assignee].PersonID, Ref: ref,
 			Reminder: t.cur.Phase == askRemind})
@@ -336,7 +377,7 @@ func (t *turn) nextWay() {
 
 // sent begins the wait once every assignee was tried.
 func (t *turn) sent(n *node, s *AskStep) {
-	p, _ := t.prompt(n.path)
+	p, _ := t.prompt(t.run.StepPath)
 	first := t.cur.Phase == askSend
 	t.cur.Phase = askWait
 	if first {
@@ -346,12 +387,14 @@ func (t *turn) sent(n *node, s *AskStep) {
 	case p.State != store.PromptOpen: // answered meanwhile: the next move sees it
 	case first && t.cur.Delivered == 0 && t.cur.Stage+1 < len(s.Stages):
 		t.closePrompt(p, store.PromptExpired, "no channel took the question, so others are asked now")
-		t.nextStage()
-		t.cur.Unreached = true
+		found := cmp.Or(t.cur.Found, t.cur.Stage+1)
+		t.nextStage(t.cur.Stage + 1)
+		t.cur.Unreached, t.cur.Found = true, found
+	case first && t.cur.Delivered == 0 && t.firstFound(s):
 	case first && t.cur.Delivered == 0:
 		p.ExpiresAt = t.now.Add(farAway)
 		t.putPrompt(p)
-		t.unreachable("no channel of the policy took the question: " + t.run.Message)
+		t.unreachable(s.noChannel("took the question: " + t.run.Message))
 	default:
 		t.sleepUntilNext(p, s)
 	}
@@ -360,12 +403,12 @@ func (t *turn) sent(n *node, s *AskStep) {
 // askWait waits for an answer. Each time it wakes without one it looks again
 // whether the question still arises.
 func (t *turn) askWait(n *node, s *AskStep) {
-	p, ok := t.prompt(n.path)
+	p, ok := t.prompt(t.run.StepPath)
 	if !ok {
 		t.park("PromptGone", "the question's row is gone")
 		return
 	}
-	v, ok := t.verdict()
+	v, ok := t.arises(s)
 	if !ok {
 		return
 	}
@@ -387,7 +430,7 @@ func (t *turn) askWait(n *node, s *AskStep) {
 }
 
 func (t *turn) reminderAt(p store.Prompt, s *AskStep) time.Time {
-	zone := zoneOf(p.Assignees[0].TimeZone)
+	zone := t.zoneFor(p.Assignees[0])
 	at := s.Reminders[t.cur.Reminders].After(t.cur.AskedAt, zone)
 	if until, quiet := s.Quiet.until(at, zone); quiet {
 		return until
@@ -405,25 +448,35 @@ func (t *turn) nextAt(p store.Prompt, s *AskStep) time.Time {
 }
 
 func (t *turn) sleepUntilNext(p store.Prompt, s *AskStep) {
-	t.sleep(later(t.now, t.nextAt(p, s)), "WaitingForAnswer", "")
+	reason, message := "WaitingForAnswer", ""
+	if s.Matter != nil {
+		reason, message = waitsFor[s.Matter.Kind], fmt.Sprintf("`seatkeeper %s %s` shows who is asked", lists[s.Matter.Kind], p.ID)
+	}
+	t.sleep(later(t.now, t.nextAt(p, s)), reason, message)
 }
 
 // expire goes to the next stage, or takes the declared default.
 func (t *turn) expire(n *node, s *AskStep, p store.Prompt) {
-	why := "nobody answered by " + notify.Instant(p.ExpiresAt, zoneOf(p.Assignees[0].TimeZone)) + ", so "
-	if t.cur.Stage+1 < len(s.Stages) {
+	why := "nobody answered by " + notify.Instant(p.ExpiresAt, t.zoneFor(p.Assignees[0])) + ", so "
+	if next := s.later(t.cur.Stage); next < len(s.Stages) {
 		t.closePrompt(p, store.PromptExpired, why+"others are asked now")
-		t.nextStage()
+		t.nextStage(next)
+		return
+	}
+	if s.OnTimeout == "" {
+		t.closePrompt(p, store.PromptExpired, why+"the step of the workflow failed")
+		t.auditPolicy("prompt.default", why+"the step failed, which has no default", "none")
+		t.settle(n, s, decision{Source: sourceTimeout}, "nobody answered in time")
 		return
 	}
 	t.closePrompt(p, store.PromptExpired, why+"the declared default applied: "+s.OnTimeout)
 	t.auditPolicy("prompt.default", why+"the declared default applied", s.OnTimeout)
-	t.settle(n, decision{Answer: s.OnTimeout, Source: sourceTimeout}, why+"the declared default applied")
+	t.settle(n, s, decision{Answer: s.OnTimeout, Source: sourceTimeout}, why+"the declared default applied")
 }
 
 // nextStage turns to those who are asked next.
-func (t *turn) nextStage() {
-	t.cur = cursor{Since: t.cur.Since, Stage: t.cur.Stage + 1, Failing: t.cur.Failing, Loops: t.cur.Loops}
+func (t *turn) nextStage(stage int) {
+	t.cur = cursor{Since: t.cur.Since, Stage: stage, Failing: t.cur.Failing, Entered: t.cur.Entered, Loops: t.cur.Loops}
 	t.event = event{kind: eventDue}
 }
 
@@ -436,21 +489,16 @@ func (t *turn) auditPolicy(action, reason, result string) {
 }
 
 // answered takes the recorded answer.
-func (t *turn) answered(n *node, p store.Prompt) {
-	d := decision{Answer: p.Answer, By: p.AnsweredBy, Kind: model.ActorEmployee, Reason: p.AnswerReason, Source: sourceAnswer}
-	for _, a := range p.Assignees {
-		switch p.AnsweredBy {
-		case "person:" + a.PersonID:
-			d.Name, d.Role = a.Name, a.Role
-		case "user:" + a.KubernetesUser:
-			d.Name, d.Role, d.Kind = a.Name, a.Role, model.ActorUser
-		}
-	}
-	t.settle(n, d, "answered "+d.Answer)
+func (t *turn) answered(n *node, s *AskStep, p store.Prompt) {
+	t.settle(n, s, whoAnswered(p), "answered "+p.Answer)
 }
 
 // settle ends the ask with a decision.
-func (t *turn) settle(n *node, d decision, message string) {
+func (t *turn) settle(n *node, s *AskStep, d decision, message string) {
+	if s.Matter != nil {
+		t.settleAnswer(n, s, d)
+		return
+	}
 	t.settleAs(n, d, d.Source, message, true)
 }
 
@@ -463,11 +511,14 @@ func (t *turn) settleAs(n *node, d decision, reason, message string, decides boo
 
 // question words what is asked.
 func (t *turn) question(n *node, s *AskStep, d delivery) (notify.Question, error) {
+	if s.Matter != nil {
+		return t.matterQuestion(s, d)
+	}
 	seat, err := t.seat()
 	if err != nil {
 		return notify.Question{}, err
 	}
-	p, _ := t.prompt(n.path)
+	p, _ := t.prompt(t.run.StepPath)
 	to := p.Assignees[d.Assignee]
 	q := notify.Question{
 		Asker: seat.Asker, Policy: t.run.Name, Why: seat.Why, To: to.Name, Zone: zoneOf(to.TimeZone), Deadline: p.ExpiresAt, Silence: s.OnTimeout,

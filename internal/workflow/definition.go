@@ -97,7 +97,8 @@ type AskStep struct {
 	// Reminders are sent so long after the question.
 	Reminders []Span `json:"reminders,omitempty"`
 	Timeout   Span   `json:"timeout"`
-	// OnTimeout is the answer that silence stands for.
+	// OnTimeout is the answer that silence stands for. A matter without one fails
+	// its step.
 	OnTimeout string `json:"onTimeout"`
 	// KeepFor is what Keep means, for the question's text.
 	KeepFor Span `json:"keepFor,omitzero"`
@@ -106,8 +107,10 @@ type AskStep struct {
 	// the silence of nobody decides nothing.
 	IfNobody string `json:"ifNobody,omitempty"`
 	// NotSelf excludes the run's person: no self-approval.
+	// The one who started a matter's run by hand is excluded as well.
 	NotSelf bool        `json:"notSelf,omitempty"`
-	Quiet   *QuietHours `json:"quiet,omitempty"`
+	Quiet   *QuietHours `json:"quiet,omitempty"` // of a matter: only of its reminders
+	Matter  *AskMatter  `json:"matter,omitempty"`
 }
 
 // Purposes of questions that the engine words itself.
@@ -128,7 +131,11 @@ type QuietHours struct {
 
 // AskStage names who is asked together; the first answer counts.
 type AskStage struct {
-	Roles []Role `json:"roles"`
+	Roles []Role `json:"roles,omitempty"`
+	// To is asked by a matter. Stages of one Group are alternatives: the first
+	// who can be found and reached is asked, and after a silence the next Group.
+	To    *Recipient `json:"to,omitempty"`
+	Group int        `json:"group,omitempty"`
 }
 
 // ChannelRef names a channel.

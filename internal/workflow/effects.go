@@ -107,6 +107,9 @@ func (e *Engine) gather(ctx context.Context, tenant model.TenantID, fx *effect) 
 		p.verdict, p.err = &v, err
 		return p
 	}
+	if len(fx.gather.to) > 0 {
+		return e.gatherMatter(ctx, tenant, fx)
+	}
 	for _, role := range fx.gather.roles {
 		holders, err := e.o.People.Holders(ctx, tenant, fx.subject, role)
 		if err != nil {

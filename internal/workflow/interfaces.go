@@ -131,6 +131,7 @@ type Subject struct {
 	Subject    string
 	PersonID   string
 	CreatedAt  time.Time
+	StartedBy  string          // who started it by hand, as they authenticated
 	Vars       json.RawMessage // of the reclaim flow: see ReclaimVars
 }
 
@@ -149,6 +150,12 @@ type People interface {
 	// Holders returns who holds the role for the run's subject: nobody when
 	// the person is unknown or has left.
 	Holders(ctx context.Context, tenant model.TenantID, run Subject, role Role) ([]store.Assignee, error)
+	// ByEmail returns the person with the address. known is false for one who
+	// is not in the directory; who has left is known, and nobody.
+	ByEmail(ctx context.Context, tenant model.TenantID, email string) (found []store.Assignee, known bool, err error)
+	// Channels are those that the organisation declares, for steps that name
+	// none.
+	Channels(ctx context.Context, tenant model.TenantID) ([]ChannelRef, error)
 	// SlackUser returns the person's Slack user in the integration. ok is
 	// false if none is linked, or if the run is about that very app and the
 	// person does not use it (decision 31).

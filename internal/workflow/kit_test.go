@@ -139,6 +139,7 @@ type world struct {
 	verdict Verdict
 	holders map[Role][]store.Assignee
 	slack   map[string]string // person → Slack user
+	ways    []ChannelRef      // that the organisation declares
 }
 
 func newWorld() *world {
@@ -149,6 +150,7 @@ func newWorld() *world {
 		verdict: Verdict{Decision: Go},
 		holders: map[Role][]store.Assignee{RolePerson: {ada}, RoleManager: {mia}, RoleAppOwner: {oz}},
 		slack:   map[string]string{"p-ada": "U-ada", "p-mia": "U-mia", "p-oz": "U-oz"},
+		ways:    []ChannelRef{{Kind: ChannelSlack, Integration: "slack"}},
 	}
 }
 
@@ -175,6 +177,25 @@ func (w *world) SlackUser(_ context.Context, _ model.TenantID, _ Subject, _, per
 	defer w.mu.Unlock()
 	user, ok := w.slack[person]
 	return user, ok, nil
+}
+
+func (w *world) ByEmail(_ context.Context, _ model.TenantID, email string) ([]store.Assignee, bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, holders := range w.holders {
+		for _, a := range holders {
+			if a.Email == email {
+				return []store.Assignee{a}, true, nil
+			}
+		}
+	}
+	return nil, false, nil
+}
+
+func (w *world) Channels(context.Context, model.TenantID) ([]ChannelRef, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ways, nil
 }
 
 // kit is an engine on a real store with a clock that stands still.

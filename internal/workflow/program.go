@@ -36,6 +36,8 @@ type node struct {
 	with        value
 	until       value
 	outputs     map[string]value
+	text        value
+	to          []value // the addresses of those whom a step turns to
 }
 
 // branch is a case of a switch with a condition.
@@ -191,6 +193,8 @@ func (l *linker) compile(n *node) (err error) {
 			return err
 		}
 		n.with, err = l.value(n.field+".action.with", s.Action.With)
+	case s.Ask != nil && s.Ask.Matter != nil:
+		err = l.matter(n, s.Ask)
 	case s.Wait != nil && s.Wait.Until != nil:
 		n.until, err = l.expression(n.field+".wait.until.date", s.Wait.Until.Date)
 	}

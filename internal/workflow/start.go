@@ -148,7 +148,7 @@ func startVars(ctx context.Context, st StartStore, tenant model.TenantID, w stor
 		"org":   map[string]any{"displayName": facts.DisplayName, "domains": domains, "timeZone": facts.TimeZone},
 		"event": map[string]any{"kind": TriggerManual, "data": map[string]any{}},
 		"input": r.Input,
-		"start": map[string]any{"why": "started by hand by " + r.By.Actor},
+		"start": map[string]any{"why": "started by hand by " + r.By.Actor, "by": r.By.Actor},
 	}
 	if r.Input == nil {
 		all["input"] = map[string]any{}

@@ -293,32 +293,11 @@ func (t *turn) auditSubject() map[string]string {
 	return subject
 }
 
-// tell replaces every delivered message by what happened. That a message
-// cannot be replaced never fails the run: the effect is there all the same.
+// tell replaces every delivered message by what happened.
 func (t *turn) tell(n *node, s *TellStep) {
 	messages := t.messages()
-	for t.cur.At < len(messages) {
-		m := messages[t.cur.At]
-		channel, ok := t.env.channels[m.ref.Kind]
-		if !ok {
-			t.nextMessage(false)
-			continue
-		}
-		call, err := channel.Update(m.ref, t.closing(s, m.reader))
-		if err != nil {
-			t.nextMessage(false)
-			continue
-		}
-		out := t.perform(callSpec{path: n.path, loop: t.cur.At, call: call, onAmbiguous: AmbiguousRetry, postedPoint: failpoint.MessageUpdatedNotRecorded})
-		if out.pending {
-			if t.run.State == store.RunAttention { // nobody needs to decide about a message
-				t.unpark()
-				t.nextMessage(false)
-				continue
-			}
-			return
-		}
-		t.nextMessage(out.ok)
+	if !t.replace(n.path, Retry{}, messages, func(m sentMessage) notify.Closing { return t.closing(s, m.reader) }) {
+		return
 	}
 	t.complete(n, map[string]any{"told": t.cur.Delivered, "messages": len(messages)})
 }
@@ -342,6 +321,7 @@ func (t *turn) nextMessage(delivered bool) {
 type sentMessage struct {
 	ref    store.MessageRef
 	reader store.Assignee
+	path   string // of the step that asked
 }
 
 func (t *turn) messages() []sentMessage {
@@ -350,11 +330,11 @@ func (t *turn) messages() []sentMessage {
 		for _, m := range p.Messages {
 			reader := store.Assignee{}
 			for _, a := range p.Assignees {
-				if a.PersonID == m.PersonID {
+				if a.PersonID == m.PersonID && (m.PersonID != "" || len(p.Assignees) == 1) {
 					reader = a
 				}
 			}
-			out = append(out, sentMessage{m, reader})
+			out = append(out, sentMessage{m, reader, p.StepPath})
 		}
 	}
 	return out

@@ -50,6 +50,11 @@ type cursor struct {
 	CheckedAt time.Time `json:"checkedAt,omitzero"`
 	// Entered says that the step's own condition was looked at.
 	Entered bool `json:"entered,omitempty"`
+	// Of a matter: the first stage that has somebody, counted from 1, that
+	// nobody could be reached, and how it ended.
+	Found   int      `json:"found,omitempty"`
+	Offline bool     `json:"offline,omitempty"`
+	Settled *settled `json:"settled,omitempty"`
 	// Loops are those that the step is in, the outermost first.
 	Loops []loop `json:"loops,omitempty"`
 }
@@ -84,7 +89,9 @@ type prepared struct {
 	// addresses has, for each assignee, the ways to reach them in order of
 	// preference.
 	addresses [][]delivery
-	err       error
+	// missing are the recipients that nobody is.
+	missing []string
+	err     error
 }
 
 // delivery is one way to reach one assignee.
@@ -101,6 +108,7 @@ type gather struct {
 	verdict bool
 	person  bool
 	roles   []Role
+	to      []addressee
 	ask     *AskStep
 	info    *infoKey
 }
@@ -275,12 +283,22 @@ func (t *turn) step(n *node) {
 
 // goTo makes path the current step.
 func (t *turn) goTo(path string) {
+	t.withdrawOpen("the run has gone on without an answer")
 	t.run.StepPath = t.indexed(path)
 	t.cur = cursor{Since: t.now, Failing: t.cur.Failing, Loops: t.cur.Loops}
 	t.event = event{kind: eventDue}
 	t.run.Lane = ""
 	if !t.cur.Failing {
 		t.run.Reason, t.run.Message = "", ""
+	}
+}
+
+// withdrawOpen closes what nobody need answer any more: the run goes elsewhere.
+func (t *turn) withdrawOpen(why string) {
+	for _, p := range t.prompts {
+		if p.State == store.PromptOpen && p.StepPath == t.run.StepPath {
+			t.closePrompt(p, store.PromptWithdrawn, why)
+		}
 	}
 }
 
@@ -327,6 +345,7 @@ func (t *turn) need(g gather) {
 }
 
 func (t *turn) end(state store.RunState, outcome, reason, message string) {
+	t.withdrawOpen("the run has ended")
 	t.run.State, t.run.Outcome, t.run.Reason, t.run.Message, t.run.EndedAt = state, outcome, reason, message, &t.now
 	t.run.Lane = ""
 	t.done = true
@@ -362,7 +381,7 @@ func (t *turn) finish() error {
 
 func (t *turn) subject() Subject {
 	raw, _ := json.Marshal(t.vars) // came from JSON a moment ago
-	return Subject{RunID: t.run.ID, Kind: t.run.Kind, Name: t.run.Name, Subject: t.run.Subject, PersonID: t.run.PersonID, CreatedAt: t.run.CreatedAt, Vars: raw}
+	return Subject{StartedBy: t.vars.text("start.by"), RunID: t.run.ID, Kind: t.run.Kind, Name: t.run.Name, Subject: t.run.Subject, PersonID: t.run.PersonID, CreatedAt: t.run.CreatedAt, Vars: raw}
 }
 
 // idemNamespace is the UUIDv5 name space of idempotency keys.

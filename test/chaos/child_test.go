@@ -297,6 +297,19 @@ func (*inventory) Recheck(context.Context, model.TenantID, workflow.Subject) (wo
 	return workflow.Verdict{Decision: workflow.Go}, nil
 }
 
+func (v *inventory) ByEmail(_ context.Context, _ model.TenantID, email string) ([]store.Assignee, bool, error) {
+	for _, one := range v.seats {
+		if one.Email == email {
+			return []store.Assignee{{PersonID: one.PersonID, Name: one.Name, Email: one.Email}}, true, nil
+		}
+	}
+	return nil, false, nil
+}
+
+func (*inventory) Channels(context.Context, model.TenantID) ([]workflow.ChannelRef, error) {
+	return []workflow.ChannelRef{{Kind: workflow.ChannelSlack, Integration: "slack"}}, nil
+}
+
 func (v *inventory) Holders(_ context.Context, _ model.TenantID, run workflow.Subject, role workflow.Role) ([]store.Assignee, error) {
 	if role != workflow.RolePerson {
 		return nil, nil

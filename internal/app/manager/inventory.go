@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -221,6 +222,13 @@ func factsOf(spec *v1alpha1.OrganizationSpec) store.TenantFacts {
 	}
 	if w := spec.Workday; w != nil {
 		f.Workday.End = string(w.End)
+	}
+	if n := spec.Notifications; n != nil {
+		for _, c := range n.Channels {
+			if name := string(c.Integration); name != "" && !slices.Contains(f.Messengers, name) {
+				f.Messengers = append(f.Messengers, name)
+			}
+		}
 	}
 	f.SCIM = scimFactsOf(spec)
 	return f

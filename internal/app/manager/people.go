@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -61,6 +62,44 @@ func (p *people) byID(ctx context.Context, tenant model.TenantID, id string, rol
 func (p *people) byEmail(ctx context.Context, tenant model.TenantID, email string, role workflow.Role) ([]store.Assignee, error) {
 	person, err := p.store.PersonByEmail(ctx, tenant, email)
 	return p.assignee(ctx, tenant, person, err, role)
+}
+
+// ByEmail implements workflow.People.
+func (p *people) ByEmail(ctx context.Context, tenant model.TenantID, email string) (found []store.Assignee, known bool, err error) {
+	person, err := p.store.PersonByEmail(ctx, tenant, email)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, false, nil
+	}
+	found, err = p.assignee(ctx, tenant, person, err, "")
+	return found, true, err
+}
+
+// Channels implements workflow.People: the Slack Integrations among those by
+// which the organisation hears news, or the only one that there is; then e-mail.
+func (p *people) Channels(ctx context.Context, tenant model.TenantID) ([]workflow.ChannelRef, error) {
+	facts, err := p.store.TenantFacts(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	states, err := p.store.ListIntegrations(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	var slack, out []workflow.ChannelRef
+	for _, st := range states {
+		if st.Connector == workflow.ChannelSlack {
+			slack = append(slack, workflow.ChannelRef{Kind: workflow.ChannelSlack, Integration: st.Name})
+		}
+	}
+	for _, name := range facts.Messengers {
+		if ref := (workflow.ChannelRef{Kind: workflow.ChannelSlack, Integration: name}); slices.Contains(slack, ref) {
+			out = append(out, ref)
+		}
+	}
+	if len(out) == 0 && len(slack) == 1 {
+		out = slack
+	}
+	return append(out, workflow.ChannelRef{Kind: workflow.ChannelEmail}), nil
 }
 
 // assignee is nobody for a person who is unknown or has left.
