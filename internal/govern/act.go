@@ -38,7 +38,7 @@ func act(ctx context.Context, st Store, tenant model.TenantID, req Request, cand
 			result.Barred++
 		}
 	}
-	released, err := releasedItems(ctx, st, tenant, subject)
+	released, err := st.ReleasedItems(ctx, tenant, subject)
 	if err != nil {
 		return err
 	}
@@ -84,30 +84,6 @@ func observe(ctx context.Context, st Store, tenant model.TenantID, req Request, 
 	}
 	result.Held = &hold
 	return err
-}
-
-// releasedItems returns the members of the set that a person released.
-func releasedItems(ctx context.Context, st Store, tenant model.TenantID, subject store.HoldSubject) (map[string]bool, error) {
-	hold, err := st.Hold(ctx, tenant, subject)
-	if errors.Is(err, store.ErrNotFound) || (err == nil && hold.ReleasedAt == nil) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the hold: %w", err)
-	}
-	out := map[string]bool{}
-	for after := ""; ; {
-		items, err := st.HoldItems(ctx, tenant, hold.ID, after, 1000)
-		if err != nil {
-			return nil, fmt.Errorf("read the held set: %w", err)
-		}
-		for _, it := range items {
-			out[it.Item], after = true, it.Item
-		}
-		if len(items) < 1000 {
-			return out, nil
-		}
-	}
 }
 
 // start starts one run per candidate.

@@ -34,7 +34,7 @@ type Store interface {
 	CreateRuns(ctx context.Context, tenant model.TenantID, runs []store.NewRun) (int, error)
 
 	Hold(ctx context.Context, tenant model.TenantID, subject store.HoldSubject) (store.Hold, error)
-	HoldItems(ctx context.Context, tenant model.TenantID, holdID, after string, limit int) ([]store.HoldItem, error)
+	ReleasedItems(ctx context.Context, tenant model.TenantID, subject store.HoldSubject) (map[string]bool, error)
 	PutHold(ctx context.Context, tenant model.TenantID, h store.Hold, items []store.HoldItem) (store.Hold, error)
 	ClearHold(ctx context.Context, tenant model.TenantID, subject store.HoldSubject) error
 

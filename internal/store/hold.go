@@ -19,11 +19,13 @@ import (
 const (
 	HoldShrink = "shrink" // a sync would remove too much
 	HoldPolicy = "policy" // a policy would act on too much
+	// HoldWorkflow: a Workflow would start too many runs.
+	HoldWorkflow = "workflow"
 )
 
 // HoldSubject says what is held: one current hold exists per subject.
 type HoldSubject struct {
-	Kind        string // HoldShrink or HoldPolicy
+	Kind        string // HoldShrink, HoldPolicy or HoldWorkflow
 	SubjectKind string // "Integration", "LicensePolicy"
 	SubjectName string // "okta/users": integration and stream; or the policy's name
 }
@@ -162,6 +164,31 @@ func (s *Store) HoldItems(ctx context.Context, tenant model.TenantID, holdID, af
 		tenant, holdID, after, clampLimit(limit))
 }
 
+// ReleasedItems returns the members of the set that a person released, and nothing
+// where none is released.
+func (s *Store) ReleasedItems(ctx context.Context, tenant model.TenantID, subject HoldSubject) (map[string]bool, error) {
+	hold, err := s.Hold(ctx, tenant, subject)
+	if errors.Is(err, ErrNotFound) || (err == nil && hold.ReleasedAt == nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the hold: %w", err)
+	}
+	out := map[string]bool{}
+	for after := ""; ; {
+		items, err := s.HoldItems(ctx, tenant, hold.ID, after, 1000)
+		if err != nil {
+			return nil, fmt.Errorf("read the held set: %w", err)
+		}
+		for _, it := range items {
+			out[it.Item], after = true, it.Item
+		}
+		if len(items) < 1000 {
+			return out, nil
+		}
+	}
+}
+
 // ReleaseHold lets exactly the held set pass, once. It returns a *DigestError
 // if the set held now is another, and ErrNotFound if nothing is held. A held
 // sync is made due.
@@ -192,6 +219,11 @@ func (s *Store) ReleaseHold(ctx context.Context, tenant model.TenantID, subject 
 		out.ReleasedAt, out.ReleasedBy = &at, by.Name
 		if subject.Kind == HoldShrink && subject.SubjectKind == "Integration" {
 			if err := s.makeDue(ctx, tx, tenant, integrationOf(subject)); err != nil {
+				return err
+			}
+		}
+		if subject.Kind == HoldWorkflow {
+			if err := wakeHeld(ctx, tx, tenant, subject, now); err != nil {
 				return err
 			}
 		}

@@ -292,6 +292,7 @@ type mergedPerson struct {
 	fields        map[string]string
 	custom        string
 	lifecycle     model.Lifecycle
+	period        int64 // of employment, from 1
 	managerSource int64
 	hidden        bool
 }

@@ -40,6 +40,7 @@ func (m *merger) writePeople(ctx context.Context, touched []string) (mails []str
 			fresh = append(fresh, id)
 		}
 		after := m.rules.merge(m.rows[id], was)
+		after.period = periodOf(before, after.lifecycle)
 		changed := changedFields(before, after)
 		if before != nil && len(changed) == 0 && before.hidden == after.hidden {
 			continue
@@ -65,8 +66,20 @@ func (m *merger) writePeople(ctx context.Context, touched []string) (mails []str
 	return m.writeIdentifiers(ctx, touched)
 }
 
+// periodOf counts the employments of a person: who is here again after having
+// left is in the next one.
+func periodOf(before *mergedPerson, now model.Lifecycle) int64 {
+	switch {
+	case before == nil:
+		return 1
+	case before.lifecycle == model.LifecyclePast && (now == model.LifecycleFuture || now == model.LifecycleCurrent || now == model.LifecycleOnLeave):
+		return before.period + 1
+	}
+	return before.period
+}
+
 func eventPayload(p mergedPerson, was model.Lifecycle, changed []string) (string, error) {
-	b, err := json.Marshal(map[string]any{"changed": changed, "lifecycle": p.lifecycle, "was": was, "startDate": p.fields["start_date"], "endDate": p.fields["end_date"]})
+	b, err := json.Marshal(map[string]any{"changed": changed, "lifecycle": p.lifecycle, "was": was, "period": p.period, "startDate": p.fields["start_date"], "endDate": p.fields["end_date"]})
 	return string(b), err
 }
 
@@ -99,7 +112,7 @@ func (m *merger) loadPeople(ctx context.Context, ids []string) (map[string]*merg
 			p := &mergedPerson{fields: map[string]string{}}
 			var id string
 			values := make([]string, len(mergedColumns))
-			dest := []any{&id, &p.custom, &p.lifecycle, &p.managerSource, &p.hidden}
+			dest := []any{&id, &p.custom, &p.lifecycle, &p.period, &p.managerSource, &p.hidden}
 			for i := range values {
 				dest = append(dest, &values[i])
 			}
@@ -113,7 +126,7 @@ func (m *merger) loadPeople(ctx context.Context, ids []string) (map[string]*merg
 			}
 			out[id] = p
 			return struct{}{}, nil
-		}, `SELECT id, custom, lifecycle, manager_source, hidden, `+strings.Join(mergedColumns, ", ")+` FROM person WHERE tenant=$1 AND id IN (`+list+`)`, args...)
+		}, `SELECT id, custom, lifecycle, period, manager_source, hidden, `+strings.Join(mergedColumns, ", ")+` FROM person WHERE tenant=$1 AND id IN (`+list+`)`, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -124,14 +137,14 @@ func (m *merger) loadPeople(ctx context.Context, ids []string) (map[string]*merg
 // personRow has the values of personColumns; the api id is filled in later for
 // new people and ignored for known ones.
 func (m *merger) personRow(id string, p mergedPerson, now int64) []any {
-	row := []any{m.tenant, id, int64(0), p.custom, string(p.lifecycle), p.managerSource, p.hidden, now, now}
+	row := []any{m.tenant, id, int64(0), p.custom, string(p.lifecycle), p.period, p.managerSource, p.hidden, now, now}
 	for _, c := range mergedColumns {
 		row = append(row, p.fields[c])
 	}
 	return row
 }
 
-var personColumns = append([]string{"tenant", "id", "api_id", "custom", "lifecycle", "manager_source", "hidden", "first_seen_at", "changed_at"}, mergedColumns...)
+var personColumns = append([]string{"tenant", "id", "api_id", "custom", "lifecycle", "period", "manager_source", "hidden", "first_seen_at", "changed_at"}, mergedColumns...)
 
 func (m *merger) numberPeople(ctx context.Context, rows [][]any, fresh []string) error {
 	if len(fresh) == 0 {

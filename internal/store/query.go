@@ -104,17 +104,19 @@ func connected(alias string) string {
 	return ` JOIN integration_state i ON i.tenant=` + alias + `.tenant AND i.id=` + alias + `.source AND i.hidden_at IS NULL `
 }
 
-// known, seen and sourceName are connected for facts that may come over SCIM,
-// which is no Integration.
+// known, seen and sourceName are connected for facts that may come over SCIM
+// or by the webhook of a Workflow, which are no Integrations.
 func known(alias string) string {
 	return ` LEFT JOIN integration_state i ON i.tenant=` + alias + `.tenant AND i.id=` + alias + `.source AND i.hidden_at IS NULL `
 }
 
 func seen(alias string) string {
-	return fmt.Sprintf(`(i.id IS NOT NULL OR %s.source=%d)`, alias, scimSource)
+	return fmt.Sprintf(`(i.id IS NOT NULL OR %s.source IN (%d, %d))`, alias, scimSource, webhookSource)
 }
 
-const sourceName = `coalesce(i.name, '` + SCIMSource + `')`
+func sourceName(alias string) string {
+	return fmt.Sprintf(`coalesce(i.name, CASE WHEN %s.source=%d THEN '%s' ELSE '%s' END)`, alias, webhookSource, WebhookSource, SCIMSource)
+}
 
 // page cuts rows that were read with one more than the limit, and returns the
 // cursor of the next page, empty on the last.

@@ -36,10 +36,12 @@ type PersonView struct {
 	StartDate      model.Date      `json:"startDate,omitempty"`
 	EndDate        model.Date      `json:"endDate,omitempty"`
 	Lifecycle      model.Lifecycle `json:"lifecycle"` // empty: no source states it
-	PhotoURL       string          `json:"photoURL,omitempty"`
-	Custom         map[string]any  `json:"custom,omitempty"`
-	FirstSeenAt    time.Time       `json:"firstSeenAt"`
-	ChangedAt      time.Time       `json:"changedAt"`
+	// Period counts the employments: it goes up when who has left is here again.
+	Period      int64          `json:"-"`
+	PhotoURL    string         `json:"photoURL,omitempty"`
+	Custom      map[string]any `json:"custom,omitempty"`
+	FirstSeenAt time.Time      `json:"firstSeenAt"`
+	ChangedAt   time.Time      `json:"changedAt"`
 	// Sources is filled in by Person, not by lists.
 	Sources []PersonOrigin `json:"sources,omitempty"`
 }
@@ -58,13 +60,13 @@ type PersonOrigin struct {
 const personViewColumns = `p.id, p.api_id, p.employee_id, p.email, p.display_name, p.given_name, p.family_name, p.title, p.department, p.division,
 	p.cost_center, p.location, p.time_zone, p.employment_type, p.manager_id,
 	coalesce((SELECT m.email FROM person m WHERE m.tenant=p.tenant AND m.id=p.manager_id AND p.manager_id <> ''), p.manager_email),
-	p.start_date, p.end_date, p.lifecycle, p.photo_url, p.custom, p.first_seen_at, p.changed_at`
+	p.start_date, p.end_date, p.lifecycle, p.period, p.photo_url, p.custom, p.first_seen_at, p.changed_at`
 
 func scanPerson(r scanner) (p PersonView, err error) {
 	var custom string
 	var first, changed int64
 	err = r.Scan(&p.ID, &p.APIID, &p.EmployeeID, &p.Email, &p.DisplayName, &p.GivenName, &p.FamilyName, &p.Title, &p.Department, &p.Division,
-		&p.CostCenter, &p.Location, &p.TimeZone, &p.EmploymentType, &p.ManagerID, &p.ManagerEmail, &p.StartDate, &p.EndDate, &p.Lifecycle,
+		&p.CostCenter, &p.Location, &p.TimeZone, &p.EmploymentType, &p.ManagerID, &p.ManagerEmail, &p.StartDate, &p.EndDate, &p.Lifecycle, &p.Period,
 		&p.PhotoURL, &custom, &first, &changed)
 	if err != nil {
 		return p, err
@@ -144,7 +146,7 @@ func (s *Store) person(ctx context.Context, tenant model.TenantID, condition, va
 		err = r.Scan(&o.Integration, &o.Stream, &o.ExternalID, &o.Email, &o.Lifecycle, &first, &removed)
 		o.FirstSeenAt, o.RemovedAt = fromMillis(first), nullTime(removed)
 		return o, err
-	}, `SELECT `+sourceName+` AS name, ps.stream, ps.external_id, ps.email, ps.lifecycle, ps.first_seen_at, ps.removed_at FROM person_source ps`+known("ps")+`
+	}, `SELECT `+sourceName("ps")+` AS name, ps.stream, ps.external_id, ps.email, ps.lifecycle, ps.first_seen_at, ps.removed_at FROM person_source ps`+known("ps")+`
 		WHERE ps.tenant=$1 AND ps.person_id=$2 AND `+seen("ps")+` ORDER BY name, ps.stream, ps.external_id`, tenant, p.ID)
 	return p, err
 }
@@ -185,9 +187,9 @@ func (s *Store) ListReviews(ctx context.Context, tenant model.TenantID) ([]Perso
 		}
 		v.CreatedAt = fromMillis(created)
 		return v, json.Unmarshal([]byte(candidates), &v.Candidates)
-	}, `SELECT `+sourceName+` AS name, pr.external_id, min(ps.email), min(ps.display_name), pr.reason, pr.candidates, pr.created_at
+	}, `SELECT `+sourceName("pr")+` AS name, pr.external_id, min(ps.email), min(ps.display_name), pr.reason, pr.candidates, pr.created_at
 		FROM person_review pr`+known("pr")+`JOIN person_source ps ON ps.tenant=pr.tenant AND ps.source=pr.source AND ps.external_id=pr.external_id AND ps.removed_at IS NULL
-		WHERE pr.tenant=$1 AND `+seen("pr")+` GROUP BY i.name, pr.external_id, pr.reason, pr.candidates, pr.created_at ORDER BY name, pr.external_id`, tenant)
+		WHERE pr.tenant=$1 AND `+seen("pr")+` GROUP BY i.name, pr.source, pr.external_id, pr.reason, pr.candidates, pr.created_at ORDER BY name, pr.external_id`, tenant)
 }
 
 // GroupPeople returns, for the groups of these names, the ids of the people in

@@ -112,6 +112,9 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 
 	_, err = w.s.PutWorkflow(ctx, w.tenant, store.WorkflowState{Name: "leaver", State: store.WorkflowReady}, json.RawMessage(`{}`))
 	w.must(err)
+	_, err = w.s.ApplyStarts(ctx, w.tenant, store.StartBatch{Starts: []store.WorkflowStart{{Workflow: "leaver", Key: "out/p1/1", Kind: "person.left", Label: "jo@acme.example",
+		State: store.StartWaiting, HappenedAt: t0, DueAt: t0}}})
+	w.must(err)
 	u, err := w.s.PutUpload(ctx, w.tenant, "zoom", "members.csv", strings.NewReader(members))
 	w.must(err)
 	k.upload = u.ID
@@ -228,6 +231,8 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	put("custom fields", fields, err)
 	own, err := s.OwnConnectors(ctx, w.tenant)
 	put("connectors", own, err)
+	starts, err := s.ListStarts(ctx, w.tenant, store.StartQuery{Workflow: "leaver"})
+	put("starts", starts, err)
 	workflows, err := s.ListWorkflows(ctx, w.tenant)
 	put("workflows", workflows, err)
 	seatTotals, err := s.SeatTotals(ctx, w.tenant)
@@ -351,6 +356,10 @@ func (w *world) ruin(k ids) {
 	}
 	_, err = s.PutWorkflow(ctx, w.tenant, store.WorkflowState{Name: "leaver", State: store.WorkflowInvalid, Suspended: true}, json.RawMessage(`{"steps":[]}`))
 	try(err)
+	_, err = s.ApplyStarts(ctx, w.tenant, store.StartBatch{Dropped: []store.WorkflowStart{{Workflow: "leaver", Key: "out/p1/1"}}})
+	try(err)
+	try(s.RecheckStarts(ctx, w.tenant, []string{"p1"}))
+	try(s.PruneStarts(ctx, w.tenant, w.clock.Now().Add(time.Hour)))
 	try(s.DeleteWorkflow(ctx, w.tenant, "leaver", true, store.Decider{Actor: "eve"}))
 	_, err = s.WakeRuns(ctx, w.tenant, "Workflow", "w", nil)
 	try(err)

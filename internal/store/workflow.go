@@ -30,6 +30,7 @@ type WorkflowState struct {
 	DisplayName string
 	TriggerKind string // manual, person, …
 	Subject     string // Person, or empty
+	Trigger     string // what starts runs, as JSON; empty: nothing does by itself
 	Direction   string
 	Revision    int64 // that new runs start with; 0: none was valid yet
 	State       string
@@ -72,12 +73,13 @@ func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w Workfl
 			}
 			w.CreatedAt = w.UpdatedAt
 		}
-		if _, err = tx.ExecContext(ctx, `INSERT INTO workflow (tenant, name, api_id, display_name, trigger_kind, subject, direction, revision, state, message, suspended, dry_run, created_at, updated_at)
-			VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$13)
-			ON CONFLICT (tenant, name) DO UPDATE SET display_name=excluded.display_name, trigger_kind=excluded.trigger_kind, subject=excluded.subject,
+		if _, err = tx.ExecContext(ctx, `INSERT INTO workflow (tenant, name, api_id, display_name, trigger_kind, trigger_spec, subject, direction, revision, state, message, suspended, dry_run, created_at, updated_at, scanned_at)
+			VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$14,$14)
+			ON CONFLICT (tenant, name) DO UPDATE SET display_name=excluded.display_name, trigger_kind=excluded.trigger_kind, trigger_spec=excluded.trigger_spec, subject=excluded.subject,
 			direction=excluded.direction, revision=excluded.revision, state=excluded.state, message=excluded.message, suspended=excluded.suspended,
-			dry_run=excluded.dry_run, updated_at=excluded.updated_at, deleted_at=NULL`,
-			tenant, w.Name, w.APIID, w.DisplayName, w.TriggerKind, w.Subject, w.Direction, w.Revision, w.State, w.Message, w.Suspended, w.DryRun, now); err != nil {
+			dry_run=excluded.dry_run, updated_at=excluded.updated_at, deleted_at=NULL,
+			scanned_at=CASE WHEN workflow.deleted_at IS NOT NULL OR workflow.trigger_spec <> excluded.trigger_spec THEN excluded.scanned_at ELSE workflow.scanned_at END`,
+			tenant, w.Name, w.APIID, w.DisplayName, w.TriggerKind, w.Trigger, w.Subject, w.Direction, w.Revision, w.State, w.Message, w.Suspended, w.DryRun, now); err != nil {
 			return err
 		}
 		if !have.Suspended || w.Suspended {
@@ -110,7 +112,13 @@ const kindWorkflow = "Workflow"
 func (s *Store) DeleteWorkflow(ctx context.Context, tenant model.TenantID, name string, stop bool, by Decider) error {
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE workflow SET deleted_at=$3, suspended=FALSE, updated_at=$3 WHERE tenant=$1 AND name=$2 AND deleted_at IS NULL`, tenant, name, s.now())
-		return err
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM workflow_start WHERE tenant=$1 AND workflow=$2`, tenant, name); err != nil {
+			return err
+		}
+		return s.clearHold(ctx, tx, tenant, WorkflowHold(name))
 	})
 	if err != nil {
 		return fmt.Errorf("forget Workflow %q: %w", name, err)
@@ -159,7 +167,7 @@ func (s *Store) ListWorkflows(ctx context.Context, tenant model.TenantID) ([]Wor
 	return out, nil
 }
 
-const workflowColumns = `api_id, name, display_name, trigger_kind, subject, direction, revision, state, message, suspended, dry_run, created_at, updated_at, coalesce(deleted_at, 0)`
+const workflowColumns = `api_id, name, display_name, trigger_kind, trigger_spec, subject, direction, revision, state, message, suspended, dry_run, created_at, updated_at, coalesce(deleted_at, 0)`
 
 type workflowEntry struct {
 	WorkflowState
@@ -168,7 +176,7 @@ type workflowEntry struct {
 
 func scanWorkflow(r scanner) (w workflowEntry, err error) {
 	var created, updated int64
-	err = r.Scan(&w.APIID, &w.Name, &w.DisplayName, &w.TriggerKind, &w.Subject, &w.Direction, &w.Revision, &w.State, &w.Message, &w.Suspended, &w.DryRun, &created, &updated, &w.deletedAt)
+	err = r.Scan(&w.APIID, &w.Name, &w.DisplayName, &w.TriggerKind, &w.Trigger, &w.Subject, &w.Direction, &w.Revision, &w.State, &w.Message, &w.Suspended, &w.DryRun, &created, &updated, &w.deletedAt)
 	w.CreatedAt, w.UpdatedAt = fromMillis(created), fromMillis(updated)
 	return w, err
 }

@@ -31,14 +31,7 @@ func (t *turn) scope() map[string]any {
 	if !t.program.cel {
 		return t.vars
 	}
-	out := map[string]any{"now": t.cur.Since}
-	for _, name := range scopeVars {
-		v, ok := t.vars[name]
-		if !ok {
-			v = map[string]any{}
-		}
-		out[name] = plain(v)
-	}
+	out := Scope(t.vars, t.cur.Since)
 	t.locals(out)
 	return out
 }

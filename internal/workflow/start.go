@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -27,10 +28,9 @@ const MaxInput = 64 << 10
 
 // StartStore is what starting a run needs of the store.
 type StartStore interface {
-	PeopleStore
+	VarsStore
 	Workflow(ctx context.Context, tenant model.TenantID, name string) (store.WorkflowState, error)
 	PersonByEmail(ctx context.Context, tenant model.TenantID, email string) (store.PersonView, error)
-	TenantFacts(ctx context.Context, tenant model.TenantID) (store.TenantFacts, error)
 	StartRun(ctx context.Context, tenant model.TenantID, r store.NewRun, by store.Decider) (run store.Run, started bool, err error)
 	RunByTrigger(ctx context.Context, tenant model.TenantID, kind, name, key string) (store.Run, error)
 }
@@ -94,13 +94,9 @@ func Start(ctx context.Context, st StartStore, tenant model.TenantID, r StartReq
 	if err != nil {
 		return run, false, err
 	}
-	priority := store.PriorityRealtime
-	if w.Direction == "Offboarding" {
-		priority = store.PriorityOffboarding
-	}
 	return st.StartRun(ctx, tenant, store.NewRun{
 		Kind: KindWorkflow, Name: w.Name, Revision: w.Revision, TriggerKind: TriggerManual, TriggerKey: r.Key, Subject: person.Email, PersonID: person.ID,
-		Cause: fmt.Sprintf("%s/%s revision %d", KindWorkflow, w.Name, w.Revision), Vars: vars, Priority: priority,
+		Cause: fmt.Sprintf("%s/%s revision %d", KindWorkflow, w.Name, w.Revision), Vars: vars, Priority: PriorityOf(w.Direction, true),
 	}, r.By)
 }
 
@@ -136,29 +132,6 @@ func startVars(ctx context.Context, st StartStore, tenant model.TenantID, w stor
 	case r.Key == "":
 		return person, nil, errors.New("start a run: no idempotency key")
 	}
-	facts, err := st.TenantFacts(ctx, tenant)
-	if err != nil {
-		return person, nil, err
-	}
-	domains := facts.Domains
-	if domains == nil {
-		domains = []string{}
-	}
-	all := map[string]any{
-		"org":   map[string]any{"displayName": facts.DisplayName, "domains": domains, "timeZone": facts.TimeZone},
-		"event": map[string]any{"kind": TriggerManual, "data": map[string]any{}},
-		"input": r.Input,
-		"start": map[string]any{"why": "started by hand by " + r.By.Actor, "by": r.By.Actor},
-	}
-	if r.Input == nil {
-		all["input"] = map[string]any{}
-	}
-	if facts.Workday.End != "" {
-		all["workday"] = map[string]any{"end": facts.Workday.End}
-	}
-	if r.DryRun || w.DryRun {
-		all["dryRun"] = true
-	}
 	if r.Person != "" {
 		person, err = st.PersonByEmail(ctx, tenant, r.Person)
 		if errors.Is(err, store.ErrNotFound) {
@@ -167,21 +140,103 @@ func startVars(ctx context.Context, st StartStore, tenant model.TenantID, w stor
 		if err != nil {
 			return person, nil, err
 		}
-		if all["person"], err = personVars(ctx, st, tenant, person); err != nil {
-			return person, nil, err
-		}
 	}
-	input, err := json.Marshal(all["input"])
-	if err == nil {
-		vars, err = json.Marshal(all)
-	}
+	input, err := json.Marshal(r.Input)
 	if err != nil {
 		return person, nil, fmt.Errorf("start a run: %w", err)
 	}
 	if len(input) > MaxInput {
 		return person, nil, notStarted(StartBadInput, "input has %d bytes: at most %d are taken", len(input), MaxInput)
 	}
+	begin := Beginning{Event: map[string]any{"kind": TriggerManual, "data": map[string]any{}}, Input: r.Input, Why: "started by hand by " + r.By.Actor, By: r.By.Actor, DryRun: r.DryRun || w.DryRun}
+	if r.Person != "" {
+		begin.Person = &person
+	}
+	all, err := begin.Vars(ctx, st, tenant)
+	if err == nil {
+		vars, err = json.Marshal(all)
+	}
+	if err != nil {
+		return person, nil, fmt.Errorf("start a run: %w", err)
+	}
 	return person, vars, nil
+}
+
+// VarsStore is what the variables of a new run are read from.
+type VarsStore interface {
+	PeopleStore
+	TenantFacts(ctx context.Context, tenant model.TenantID) (store.TenantFacts, error)
+}
+
+// Beginning is what a run begins with.
+type Beginning struct {
+	Event  map[string]any // kind and data
+	Input  map[string]any
+	Person *store.PersonView // nil: the run has no subject
+	Why    string            // it was started, for people
+	By     string            // who started it by hand; empty: nobody
+	DryRun bool
+}
+
+// Vars are the variables of the run, of which expressions see some.
+func (b Beginning) Vars(ctx context.Context, st VarsStore, tenant model.TenantID) (map[string]any, error) {
+	facts, err := st.TenantFacts(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	domains := facts.Domains
+	if domains == nil {
+		domains = []string{}
+	}
+	input := b.Input
+	if input == nil {
+		input = map[string]any{}
+	}
+	start := map[string]any{"why": b.Why}
+	if b.By != "" {
+		start["by"] = b.By
+	}
+	all := map[string]any{
+		"org":   map[string]any{"displayName": facts.DisplayName, "domains": domains, "timeZone": facts.TimeZone},
+		"event": b.Event, "input": input, "start": start,
+	}
+	if facts.Workday.End != "" {
+		all["workday"] = map[string]any{"end": facts.Workday.End}
+	}
+	if b.DryRun {
+		all["dryRun"] = true
+	}
+	if b.Person != nil {
+		if all["person"], err = personVars(ctx, st, tenant, *b.Person); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Scope is what expressions see of the variables of a run, at an instant.
+func Scope(all map[string]any, now time.Time) map[string]any {
+	out := map[string]any{"now": now}
+	for _, name := range scopeVars {
+		v, ok := all[name]
+		if !ok {
+			v = map[string]any{}
+		}
+		out[name] = plain(v)
+	}
+	return out
+}
+
+// PriorityOf is the class of runs of a direction, in the order of which they are
+// carried out; urgent ones are those of something that just happened.
+func PriorityOf(direction string, urgent bool) store.Priority {
+	switch {
+	case direction == "Offboarding":
+		return store.PriorityOffboarding
+	case urgent:
+		return store.PriorityRealtime
+	}
+	return store.PriorityScheduled
 }
 
 // PeopleStore reads people with what they have.

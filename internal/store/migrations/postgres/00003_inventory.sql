@@ -107,6 +107,7 @@ CREATE TABLE person (
   start_date TEXT NOT NULL DEFAULT '',
   end_date TEXT NOT NULL DEFAULT '',
   lifecycle TEXT NOT NULL DEFAULT '',
+  period INTEGER NOT NULL DEFAULT 1,
   photo_url TEXT NOT NULL DEFAULT '',
   custom TEXT NOT NULL DEFAULT '',
   hidden BOOLEAN NOT NULL DEFAULT FALSE,
@@ -116,6 +117,8 @@ CREATE TABLE person (
   UNIQUE (tenant, api_id)
 );
 CREATE INDEX person_email ON person (tenant, email);
+CREATE INDEX person_start ON person (tenant, start_date) WHERE start_date <> '';
+CREATE INDEX person_end ON person (tenant, end_date) WHERE end_date <> '';
 CREATE INDEX person_manager ON person (tenant, manager_id) WHERE manager_id <> '';
 
 CREATE TABLE person_source (

@@ -9,6 +9,8 @@ CREATE TABLE workflow (
   api_id BIGINT NOT NULL,
   display_name TEXT NOT NULL DEFAULT '',
   trigger_kind TEXT NOT NULL,
+  trigger_spec TEXT NOT NULL DEFAULT '',
+  scanned_at BIGINT NOT NULL DEFAULT 0,
   subject TEXT NOT NULL DEFAULT '',
   direction TEXT NOT NULL DEFAULT '',
   revision BIGINT NOT NULL DEFAULT 0,
@@ -22,5 +24,27 @@ CREATE TABLE workflow (
   PRIMARY KEY (tenant, name),
   UNIQUE (tenant, api_id)
 );
+-- What Workflows would answer with a run and have not: it waits for its moment or
+-- for its Workflow, a guard holds it, or it was passed over. The key is that of
+-- the run.
+CREATE TABLE workflow_start (
+  tenant BIGINT NOT NULL,
+  workflow TEXT NOT NULL,
+  trigger_key TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  person_id TEXT NOT NULL DEFAULT '',
+  label TEXT NOT NULL DEFAULT '',
+  source TEXT NOT NULL DEFAULT '',
+  data TEXT NOT NULL DEFAULT '{}',
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL DEFAULT '',
+  message TEXT NOT NULL DEFAULT '',
+  happened_at BIGINT NOT NULL,
+  due_at BIGINT NOT NULL,
+  decided_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant, workflow, trigger_key)
+);
+CREATE INDEX workflow_start_due ON workflow_start (tenant, due_at) WHERE state IN ('waiting', 'held');
+CREATE INDEX workflow_start_person ON workflow_start (tenant, person_id) WHERE state = 'waiting';
 -- The action executions of a tenant, newest first.
 CREATE INDEX attempt_recent ON attempt (tenant, started_at);

@@ -1,0 +1,314 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+)
+
+// StartState is how it stands with a run that has not started.
+type StartState string
+
+// Start states.
+const (
+	StartWaiting StartState = "waiting" // for its moment, or for its Workflow
+	StartHeld    StartState = "held"    // by the guard
+	StartSkipped StartState = "skipped" // it was decided that there is no run
+)
+
+// WorkflowStart is a fact that a Workflow would answer with a run, and has not.
+type WorkflowStart struct {
+	Workflow string
+	Key      string // of the trigger (decision 2)
+	Kind     string // of the event
+	PersonID string // empty: of nobody, or of somebody whom Data tells
+	Label    string // what people read: an address, a name
+	Source   string // the Integration that told it; empty: none
+	// Data is what expressions see as event.data.
+	Data    json.RawMessage
+	State   StartState
+	Reason  string
+	Message string
+	// HappenedAt is when the fact came to be known; DueAt when it is looked at
+	// again.
+	HappenedAt, DueAt, DecidedAt time.Time
+}
+
+// WorkflowHold names what the guard of a Workflow holds.
+func WorkflowHold(workflow string) HoldSubject {
+	return HoldSubject{Kind: HoldWorkflow, SubjectKind: kindWorkflow, SubjectName: workflow}
+}
+
+// TriggerWork names the tenants in which something may start runs: events that
+// nobody has handled, or starts that are due.
+func (s *Store) TriggerWork(ctx context.Context) ([]model.TenantID, error) {
+	return collect(ctx, s.reads, func(r *sql.Rows) (t model.TenantID, err error) { return t, r.Scan(&t) },
+		`SELECT tenant FROM trigger_event WHERE state='new' UNION SELECT tenant FROM workflow_start WHERE state IN ('waiting', 'held') AND due_at <= $1`, s.now())
+}
+
+const startColumns = `workflow, trigger_key, kind, person_id, label, source, data, state, reason, message, happened_at, due_at, decided_at`
+
+func scanStart(r *sql.Rows) (w WorkflowStart, err error) {
+	var data string
+	var happened, due, decided int64
+	err = r.Scan(&w.Workflow, &w.Key, &w.Kind, &w.PersonID, &w.Label, &w.Source, &data, &w.State, &w.Reason, &w.Message, &happened, &due, &decided)
+	w.Data, w.HappenedAt, w.DueAt, w.DecidedAt = json.RawMessage(data), fromMillis(happened), fromMillis(due), fromMillis(decided)
+	return w, err
+}
+
+// DueStarts returns starts that wait and are due, the longest due first.
+func (s *Store) DueStarts(ctx context.Context, tenant model.TenantID, limit int) ([]WorkflowStart, error) {
+	out, err := collect(ctx, s.reads, scanStart, `SELECT `+startColumns+` FROM workflow_start
+		WHERE tenant=$1 AND state IN ('waiting', 'held') AND due_at <= $2 ORDER BY due_at, trigger_key LIMIT $3`, tenant, s.now(), clampLimit(limit))
+	if err != nil {
+		return nil, fmt.Errorf("read starts that are due: %w", err)
+	}
+	return out, nil
+}
+
+// HeldStarts returns everything that the guard of a Workflow holds, by key.
+func (s *Store) HeldStarts(ctx context.Context, tenant model.TenantID, workflow string) ([]WorkflowStart, error) {
+	out, err := collect(ctx, s.reads, scanStart, `SELECT `+startColumns+` FROM workflow_start WHERE tenant=$1 AND workflow=$2 AND state='held' ORDER BY trigger_key`, tenant, workflow)
+	if err != nil {
+		return nil, fmt.Errorf("read held starts: %w", err)
+	}
+	return out, nil
+}
+
+// StartQuery selects starts of a tenant.
+type StartQuery struct {
+	Workflow string // empty: any
+	States   []string
+	Limit    int
+}
+
+// ListStarts returns starts, the latest decision first.
+func (s *Store) ListStarts(ctx context.Context, tenant model.TenantID, q StartQuery) ([]WorkflowStart, error) {
+	where, args := "tenant=$1", []any{tenant}
+	if q.Workflow != "" {
+		args = append(args, q.Workflow)
+		where += " AND workflow=$2"
+	}
+	if len(q.States) > 0 {
+		var list string
+		list, args = inList(args, q.States)
+		where += " AND state IN (" + list + ")"
+	}
+	args = append(args, clampLimit(q.Limit))
+	out, err := collect(ctx, s.reads, scanStart, `SELECT `+startColumns+` FROM workflow_start WHERE `+where+
+		fmt.Sprintf(` ORDER BY decided_at DESC, workflow, trigger_key LIMIT $%d`, len(args)), args...)
+	if err != nil {
+		return nil, fmt.Errorf("list starts: %w", err)
+	}
+	return out, nil
+}
+
+// StartedSince counts the runs of a Workflow that something else than a person
+// started since an instant, as its guard counts them.
+func (s *Store) StartedSince(ctx context.Context, tenant model.TenantID, workflow string, since time.Time) (int64, error) {
+	return startedSince(ctx, s.reads, tenant, workflow, since)
+}
+
+func startedSince(ctx context.Context, q querier, tenant model.TenantID, workflow string, since time.Time) (n int64, err error) {
+	// Ids of runs sort by time, so that the range of the index is short.
+	err = q.QueryRowContext(ctx, `SELECT count(*) FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND created_at >= $4 AND trigger_kind <> 'manual'`,
+		tenant, kindWorkflow, workflow, since.UnixMilli()).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count the runs of Workflow %q: %w", workflow, err)
+	}
+	return n, nil
+}
+
+// StartBatch is what a look at events and starts led to.
+type StartBatch struct {
+	// Handled are events that need no further look.
+	Handled []string
+	// Runs start; the starts of their keys end.
+	Runs []NewRun
+	// Starts are written down, except over what was decided already.
+	Starts []WorkflowStart
+	// Dropped end without a trace: what they waited for is no longer so.
+	Dropped []WorkflowStart
+	// Counted is by what the guards let these runs start.
+	Counted []StartCount
+	// Holds are what the guards hold now.
+	Holds []HeldStarts
+}
+
+// StartCount is how many runs of a Workflow had started since an instant.
+type StartCount struct {
+	Workflow string
+	Since    time.Time
+	N        int64
+}
+
+// HeldStarts is what the guard of a Workflow holds after a look; nothing ends
+// the hold.
+type HeldStarts struct {
+	Hold  Hold
+	Items []HoldItem
+}
+
+// ErrStartsMoved reports that runs started beside those that a guard counted: the
+// look has to be taken again.
+var ErrStartsMoved = errors.New("runs started meanwhile")
+
+// ApplyStarts writes a batch in one transaction: an event is handled if and only
+// if what it led to is there. A run whose key started one before is left out. It
+// returns how many started.
+func (s *Store) ApplyStarts(ctx context.Context, tenant model.TenantID, b StartBatch) (started int, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) (err error) {
+		if err := s.lockTenant(ctx, tx, tenant); err != nil {
+			return err
+		}
+		for _, c := range b.Counted {
+			n, err := startedSince(ctx, tx, tenant, c.Workflow, c.Since)
+			if err != nil {
+				return err
+			}
+			if n != c.N {
+				return ErrStartsMoved
+			}
+		}
+		if started, err = s.createRuns(ctx, tx, tenant, b.Runs); err != nil {
+			return err
+		}
+		if err := s.writeStarts(ctx, tx, tenant, b); err != nil {
+			return err
+		}
+		for _, h := range b.Holds {
+			if len(h.Items) == 0 {
+				err = s.clearHold(ctx, tx, tenant, h.Hold.HoldSubject)
+			} else {
+				_, err = s.putHold(ctx, tx, tenant, h.Hold, h.Items)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if len(b.Handled) > 0 {
+			if err := s.markEventsHandled(ctx, tx, tenant, b.Handled); err != nil {
+				return err
+			}
+		}
+		failpoint.Hit(failpoint.RunCreatedBeforeCommit)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("start runs: %w", err)
+	}
+	if started > 0 {
+		s.wakeEngine()
+	}
+	return started, nil
+}
+
+func (s *Store) writeStarts(ctx context.Context, tx *sql.Tx, tenant model.TenantID, b StartBatch) error {
+	ended := b.Dropped
+	for _, r := range b.Runs {
+		ended = append(ended, WorkflowStart{Workflow: r.Name, Key: r.TriggerKey})
+	}
+	for _, e := range ended {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM workflow_start WHERE tenant=$1 AND workflow=$2 AND trigger_key=$3`, tenant, e.Workflow, e.Key); err != nil {
+			return err
+		}
+	}
+	rows, now := make([][]any, len(b.Starts)), s.now()
+	for i, w := range b.Starts {
+		data := string(w.Data)
+		if data == "" || w.State == StartSkipped { // nothing will read it again
+			data = "{}"
+		}
+		rows[i] = []any{tenant, w.Workflow, w.Key, w.Kind, w.PersonID, cleanText(w.Label), w.Source, data, string(w.State), w.Reason, cleanText(w.Message),
+			w.HappenedAt.UnixMilli(), w.DueAt.UnixMilli(), now}
+	}
+	return s.insertRows(ctx, tx, `workflow_start (tenant, `+startColumns+`)`, rows, ` ON CONFLICT (tenant, workflow, trigger_key) DO UPDATE SET
+		person_id=excluded.person_id, label=excluded.label, data=excluded.data, state=excluded.state, reason=excluded.reason, message=excluded.message,
+		due_at=excluded.due_at, decided_at=excluded.decided_at WHERE workflow_start.state <> 'skipped'`)
+}
+
+// TakenKeys returns which of the keys have a run of the Workflow, or a start that
+// was decided.
+func (s *Store) TakenKeys(ctx context.Context, tenant model.TenantID, workflow string, keys []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	for from := 0; from < len(keys); from += listChunk {
+		chunk := keys[from:min(from+listChunk, len(keys))]
+		list, args := inList([]any{tenant, workflow, kindWorkflow}, chunk)
+		found, err := collect(ctx, s.reads, func(r *sql.Rows) (key string, err error) { return key, r.Scan(&key) },
+			`SELECT trigger_key FROM run WHERE tenant=$1 AND kind=$3 AND name=$2 AND trigger_key IN (`+list+`)
+			UNION SELECT trigger_key FROM workflow_start WHERE tenant=$1 AND workflow=$2 AND trigger_key IN (`+list+`)`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("find what was started: %w", err)
+		}
+		for _, k := range found {
+			out[k] = true
+		}
+	}
+	return out, nil
+}
+
+// RecheckStarts has what waits for people looked at now: facts about them have
+// changed.
+func (s *Store) RecheckStarts(ctx context.Context, tenant model.TenantID, people []string) error {
+	if len(people) == 0 {
+		return nil
+	}
+	return s.write(ctx, func(tx *sql.Tx) error {
+		list, args := inList([]any{tenant, s.now()}, people)
+		_, err := tx.ExecContext(ctx, `UPDATE workflow_start SET due_at=$2 WHERE tenant=$1 AND state='waiting' AND due_at > $2 AND person_id IN (`+list+`)`, args...)
+		return err
+	})
+}
+
+// DatedPeople returns the ids of people whose start (or end) date is in a range,
+// both ends included, by id after the cursor.
+func (s *Store) DatedPeople(ctx context.Context, tenant model.TenantID, end bool, from, to model.Date, after string, limit int) ([]string, error) {
+	column := "start_date"
+	if end {
+		column = "end_date"
+	}
+	return collect(ctx, s.reads, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) },
+		`SELECT id FROM person WHERE tenant=$1 AND NOT hidden AND `+column+` <> '' AND `+column+` >= $2 AND `+column+` <= $3 AND id > $4 ORDER BY id LIMIT $5`,
+		tenant, string(from), string(to), after, clampLimit(limit))
+}
+
+// Scanned returns up to when the moments of a Workflow were looked for.
+func (s *Store) Scanned(ctx context.Context, tenant model.TenantID, workflow string) (time.Time, error) {
+	var at int64
+	err := s.reads.QueryRowContext(ctx, `SELECT scanned_at FROM workflow WHERE tenant=$1 AND name=$2`, tenant, workflow).Scan(&at)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read up to when Workflow %q was looked after: %w", workflow, err)
+	}
+	return fromMillis(at), nil
+}
+
+// SetScanned records up to when the moments of a Workflow were looked for.
+func (s *Store) SetScanned(ctx context.Context, tenant model.TenantID, workflow string, at time.Time) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE workflow SET scanned_at=$3 WHERE tenant=$1 AND name=$2 AND scanned_at < $3`, tenant, workflow, at.UnixMilli())
+		return err
+	})
+}
+
+// PruneStarts forgets what was decided before the instant.
+func (s *Store) PruneStarts(ctx context.Context, tenant model.TenantID, before time.Time) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM workflow_start WHERE tenant=$1 AND state='skipped' AND decided_at < $2`, tenant, before.UnixMilli())
+		return err
+	})
+}
+
+// wakeHeld has what the guard of a Workflow held looked at now.
+func wakeHeld(ctx context.Context, q querier, tenant model.TenantID, subject HoldSubject, now int64) error {
+	_, err := q.ExecContext(ctx, `UPDATE workflow_start SET due_at=$3 WHERE tenant=$1 AND workflow=$2 AND state='held'`, tenant, subject.SubjectName, now)
+	return err
+}
