@@ -54,11 +54,12 @@ func (e *stepError) Error() string { return e.field + ": " + e.message }
 func translate(spec v1alpha1.WorkflowSpec) (*plan, error) {
 	p := &plan{definition: engine.Definition{Language: engine.LanguageCEL, When: string(spec.When), Timeout: engine.Days(defaultTimeout)}}
 	p.triggerOf(spec.Trigger)
-	for field, set := range map[string]bool{"spec.at": spec.At != nil, "spec.catchUp": spec.CatchUp != nil, "spec.concurrency": spec.Concurrency != nil} {
+	for field, set := range map[string]bool{"spec.at": spec.At != nil, "spec.catchUp": spec.CatchUp != nil} {
 		if set {
 			p.unbuilt = append(p.unbuilt, field)
 		}
 	}
+	p.definition.Concurrency = concurrency(spec.Concurrency)
 	var err error
 	if spec.Timeout != "" {
 		if p.definition.Timeout, err = span("spec.timeout", spec.Timeout); err != nil {

@@ -70,6 +70,10 @@ type Run struct {
 	CreatedAt   time.Time       `json:"createdAt"`
 	UpdatedAt   time.Time       `json:"updatedAt"`
 	EndedAt     *time.Time      `json:"endedAt,omitempty"`
+	// SlotKey stands for the concurrency key of a run that is bounded by one;
+	// SlotHeld says that it has a place. Only a SlotClaim changes them.
+	SlotKey  string `json:"-"`
+	SlotHeld bool   `json:"-"`
 }
 
 // RunKey names a run.

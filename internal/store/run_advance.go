@@ -35,6 +35,8 @@ type RunChange struct {
 	Prompts  []Prompt
 	Audits   []model.AuditRecord
 	Bookings []Booking
+	// Claim asks for a place among the runs with the same concurrency key.
+	Claim *SlotClaim
 }
 
 // AdvanceRuns moves runs on in one transaction. It checks first that the
@@ -175,6 +177,10 @@ func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChang
 	now := s.now()
 	var runs, attempts, prompts [][]any
 	var audits []tenantAudit
+	over, err := s.claimSlots(ctx, tx, changes)
+	if err != nil {
+		return err
+	}
 	for _, c := range changes {
 		r := c.Run
 		runs = append(runs, runRow(r, now))
@@ -201,6 +207,9 @@ func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChang
 	if err := s.updateRuns(ctx, tx, runs); err != nil {
 		return err
 	}
+	if err := s.ended(ctx, tx, over); err != nil {
+		return err
+	}
 	if err := s.appendAudits(ctx, tx, audits); err != nil {
 		return err
 	}
@@ -220,6 +229,37 @@ func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChang
 	return nil
 }
 
+// claimSlots gives places to the runs that ask for one, and returns those that
+// end.
+func (s *Store) claimSlots(ctx context.Context, tx *sql.Tx, changes []RunChange) (over []Run, err error) {
+	var bounded []Run
+	for i := range changes {
+		r := &changes[i].Run
+		if c := changes[i].Claim; c != nil {
+			r.SlotKey = c.hash()
+		}
+		if changes[i].Claim != nil || r.EndedAt != nil {
+			bounded = append(bounded, *r)
+		}
+	}
+	if err := s.lockSlots(ctx, tx, bounded); err != nil {
+		return nil, err
+	}
+	for i := range changes {
+		if changes[i].Claim != nil {
+			if err := s.claimSlot(ctx, tx, changes, i); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, c := range changes {
+		if r := c.Run; r.EndedAt != nil && (r.SlotKey != "" || r.ParentID != "") {
+			over = append(over, r)
+		}
+	}
+	return over, nil
+}
+
 func (s *Store) updateRuns(ctx context.Context, tx *sql.Tx, rows [][]any) error {
 	if len(rows) == 0 {
 		return nil
@@ -237,7 +277,7 @@ func (s *Store) updateRuns(ctx context.Context, tx *sql.Tx, rows [][]any) error 
 
 const runColumns = `r.tenant, r.id, r.shard, r.parent_id, r.kind, r.name, r.revision, r.trigger_kind, r.trigger_key, r.subject, r.person_id, r.cause,
 	r.state, r.reason, r.message, r.outcome, r.step_path, r.cursor, r.vars, r.lane, r.priority, r.due_at, r.version, r.stop_requested_at,
-	r.stop_requested_by, r.created_at, r.updated_at, r.ended_at`
+	r.stop_requested_by, r.created_at, r.updated_at, r.ended_at, r.slot_key, r.slot_held`
 
 func scanRun(rows *sql.Rows) (r Run, err error) {
 	var cursor, vars string
@@ -245,7 +285,7 @@ func scanRun(rows *sql.Rows) (r Run, err error) {
 	var stop, ended sql.NullInt64
 	err = rows.Scan(&r.Tenant, &r.ID, &r.Shard, &r.ParentID, &r.Kind, &r.Name, &r.Revision, &r.TriggerKind, &r.TriggerKey, &r.Subject, &r.PersonID, &r.Cause,
 		&r.State, &r.Reason, &r.Message, &r.Outcome, &r.StepPath, &cursor, &vars, &r.Lane, &r.Priority, &due, &r.Version, &stop,
-		&r.StopBy, &created, &updated, &ended)
+		&r.StopBy, &created, &updated, &ended, &r.SlotKey, &r.SlotHeld)
 	r.Cursor, r.Vars = json.RawMessage(cursor), json.RawMessage(vars)
 	r.DueAt, r.CreatedAt, r.UpdatedAt = time.UnixMilli(due).UTC(), time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()
 	r.StopAt, r.EndedAt = nullTime(stop), nullTime(ended)

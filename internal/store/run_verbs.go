@@ -27,24 +27,8 @@ type Decider struct {
 // flight stops at once; otherwise the call's outcome is resolved first.
 // Stopping an ended run does nothing.
 func (s *Store) StopRun(ctx context.Context, tenant model.TenantID, id string, by Decider) (Run, error) {
-	return s.changeRun(ctx, tenant, id, func(tx *sql.Tx, r *Run, now time.Time) error {
-		if r.State.Ended() || r.StopAt != nil {
-			return nil
-		}
-		r.StopAt, r.StopBy = &now, by.Actor
-		if _, err := tx.ExecContext(ctx, `UPDATE run SET stop_requested_at = $1, stop_requested_by = $2 WHERE tenant = $3 AND id = $4`,
-			now.UnixMilli(), by.Actor, tenant, id); err != nil {
-			return err
-		}
-		if r.State != RunInFlight {
-			r.State, r.Outcome, r.EndedAt, r.Reason, r.Message = RunStopped, "stopped", &now, "StopRequested", "stopped: "+orDefault(by.Reason, "no reason given")
-			if _, err := tx.ExecContext(ctx, `UPDATE prompt SET state = 'withdrawn', closed_reason = $1 WHERE tenant = $2 AND run_id = $3 AND state = 'open'`,
-				"the run was stopped; nothing was changed", tenant, id); err != nil {
-				return err
-			}
-		}
-		return s.appendAudit(ctx, tx, tenant, model.AuditRecord{Actor: by.Actor, ActorKind: by.Kind, Action: "run.stop", ObjectKind: r.Kind, ObjectName: r.Name,
-			PersonID: r.PersonID, Reason: by.Reason, Cause: r.Cause, RunID: id, Result: "requested"})
+	return s.changeRun(ctx, tenant, id, func(tx *sql.Tx, r *Run, _ time.Time) error {
+		return s.requestStop(ctx, tx, r, by)
 	})
 }
 

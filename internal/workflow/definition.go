@@ -18,6 +18,8 @@ type Definition struct {
 	OnFailure []Step `json:"onFailure,omitempty"`
 	// Timeout of a whole run; zero: none.
 	Timeout Span `json:"timeout,omitzero"`
+	// Concurrency bounds the runs that are under way at once; nil: nothing does.
+	Concurrency *Concurrency `json:"concurrency,omitempty"`
 }
 
 // Step does exactly one thing. Its result is ${steps.NAME}.

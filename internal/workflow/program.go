@@ -56,6 +56,7 @@ type program struct {
 	onFailure string // pathEnd: none
 	nodes     map[string]*node
 	timeout   Span
+	bound     *bound
 	defect    error // the definition does not compile
 }
 
@@ -89,6 +90,9 @@ func link(d Definition, lang Language) (*program, error) {
 	l := &linker{program: p, compiler: compiler{lang: lang, subject: d.Subject}, names: map[string]bool{}}
 	var err error
 	if p.when, err = l.condition("when", d.When); err != nil {
+		return nil, err
+	}
+	if p.bound, err = l.bound(d.Concurrency); err != nil {
 		return nil, err
 	}
 	if p.start, err = l.link("", "steps", d.Steps, pathEnd); err != nil {

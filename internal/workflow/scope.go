@@ -66,15 +66,17 @@ func plain(v any) any {
 func (t *turn) begin() {
 	t.run.StepPath = t.program.start
 	t.cur = cursor{Since: t.now}
-	if t.program.when == nil {
-		return
+	ok, err := true, error(nil)
+	if t.program.when != nil {
+		ok, err = t.program.when(t.scope())
 	}
-	ok, err := t.program.when(t.scope())
 	switch {
 	case err != nil:
 		t.end(store.RunFailed, "failed", reasonExpression, "when: "+err.Error())
 	case !ok:
 		t.end(store.RunSucceeded, resultSkipped, "ConditionNotMet", "spec.when is not true of what the run is about")
+	default:
+		t.claimSlot()
 	}
 }
 

@@ -229,7 +229,7 @@ func (t *turn) move() {
 	case t.intent == nil && t.run.StopAt != nil:
 		t.stop()
 	case t.intent == nil && t.suspended:
-		t.sleep(t.now.Add(holdFor), store.ReasonWorkflowSuspended, fmt.Sprintf("%s %s is suspended: no further step begins until it is not", t.run.Kind, t.run.Name))
+		t.holdSuspended()
 	case t.overdue():
 		t.fail("TimedOut", fmt.Sprintf("the run took longer than %s", t.program.timeout))
 	case len(t.cur.Loops) > 0 && t.endOverdueLoop():
@@ -335,6 +335,10 @@ func (t *turn) sleep(until time.Time, reason, message string) {
 	t.run.State, t.run.DueAt, t.run.Reason, t.run.Message = store.RunWaiting, until, reason, message
 	t.run.Lane = ""
 	t.done = true
+}
+
+func (t *turn) holdSuspended() {
+	t.sleep(t.now.Add(holdFor), store.ReasonWorkflowSuspended, fmt.Sprintf("%s %s is suspended: no further step begins until it is not", t.run.Kind, t.run.Name))
 }
 
 // need gathers facts; the run stays due, so that a crash loses nothing.

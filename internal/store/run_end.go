@@ -1,0 +1,94 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+)
+
+// ended lets those go on who waited for the end of runs, in the transaction
+// that ends them.
+func (s *Store) ended(ctx context.Context, tx *sql.Tx, runs []Run) error {
+	if len(runs) == 0 {
+		return nil
+	}
+	if err := s.lockSlots(ctx, tx, runs); err != nil {
+		return err
+	}
+	if err := s.wakeQueued(ctx, tx, runs); err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if r.ParentID == "" {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE run SET due_at=$3, state='ready', version=version+1 WHERE tenant=$1 AND id=$2 AND state='waiting'`,
+			r.Tenant, r.ParentID, s.now()); err != nil {
+			return fmt.Errorf("wake the run that started run %s: %w", r.ID, err)
+		}
+	}
+	return nil
+}
+
+// stopRun lets no further step of a run start, nor of those that it started. A
+// run without a call in flight ends at once.
+func (s *Store) stopRun(ctx context.Context, tx *sql.Tx, tenant model.TenantID, id string, by Decider) error {
+	r, err := s.lockRun(ctx, tx, tenant, id)
+	if err != nil {
+		return err
+	}
+	if err := s.requestStop(ctx, tx, &r, by); err != nil {
+		return err
+	}
+	return s.updateRuns(ctx, tx, [][]any{runRow(r, s.now())})
+}
+
+// requestStop is stopRun for a run whose changed state the caller writes.
+func (s *Store) requestStop(ctx context.Context, tx *sql.Tx, r *Run, by Decider) error {
+	if r.State.Ended() || r.StopAt != nil {
+		return nil
+	}
+	now := time.UnixMilli(s.now()).UTC()
+	r.StopAt, r.StopBy = &now, by.Actor
+	if _, err := tx.ExecContext(ctx, `UPDATE run SET stop_requested_at = $1, stop_requested_by = $2 WHERE tenant = $3 AND id = $4`,
+		now.UnixMilli(), by.Actor, r.Tenant, r.ID); err != nil {
+		return err
+	}
+	if r.State != RunInFlight {
+		r.State, r.Outcome, r.EndedAt, r.Reason, r.Message = RunStopped, "stopped", &now, "StopRequested", "stopped: "+orDefault(by.Reason, "no reason given")
+		if _, err := tx.ExecContext(ctx, `UPDATE prompt SET state = 'withdrawn', closed_reason = $1 WHERE tenant = $2 AND run_id = $3 AND state = 'open'`,
+			"the run was stopped; nothing was changed", r.Tenant, r.ID); err != nil {
+			return err
+		}
+		if err := s.ended(ctx, tx, []Run{*r}); err != nil {
+			return err
+		}
+	}
+	if err := s.stopChildren(ctx, tx, *r, by); err != nil {
+		return err
+	}
+	return s.appendAudit(ctx, tx, r.Tenant, model.AuditRecord{Actor: by.Actor, ActorKind: by.Kind, Action: "run.stop", ObjectKind: r.Kind, ObjectName: r.Name,
+		PersonID: r.PersonID, Reason: by.Reason, Cause: r.Cause, RunID: r.ID, Result: "requested"})
+}
+
+// stopChildren stops the runs that a run has started.
+func (s *Store) stopChildren(ctx context.Context, tx *sql.Tx, r Run, by Decider) error {
+	ids, err := collect(ctx, tx, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) },
+		`SELECT id FROM run WHERE tenant=$1 AND parent_id=$2 AND parent_id <> '' AND ended_at IS NULL AND stop_requested_at IS NULL ORDER BY id`, r.Tenant, r.ID)
+	if err != nil {
+		return fmt.Errorf("find the runs that run %s started: %w", r.ID, err)
+	}
+	by.Reason = "run " + r.ID + ", which started it, goes on no further"
+	for _, id := range ids {
+		if err := s.stopRun(ctx, tx, r.Tenant, id, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
