@@ -62,15 +62,21 @@ func TestConnectorResource(t *testing.T) {
 	resource := w.integration("zoom", nil)
 	resource.Spec.Connector, resource.Spec.ConnectorRef = "", &v1alpha1.ObjectReference{Name: "meetings"}
 	resource.Spec.Permission = v1alpha1.PermissionReadAndAct
+	app := w.zoomApp()
+	app.Spec.Offboarding = []v1alpha1.OffboardingMethod{{Name: "zoom", Method: "Automatic", Action: "user.deactivate"}}
 	hris := w.integration("csv", hrisConfig())
 	hris.Name, hris.Spec.CredentialsRef.Name = "hris", "hris"
 	hris.Spec.DataTypes = []v1alpha1.DataType{v1alpha1.DataPeople}
-	w.create(acme(w.ns), hris, own, builtin, resource, w.zoomApp())
+	w.create(acme(w.ns), hris, own, builtin, resource, app)
 	for _, i := range []*v1alpha1.Integration{hris, builtin, resource} {
 		w.ready(i, metav1.ConditionTrue, v1alpha1.ReasonSynced)
 	}
 	g.Expect(cmp.Diff(builtin.Status.Capabilities, resource.Status.Capabilities)).To(BeEmpty())
 	g.Expect(resource.Status.Account).To(Equal(builtin.Status.Account))
+	g.Expect(w.ready(app, metav1.ConditionFalse, v1alpha1.ReasonOffboardingInvalid).Message).To(ContainSubstring("user.deactivate is destructive"))
+	w.patch(resource, map[string]any{"spec": map[string]any{"destructiveActions": []string{"user.deactivate"}}})
+	w.ready(app, metav1.ConditionTrue, v1alpha1.ReasonReconciled)
+	g.Expect(app.Status.Offboarding).To(HaveExactElements(v1alpha1.OffboardingStatus{Name: "zoom", Method: "Automatic", Action: "user.deactivate", Source: "Declared"}))
 	tenant, err := w.store.TenantByNamespace(t.Context(), w.ns)
 	g.Expect(err).NotTo(HaveOccurred())
 	accounts := func(integration string) map[string]model.AccountStatus {
@@ -103,4 +109,6 @@ func TestConnectorResource(t *testing.T) {
 	c := w.ready(resource, metav1.ConditionFalse, v1alpha1.ReasonInvalidManifest)
 	g.Expect(c.Message).To(ContainSubstring("streams.users.key"))
 	w.ready(builtin, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+	w.ready(app, metav1.ConditionFalse, v1alpha1.ReasonDependencyNotReady)
+	g.Expect(app.Status.Offboarding).To(HaveExactElements(v1alpha1.OffboardingStatus{Name: "zoom", Method: "Delegate", Source: "Declared"}))
 }
