@@ -19,10 +19,12 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/seatkeeper/seatkeeper/connectors"
+	"github.com/seatkeeper/seatkeeper/internal/answerlink"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/coverage"
 	"github.com/seatkeeper/seatkeeper/internal/gateway"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/answer"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/delegate"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/push"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/query"
@@ -108,6 +110,7 @@ func New(o Options) (*App, error) {
 		}).Register(mux)
 	}
 	if o.Keyring != nil {
+		(&answer.Handler{Store: o.Store, Keys: answerlink.Keys(o.Keyring.AnswerKeys()), Limiter: ratelimit.NewMemory(o.Clock), Log: o.Log}).Register(mux)
 		(&webhook.Handler{
 			Endpoints: &webhook.Endpoints{Store: o.Store, Keyring: o.Keyring, Manifest: (&syncer.Sessions{Builtin: connectors.Builtin}).Manifest, Clock: o.Clock},
 			Inbox:     o.Store, Limiter: ratelimit.NewMemory(o.Clock), Clock: o.Clock, Log: o.Log, Received: o.HookReceived,

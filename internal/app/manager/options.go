@@ -44,9 +44,13 @@ type Options struct {
 	// Keyring is the file with the keys that seal stored secrets.
 	Keyring string
 
-	// PublicURL is where senders of webhooks reach the gateway; empty if only
-	// the user knows.
+	// PublicURL is where senders of webhooks, and people who answer from an
+	// e-mail, reach the gateway; empty if only the user knows.
 	PublicURL string
+
+	// PlaintextMailRelays are the host:port of mail servers that may be reached
+	// without TLS, wherever they are: relays of the operator's own.
+	PlaintextMailRelays []string
 
 	// WatchNamespaces bounds what is looked at; empty is every namespace.
 	WatchNamespaces []string
@@ -140,7 +144,7 @@ func (o Options) validate() error {
 		return fmt.Errorf("--pprof-bind-address %s: must be a loopback address, because a profile shows what is in memory", o.PprofBindAddress)
 	}
 	if u, err := url.Parse(o.PublicURL); o.PublicURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
-		return fmt.Errorf("--public-url %q: want https://HOST, where senders of webhooks reach the gateway", o.PublicURL)
+		return fmt.Errorf("--public-url %q: want https://HOST, where senders of webhooks and people reach the gateway", o.PublicURL)
 	}
 	if (o.GatewayOptions.CertFile == "") != (o.GatewayOptions.KeyFile == "") {
 		return errors.New("--gateway-cert-file and --gateway-key-file must be set together")
@@ -161,7 +165,7 @@ func ParseFlags(args []string, stderr io.Writer) (Options, error) {
 	fs.SetOutput(stderr)
 	fs.StringVar(&o.Store, "store", os.Getenv("SEATKEEPER_STORE"), "the SQL store: `DSN` sqlite:DIR or postgres://USER@HOST/DATABASE (also SEATKEEPER_STORE)")
 	fs.StringVar(&o.Keyring, "keyring", "", "`FILE` with the keys that seal stored secrets")
-	fs.StringVar(&o.PublicURL, "public-url", "", "https://`HOST` where senders of webhooks reach the gateway; without it their Secrets have the path only")
+	fs.StringVar(&o.PublicURL, "public-url", "", "https://`HOST` where senders of webhooks and people reach the gateway; without it Secrets of webhooks have the path only, and nobody is asked by e-mail")
 	fs.BoolVar(&o.Gateway, "gateway", false, "serve the gateway in this process; with SQLite nothing else can")
 	fs.StringVar(&o.GatewayOptions.Listen, "gateway-listen", ":8443", "`ADDRESS` of the gateway")
 	fs.StringVar(&o.GatewayOptions.CertFile, "gateway-cert-file", "", "certificate `FILE` of the gateway; without one it serves plain HTTP")
@@ -180,6 +184,13 @@ func ParseFlags(args []string, stderr io.Writer) (Options, error) {
 		p, err := netip.ParsePrefix(s)
 		o.AllowedNetworks = append(o.AllowedNetworks, p)
 		return err
+	})
+	fs.Func("plaintext-mail-relay", "`HOST:PORT` of a mail server of your own that may be reached without TLS, also in a private network; may be repeated", func(s string) error {
+		if host, port, err := net.SplitHostPort(s); err != nil || host == "" || port == "" {
+			return errors.New("want HOST:PORT")
+		}
+		o.PlaintextMailRelays = append(o.PlaintextMailRelays, s)
+		return nil
 	})
 	fs.Func("watch-namespace", "`NAMESPACE` to look at; may be repeated. Default: all", func(s string) error {
 		o.WatchNamespaces = append(o.WatchNamespaces, s)

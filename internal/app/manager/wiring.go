@@ -53,7 +53,7 @@ func (w *wiring) add(ctx context.Context) error {
 	o := w.options
 	// What runs beside the controllers reads these, on replicas that do not lead
 	// as well, where no controller starts their informers.
-	for _, kind := range []client.Object{&v1alpha1.Application{}, &v1alpha1.Integration{}, &v1alpha1.LicensePolicy{}} {
+	for _, kind := range []client.Object{&v1alpha1.Application{}, &v1alpha1.Integration{}, &v1alpha1.LicensePolicy{}, &v1alpha1.Organization{}} {
 		if _, err := w.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("watch %T: %w", kind, err)
 		}
@@ -101,9 +101,10 @@ func (w *wiring) engine() (ctrlmanager.Runnable, error) {
 	if err != nil {
 		return nil, err
 	}
-	act := &actions{store: w.store, sessions: w.sessions, clock: w.options.Clock}
+	act := w.mails(&actions{store: w.store, sessions: w.sessions, clock: w.options.Clock})
+	links := answerLinks(w.options.PublicURL, w.keys.AnswerKeys())
 	who := &people{store: w.store, objects: w.GetCache(), spaces: w.spaces}
-	e, err := newEngine(w.options, w.store, act, govern.NewRechecker(w.store, w.options.Clock), who, key)
+	e, err := newEngine(w.options, w.store, act, govern.NewRechecker(w.store, w.options.Clock), who, key, links)
 	if err != nil {
 		return nil, err
 	}

@@ -51,6 +51,7 @@ var classes = []struct {
 	{"/v1.0/", REST},
 	{"/v1.0/openapi.json", Public},
 	{"/delegate/", Link},
+	{"/answer/", Link},
 	{"/hooks/", Link},
 	{"/slack/", Signed},
 }
