@@ -36,6 +36,9 @@ func (l *loader) graphql(n node, r *requestSpec, env *expr.Env) {
 	}
 }
 
+// GraphQLChanges reports whether a GraphQL document changes something.
+func GraphQLChanges(document string) bool { return changes(document) }
+
 // changes reports whether a GraphQL document has an operation other than a
 // query: the word stands outside of selections, arguments, strings and
 // comments.

@@ -180,7 +180,7 @@ func (q *Requester) wire(r WebRequest) (*wire, error) {
 	w.header.Set("Accept", "application/json")
 	w.header.Set("User-Agent", userAgent(q.o.UserAgent))
 	for name, v := range r.Header {
-		if !tokenText(name) || forbiddenHeaders[http.CanonicalHeaderKey(name)] {
+		if !TakesHeader(name) {
 			return nil, wrong(fmt.Sprintf("headers: %q cannot be set", name))
 		}
 		if !sendable(v) {
@@ -193,6 +193,11 @@ func (q *Requester) wire(r WebRequest) (*wire, error) {
 		return nil, wrong("body: " + err.Error())
 	}
 	return w, nil
+}
+
+// TakesHeader reports whether a request may set a header.
+func TakesHeader(name string) bool {
+	return tokenText(name) && !forbiddenHeaders[http.CanonicalHeaderKey(name)]
 }
 
 // forbiddenHeaders belong to the connection, not to the request.

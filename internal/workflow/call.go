@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -40,6 +41,7 @@ type callSpec struct {
 	path        string
 	loop        int
 	call        Call
+	info        *ActionInfo // nil: what the integration says of the action
 	retry       Retry
 	onAmbiguous string
 	postedPoint string // failpoint of this kind of call
@@ -84,6 +86,9 @@ func (t *turn) perform(c callSpec) callOutcome {
 	}
 	if t.stepOverdue() {
 		return t.outOfTime(c)
+	}
+	if c.info != nil {
+		return t.send(c, *c.info)
 	}
 	info, known, err := t.env.info(infoKey{t.run.Tenant, c.call.Integration, c.call.Action})
 	switch {
@@ -130,7 +135,7 @@ func (t *turn) send(c callSpec, info ActionInfo) callOutcome {
 	c.call.IdemKey = idemKey(t.run.ID, c.path, c.loop, t.cur.Gen)
 	a := store.Attempt{
 		StepPath: c.path, LoopIx: c.loop, Generation: t.cur.Gen, N: t.cur.N, State: store.AttemptIntent, Integration: c.call.Integration,
-		Action: c.call.Action, Class: string(info.Class), IdemKey: c.call.IdemKey, RequestDigest: digest(c.call), DeadlineAt: t.now.Add(timeout), StartedAt: t.now,
+		Action: c.call.Action, Class: string(info.Class), IdemKey: c.call.IdemKey, RequestDigest: t.digest(c.call), DeadlineAt: t.now.Add(timeout), StartedAt: t.now,
 	}
 	t.put(a)
 	t.run.State, t.run.DueAt = store.RunInFlight, a.DeadlineAt.Add(t.env.grace)
@@ -142,6 +147,7 @@ func (t *turn) send(c callSpec, info ActionInfo) callOutcome {
 // outcome records how the intended call ended and says what that means.
 func (t *turn) outcome(c callSpec, res Result) callOutcome {
 	a := *t.intent
+	t.retryAfter = res.RetryAfter
 	a.Result, a.StatusCode, a.Error, a.EndedAt = string(res.Class), res.StatusCode, res.Message, &t.now
 	if res.RequestDigest != "" {
 		a.RequestDigest = res.RequestDigest
@@ -171,6 +177,9 @@ func (t *turn) outcome(c callSpec, res Result) callOutcome {
 	case res.Class == ResultConflict || res.Class == ResultFailed:
 		t.closeIntent(a, store.AttemptFailed)
 		t.audit(a, string(res.Class))
+		if res.Final {
+			return callOutcome{reason: reasonOf(res.Class), message: res.Message}
+		}
 		out := t.again(c, reasonOf(res.Class), res.Message)
 		if out.pending { // a definite failure: the next try is a new effect
 			t.cur.Gen, t.cur.N, t.cur.Lost = t.cur.Gen+1, 0, false
@@ -356,6 +365,7 @@ func (t *turn) again(c callSpec, reason, message string) callOutcome {
 	}
 	wait := min(base<<min(t.cur.Tries-1, 20), most)
 	wait += wait * time.Duration(t.run.Shard) / (4 * store.Shards) // spread over a quarter of it
+	wait = max(wait, t.retryAfter)
 	t.sleep(t.now.Add(wait), "Retrying", fmt.Sprintf("%s: %s", reason, message))
 	return pending
 }
@@ -419,14 +429,23 @@ func (t *turn) audit(a store.Attempt, result string) {
 	}
 	actor, kind, reason := t.decider()
 	t.change.Audits = append(t.change.Audits, model.AuditRecord{
-		Actor: actor, ActorKind: kind, Action: a.Action, ObjectKind: "Integration", ObjectName: a.Integration, PersonID: t.run.PersonID,
+		Actor: actor, ActorKind: kind, Action: a.Action, ObjectKind: objectKind(a.Integration), ObjectName: a.Integration, PersonID: t.run.PersonID,
 		Reason: reason, Cause: t.run.Cause, RunID: t.run.ID, RequestDigest: a.RequestDigest, Result: result,
 		Detail: t.auditDetail(a), Subject: t.auditSubject(),
 	})
 }
 
+// objectKind is what a call changes something in.
+func objectKind(integration string) string {
+	if strings.HasPrefix(integration, httpPrefix) {
+		return "Host"
+	}
+	return "Integration"
+}
+
 // digest is over what is asked, without credentials, known before it is sent.
-func digest(c Call) string {
+func (t *turn) digest(c Call) string {
+	c.Input, _ = t.mask(c.Input).(map[string]any)
 	raw, err := json.Marshal(c)
 	if err != nil {
 		return ""

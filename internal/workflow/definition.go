@@ -35,8 +35,11 @@ type Step struct {
 	// Outputs are expressions over the answer of the step's call, kept in its
 	// result by name.
 	Outputs map[string]string `json:"outputs,omitempty"`
+	// Sensitive are the outputs that are sealed while the run keeps them.
+	Sensitive []string `json:"sensitive,omitempty"`
 
 	Action  *ActionStep  `json:"action,omitempty"`
+	HTTP    *HTTPStep    `json:"http,omitempty"`
 	ForEach *ForEachStep `json:"forEach,omitempty"`
 
 	Ask    *AskStep    `json:"ask,omitempty"`

@@ -49,7 +49,11 @@ func (e *Engine) have(ctx context.Context, t *turn) event {
 		ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 		defer cancel()
 		failpoint.Hit(failpoint.BeforeVerify)
-		res, err := e.o.Actions.Verify(ctx, tenant, *fx.verify)
+		verify := e.o.Actions.Verify
+		if fx.verify.ReadBack != nil {
+			verify = e.readBack
+		}
+		res, err := verify(ctx, tenant, *fx.verify)
 		failpoint.Hit(failpoint.AfterVerifyBeforeOutcome)
 		if err != nil {
 			res = Result{Class: ResultUnknown, Message: err.Error()}
@@ -79,7 +83,11 @@ func (e *Engine) call(ctx context.Context, tenant model.TenantID, fx *effect) Re
 			return res
 		}
 	}
-	res, err := e.o.Actions.Execute(ctx, tenant, *fx.call)
+	execute := e.o.Actions.Execute
+	if fx.call.Request != nil {
+		execute = e.request
+	}
+	res, err := execute(ctx, tenant, *fx.call)
 	failpoint.Hit(fx.postedPoint)
 	if err != nil {
 		return Result{Class: ResultUnknown, Sent: true, Message: err.Error()}

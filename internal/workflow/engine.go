@@ -45,7 +45,9 @@ type Options struct {
 	Facts    Facts
 	People   People
 	Channels []Channel
-	Lanes    Lanes // nil: only LaneConcurrency bounds a lane
+	Requests Requests // of http steps; nil: they fail
+	Sealer   Sealer   // of sensitive outputs; nil: they fail
+	Lanes    Lanes    // nil: only LaneConcurrency bounds a lane
 	// Language compiles the expressions of users' definitions; nil: there are none.
 	Language Language
 	// PromptKey derives the tokens that answer prompts: at least 32 bytes,
@@ -155,7 +157,7 @@ func New(o Options) (*Engine, error) {
 	for _, c := range o.Channels {
 		channels[c.Kind()] = c
 	}
-	e.env = surroundings{info: e.infos.get, start: e.lanes.start, channels: channels, grace: o.Grace, timeout: o.CallTimeout, token: e.token, link: o.AnswerLink}
+	e.env = surroundings{info: e.infos.get, start: e.lanes.start, channels: channels, sealer: o.Sealer, grace: o.Grace, timeout: o.CallTimeout, token: e.token, link: o.AnswerLink}
 	return e, nil
 }
 

@@ -50,6 +50,10 @@ type Call struct {
 	Action      string         `json:"action"`
 	Input       map[string]any `json:"input,omitempty"`
 	IdemKey     string         `json:"-"`
+	// Request is what an http step sends, and ReadBack how it looks whether it
+	// took effect; Input is what may be shown of them.
+	Request  *Request `json:"-"`
+	ReadBack *Request `json:"-"`
 	// Accepted is what Execute gave for work that the vendor goes on with;
 	// Verify asks for that work's end.
 	Accepted map[string]any `json:"-"`
@@ -85,8 +89,11 @@ type Result struct {
 	RetryAfter    time.Duration
 	Message       string // fit for a person; holds no secret
 	// Final tells of a verification that it need not be asked again: the work
-	// that the vendor accepted ended without its effect.
+	// that the vendor accepted ended without its effect. It tells of a failure
+	// that another attempt would meet it again, or could make it worse.
 	Final bool
+	// Answer is what came back of a request of an http step.
+	Answer *Answer
 }
 
 // Actions reaches a tenant's integrations. An error means that nothing is

@@ -34,6 +34,11 @@ type Language interface {
 	// Output compiles an expression over what a call answered: resp, status,
 	// headers.
 	Output(source string) (func(vars map[string]any) (any, error), error)
+	// Expect compiles a condition over the same.
+	Expect(source string) (func(vars map[string]any) (bool, error), error)
+	// URL compiles an https address with holes, which change neither its host
+	// nor more than a segment of its path. host is empty where a hole decides it.
+	URL(subject, source string, locals ...string) (host string, fill func(vars map[string]any) (string, error), err error)
 }
 
 // condition and value are compiled expressions.
@@ -56,6 +61,12 @@ func (paths) Value(_, _ string, _ ...string) (func(map[string]any) (any, error),
 }
 
 func (paths) Local(string, ...string) error { return errNoCEL }
+
+func (paths) Expect(string) (func(map[string]any) (bool, error), error) { return nil, errNoCEL }
+
+func (paths) URL(string, string, ...string) (string, func(map[string]any) (string, error), error) {
+	return "", nil, errNoCEL
+}
 
 func (paths) Output(string) (func(map[string]any) (any, error), error) { return nil, errNoCEL }
 

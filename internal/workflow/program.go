@@ -32,6 +32,7 @@ type node struct {
 	inner []string
 
 	when        condition
+	http        *httpNode
 	integration value
 	with        value
 	until       value
@@ -197,6 +198,8 @@ func (l *linker) compile(n *node) (err error) {
 			return err
 		}
 		n.with, err = l.value(n.field+".action.with", s.Action.With)
+	case s.HTTP != nil:
+		n.http, err = l.http(n.field+".http", s.HTTP)
 	case s.Ask != nil && s.Ask.Matter != nil:
 		err = l.matter(n, s.Ask)
 	case s.Wait != nil && s.Wait.Until != nil:
@@ -209,7 +212,7 @@ func (l *linker) compile(n *node) (err error) {
 var reservedResults = map[string]bool{"result": true, "reason": true, "message": true, "output": true, "at": true, "n": true, "path": true, "request": true}
 
 func (s Step) kinds() (n int) {
-	for _, set := range []bool{s.Action != nil, s.ForEach != nil, s.Ask != nil, s.Switch != nil, s.Wait != nil, s.Check != nil, s.Book != nil, s.Tell != nil, s.End != nil} {
+	for _, set := range []bool{s.Action != nil, s.HTTP != nil, s.ForEach != nil, s.Ask != nil, s.Switch != nil, s.Wait != nil, s.Check != nil, s.Book != nil, s.Tell != nil, s.End != nil} {
 		if set {
 			n++
 		}

@@ -32,6 +32,7 @@ func (t *turn) scope() map[string]any {
 		return t.vars
 	}
 	out := Scope(t.vars, t.cur.Since)
+	t.withSealed(out)
 	t.locals(out)
 	return out
 }
@@ -101,6 +102,7 @@ func (t *turn) enter(n *node) bool {
 
 // failStep ends a step for good, as its OnError says.
 func (t *turn) failStep(n *node, reason, message string) {
+	message = t.redact(message)
 	switch n.step.OnError {
 	case OnErrorContinue:
 		t.complete(n, map[string]any{"result": "failed", "reason": reason, "message": message})
@@ -128,7 +130,7 @@ func (t *turn) unfilled(n *node, err error) {
 		}
 	}
 	if t.dryRun() {
-		t.complete(n, map[string]any{"result": resultDryRun, "message": "the input has no value in a dry run: " + err.Error()})
+		t.complete(n, t.withoutAnswer(n, map[string]any{"result": resultDryRun, "message": "the input has no value in a dry run: " + t.redact(err.Error())}))
 		return
 	}
 	t.failStep(n, "BadInput", err.Error())
@@ -205,17 +207,25 @@ func (t *turn) addOutputs(n *node, out callOutcome, result map[string]any) error
 	kept := map[string]any{}
 	for name, f := range n.outputs {
 		v, err := f(answer)
+		if err != nil && n.step.sensitive() {
+			return fmt.Errorf("outputs.%s: %s", name, noValue(err))
+		}
 		if err != nil {
 			return fmt.Errorf("outputs.%s: %w", name, err)
 		}
-		kept[name], result[name] = v, v
+		kept[name] = v
+		if err := t.addOutput(n.step, name, v, result); err != nil {
+			return fmt.Errorf("outputs.%s: %w", name, err)
+		}
 	}
-	raw, err := json.Marshal(kept)
-	if err != nil {
-		return fmt.Errorf("outputs: %w", err)
-	}
-	if len(raw) > maxOutput {
-		return fmt.Errorf("outputs have %d bytes: at most %d are kept", len(raw), maxOutput)
+	if size, ok := fits(kept); !ok {
+		return fmt.Errorf("outputs have %d bytes: at most %d are kept", size, maxOutput)
 	}
 	return nil
+}
+
+// fits reports whether outputs are small enough to be kept.
+func fits(kept map[string]any) (size int, ok bool) {
+	raw, err := json.Marshal(kept)
+	return len(raw), err == nil && len(raw) <= maxOutput
 }

@@ -31,12 +31,13 @@ func (t *turn) action(n *node, s *ActionStep) {
 		return
 	}
 	if t.dryRun() {
-		t.complete(n, map[string]any{"result": resultDryRun, "request": map[string]any{"integration": call.Integration, "action": call.Action, "input": call.Input}})
+		t.complete(n, t.withoutAnswer(n, map[string]any{"result": resultDryRun, "request": map[string]any{"integration": call.Integration, "action": call.Action, "input": t.mask(call.Input)}}))
 		return
 	}
 	if s.Recheck != "" && !t.stands(s) {
 		return
 	}
+	t.event.result.Message = t.redact(t.event.result.Message)
 	out := t.perform(callSpec{path: n.path, call: call, retry: s.Retry, onAmbiguous: s.OnAmbiguous, postedPoint: failpoint.AfterEffectBeforeOutcome, outlasts: true})
 	switch {
 	case out.pending:
@@ -45,7 +46,10 @@ func (t *turn) action(n *node, s *ActionStep) {
 		if !out.wrote {
 			result = string(ResultAlready)
 		}
-		res := map[string]any{"result": result, "output": bounded(out.output), "at": t.now.Format(time.RFC3339)}
+		res := map[string]any{"result": result, "at": t.now.Format(time.RFC3339)}
+		if !n.step.sensitive() {
+			res["output"] = bounded(out.output)
+		}
 		if err := t.addOutputs(n, out, res); err != nil {
 			t.failStep(n, reasonExpression, err.Error())
 			return
@@ -74,6 +78,9 @@ func (t *turn) fillCall(n *node, s *ActionStep) (Call, error) {
 		maps.Copy(with, from)
 	}
 	filled, err := n.with(scope)
+	if err == nil {
+		filled, err = reveal(filled)
+	}
 	if err != nil {
 		return Call{}, within("with", err)
 	}

@@ -35,6 +35,7 @@ type cursor struct {
 	SentAt time.Time      `json:"sentAt,omitzero"`
 	Info   ActionInfo     `json:"info,omitzero"`
 	Output map[string]any `json:"output,omitempty"`
+	Sealed any            `json:"sealed,omitempty"` // Output, where it is sensitive
 	Status int            `json:"status,omitempty"`
 	// Of ask and tell: the stage, the position in the list at work, how many
 	// were delivered, and the reminders sent.
@@ -61,7 +62,7 @@ type cursor struct {
 
 // resetEffect makes the cursor ready for the next logical effect.
 func (c *cursor) resetEffect() {
-	c.Gen, c.N, c.Tries, c.Lost, c.Asking, c.Polls, c.SentAt, c.Info, c.Output, c.Status = 0, 0, 0, false, "", 0, time.Time{}, ActionInfo{}, nil, 0
+	c.Gen, c.N, c.Tries, c.Lost, c.Asking, c.Polls, c.SentAt, c.Info, c.Output, c.Sealed, c.Status = 0, 0, 0, false, "", 0, time.Time{}, ActionInfo{}, nil, nil, 0
 }
 
 // eventKind is why a run is looked at.
@@ -136,7 +137,8 @@ type infoKey struct {
 type surroundings struct {
 	// info returns what is known of an action; ok is false if it must be
 	// gathered first.
-	info func(infoKey) (ActionInfo, bool, error)
+	info   func(infoKey) (ActionInfo, bool, error)
+	sealer Sealer // nil: nothing can be sealed
 	// start takes a place in a lane, or says when to ask again.
 	start    func(lane string) (ok bool, again time.Time)
 	channels map[string]Channel
@@ -170,6 +172,9 @@ type turn struct {
 	// suspended says that no step of the definition's runs may begin.
 	suspended bool
 
+	opened     []any         // the sensitive values that expressions came to
+	retryAfter time.Duration // what the vendor asked for before another attempt
+
 	change store.RunChange
 	effect *effect
 	blocks []block
@@ -198,6 +203,9 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 	}
 	if err := t.checkLoops(); err != nil {
 		return nil, err
+	}
+	if err := t.openCursor(); err != nil {
+		return nil, fmt.Errorf("run %s: %w", t.run.ID, err)
 	}
 	if t.run.StepPath == "" {
 		t.begin()
@@ -245,7 +253,7 @@ func (t *turn) move() {
 }
 
 func (t *turn) step(n *node) {
-	if how, ok := t.resolution(); ok && n.step.Action == nil && t.loopOf(n) == nil {
+	if how, ok := t.resolution(); ok && n.step.Action == nil && n.step.HTTP == nil && t.loopOf(n) == nil {
 		t.run.Reason, t.run.Message = "", ""
 		switch how {
 		case store.ResolveSkip:
@@ -262,6 +270,8 @@ func (t *turn) step(n *node) {
 	switch s := n.step; {
 	case s.Action != nil:
 		t.action(n, s.Action)
+	case s.HTTP != nil:
+		t.http(n, s.HTTP)
 	case s.Ask != nil:
 		t.ask(n, s.Ask)
 	case s.Tell != nil:
@@ -372,8 +382,14 @@ func (t *turn) resolution() (store.Resolution, bool) {
 
 // finish writes the cursor and variables back.
 func (t *turn) finish() error {
-	var err error
-	if t.run.Cursor, err = json.Marshal(t.cur); err != nil {
+	cur, err := t.sealCursor(t.cur)
+	if err != nil {
+		return err
+	}
+	if t.run.State == store.RunSucceeded {
+		t.forgetSealed()
+	}
+	if t.run.Cursor, err = json.Marshal(cur); err != nil {
 		return err
 	}
 	if t.run.Vars, err = json.Marshal(t.vars); err != nil {
