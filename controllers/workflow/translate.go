@@ -198,6 +198,8 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 	switch {
 	case s.action.Action != nil:
 		out.Action, err = t.action(field, s)
+	case s.action.Approval != nil, s.action.Ask != nil, s.action.Delegate != nil:
+		out.Ask, err = t.asks(field, s)
 	case s.action.Wait != nil:
 		out.Wait, err = t.wait(field+".wait", *s.action.Wait)
 	case s.loop != nil:
@@ -214,8 +216,7 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 func unbuiltKind(s step) string {
 	a := s.action
 	for kind, set := range map[string]bool{
-		"http": a.HTTP != nil, "approval": a.Approval != nil, "ask": a.Ask != nil, "delegate": a.Delegate != nil,
-		"notify": a.Notify != nil, "offboarding": a.Offboarding != nil, "workflow": a.Workflow != nil,
+		"http": a.HTTP != nil, "notify": a.Notify != nil, "offboarding": a.Offboarding != nil, "workflow": a.Workflow != nil,
 	} {
 		if set {
 			return kind

@@ -350,7 +350,7 @@ func (t *turn) settleMatter(end settled) {
 			t.closePrompt(p, store.PromptWithdrawn, end.Message)
 		}
 	}
-	cur := cursor{Since: t.cur.Since, Stage: t.cur.Stage, Failing: t.cur.Failing, Entered: t.cur.Entered, Settled: &end}
+	cur := cursor{Since: t.cur.Since, Stage: t.cur.Stage, Failing: t.cur.Failing, Entered: t.cur.Entered, Loops: t.cur.Loops, Settled: &end}
 	t.cur, t.event = cur, event{kind: eventDue}
 }
 
