@@ -31,6 +31,8 @@ type plan struct {
 	definition engine.Definition
 	trigger    string // the kind
 	uses       []use
+	requests   []httpUse
+	warnings   []string
 	// unbuilt are the fields that keep this version from running it at all;
 	// unwatched the trigger, without which it still runs by hand.
 	unbuilt   []string
@@ -43,6 +45,7 @@ type use struct {
 	integration string
 	action      string
 	inputs      []string
+	literal     string // where a credential stands in the input
 }
 
 // stepError says which step is wrong.
@@ -67,18 +70,20 @@ func translate(spec v1alpha1.WorkflowSpec) (*plan, error) {
 		}
 	}
 	t := &translator{plan: p, retry: spec.Retry}
-	steps := make([]step, 0, len(spec.Steps))
+	steps, onFailure := make([]step, 0, len(spec.Steps)), make([]step, 0, len(spec.OnFailure))
 	for _, s := range spec.Steps {
 		steps = append(steps, fromStep(s))
+	}
+	for _, s := range spec.OnFailure {
+		onFailure = append(onFailure, step{base: s.StepBase, action: s.StepAction})
 	}
 	if p.definition.Steps, err = t.steps("spec.steps", steps); err != nil {
 		return nil, err
 	}
-	steps = steps[:0]
-	for _, s := range spec.OnFailure {
-		steps = append(steps, step{base: s.StepBase, action: s.StepAction})
+	if p.definition.OnFailure, err = t.steps("spec.onFailure", onFailure); err != nil {
+		return nil, err
 	}
-	if p.definition.OnFailure, err = t.steps("spec.onFailure", steps); err != nil {
+	if p.warnings, err = sensitive(steps, onFailure); err != nil {
 		return nil, err
 	}
 	slices.Sort(p.unbuilt)
@@ -181,7 +186,7 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.base.Outputs)) {
 		if s.base.Outputs[name].Sensitive {
-			t.plan.unbuilt = append(t.plan.unbuilt, field+".outputs."+name+".sensitive")
+			out.Sensitive = append(out.Sensitive, name)
 		}
 		if out.Outputs == nil {
 			out.Outputs = map[string]string{}
@@ -192,12 +197,14 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 		t.plan.unbuilt = append(t.plan.unbuilt, field+"."+kind)
 		return out, false, nil
 	}
-	if len(out.Outputs) > 0 && s.action.Action == nil {
+	if len(out.Outputs) > 0 && s.action.Action == nil && s.action.HTTP == nil {
 		return out, false, &stepError{field + ".outputs", "only a step that calls something has an answer to take outputs from"}
 	}
 	switch {
 	case s.action.Action != nil:
 		out.Action, err = t.action(field, s)
+	case s.action.HTTP != nil:
+		out.HTTP, err = t.http(field, s)
 	case s.action.Approval != nil, s.action.Ask != nil, s.action.Delegate != nil:
 		out.Ask, err = t.asks(field, s)
 	case s.action.Wait != nil:
@@ -216,7 +223,7 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 func unbuiltKind(s step) string {
 	a := s.action
 	for kind, set := range map[string]bool{
-		"http": a.HTTP != nil, "notify": a.Notify != nil, "offboarding": a.Offboarding != nil, "workflow": a.Workflow != nil,
+		"notify": a.Notify != nil, "offboarding": a.Offboarding != nil, "workflow": a.Workflow != nil,
 	} {
 		if set {
 			return kind
@@ -240,26 +247,32 @@ func (t *translator) action(field string, s step) (*engine.ActionStep, error) {
 		}
 		out.With[name] = v
 	}
-	t.plan.uses = append(t.plan.uses, use{field + ".action", string(a.Integration), string(a.Name), slices.Sorted(maps.Keys(a.With))})
+	t.plan.uses = append(t.plan.uses, use{field + ".action", string(a.Integration), string(a.Name), slices.Sorted(maps.Keys(a.With)), secretIn("", "with", out.With)})
+	var err error
+	out.Retry, err = t.retries(field, s)
+	return out, err
+}
+
+// retries are those of the step, else of the Workflow, else the defaults.
+func (t *translator) retries(field string, s step) (out engine.Retry, err error) {
+	out = engine.Retry{MaxAttempts: defaultAttempts, Base: engine.Span{Elapsed: defaultBackoff}, Max: engine.Span{Elapsed: defaultMaxBackoff}}
 	retry := s.base.Retry
 	if retry == nil {
-		retry = t.retry
+		retry, field = t.retry, "spec"
 	}
 	if retry == nil {
 		return out, nil
 	}
-	out.Retry = engine.Retry{MaxAttempts: defaultAttempts, Base: engine.Span{Elapsed: defaultBackoff}, Max: engine.Span{Elapsed: defaultMaxBackoff}}
 	if retry.MaxAttempts != nil {
-		out.Retry.MaxAttempts = int(*retry.MaxAttempts)
+		out.MaxAttempts = int(*retry.MaxAttempts)
 	}
-	var err error
 	if retry.Backoff != "" {
-		if out.Retry.Base, err = span(field+".retry.backoff", v1alpha1.DurationOrDays(retry.Backoff)); err != nil {
-			return nil, err
+		if out.Base, err = span(field+".retry.backoff", v1alpha1.DurationOrDays(retry.Backoff)); err != nil {
+			return out, err
 		}
 	}
 	if retry.MaxBackoff != "" {
-		out.Retry.Max, err = span(field+".retry.maxBackoff", v1alpha1.DurationOrDays(retry.MaxBackoff))
+		out.Max, err = span(field+".retry.maxBackoff", v1alpha1.DurationOrDays(retry.MaxBackoff))
 	}
 	return out, err
 }

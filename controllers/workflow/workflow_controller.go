@@ -71,6 +71,8 @@ type Reconciler struct {
 	Backend    Backend
 	Connectors Connectors
 	Language   engine.Language
+	// Requests knows where requests of http steps may go; nil: that is not checked.
+	Requests Requests
 	// Webhooks makes the addresses of webhooks; nil makes none.
 	Webhooks Webhooks
 }
@@ -114,12 +116,16 @@ func (r *Reconciler) delete(ctx context.Context, obj *v1alpha1.Workflow, _ *reco
 }
 
 // problem is why a Workflow cannot run.
-type problem struct{ reason, message string }
+type problem struct {
+	reason, message string
+	// waits says that the spec is fine, and something that it needs may come.
+	waits bool
+}
 
 func (p *problem) Error() string { return p.message }
 
 func wrong(reason, format string, args ...any) error {
-	return &problem{reason, fmt.Sprintf(format, args...)}
+	return &problem{reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
 func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconcile.Conditions) (reconcile.Outcome, error) {
@@ -139,7 +145,8 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 		if bad.reason == v1alpha1.ReasonNotImplemented {
 			state.State = store.WorkflowNotImplemented
 		}
-	default:
+	}
+	if bad == nil || bad.waits {
 		if definition, err = p.definition.Marshal(); err != nil {
 			return reconcile.Outcome{}, fmt.Errorf("encode the definition: %w", err)
 		}
@@ -183,11 +190,14 @@ func (r *Reconciler) conclude(obj *v1alpha1.Workflow, c *reconcile.Conditions, p
 	case bad != nil && bad.reason == v1alpha1.ReasonNotImplemented:
 		c.Unknown(v1alpha1.ConditionValid, bad.reason, bad.message)
 		return reconcile.Outcome{}, reconcile.Stalling(bad.reason, "%s", bad.message)
+	case bad != nil && bad.waits:
+		c.True(v1alpha1.ConditionValid, v1alpha1.ReasonCompiled, "every step and expression is valid")
+		return reconcile.Outcome{}, reconcile.Waiting(bad.reason, refresh, "%s", bad.message)
 	case bad != nil:
 		c.False(v1alpha1.ConditionValid, bad.reason, bad.message)
 		return reconcile.Outcome{}, reconcile.Stalling(bad.reason, "%s", bad.message)
 	}
-	c.True(v1alpha1.ConditionValid, v1alpha1.ReasonCompiled, "every step and expression is valid")
+	c.True(v1alpha1.ConditionValid, v1alpha1.ReasonCompiled, strings.Join(append([]string{"every step and expression is valid"}, p.warnings...), "; "))
 	switch {
 	case obj.Spec.Suspend:
 		return reconcile.Outcome{}, reconcile.Waiting(v1alpha1.ReasonSuspended, refresh, "spec.suspend is true: no run starts, and no further step of any run")
@@ -200,7 +210,7 @@ func (r *Reconciler) conclude(obj *v1alpha1.Workflow, c *reconcile.Conditions, p
 	case load.Attention > 0:
 		return reconcile.Outcome{Reason: v1alpha1.ReasonRunsNeedAttention, Message: "runs wait for a person: `seatkeeper runs --state attention` lists them", RequeueAfter: refresh}, nil
 	}
-	return reconcile.Outcome{Message: "runs can be started", RequeueAfter: refresh}, nil
+	return reconcile.Outcome{Message: strings.Join(append([]string{"runs can be started"}, p.warnings...), "; "), RequeueAfter: refresh}, nil
 }
 
 // startable says whether runs can be started by hand.
@@ -233,8 +243,24 @@ func (r *Reconciler) check(ctx context.Context, obj *v1alpha1.Workflow) (*plan, 
 			return p, err
 		}
 	}
+	var waits *problem
+	for _, u := range p.requests {
+		err := r.checkRequest(ctx, obj.Namespace, u)
+		var lack *problem
+		switch {
+		case errors.As(err, &lack) && lack.waits:
+			if !obj.Spec.DryRun { // else nothing is sent
+				waits = lack
+			}
+		case err != nil:
+			return p, err
+		}
+	}
 	if len(p.unbuilt) > 0 {
 		return p, wrong(v1alpha1.ReasonNotImplemented, "this version does not do %s: no run starts", strings.Join(p.unbuilt, ", "))
+	}
+	if waits != nil {
+		return p, waits
 	}
 	return p, nil
 }
@@ -258,6 +284,9 @@ func (r *Reconciler) checkUse(ctx context.Context, obj *v1alpha1.Workflow, u use
 	}
 	if err := inputs(u, a); err != nil {
 		return err
+	}
+	if u.literal != "" {
+		return wrong(v1alpha1.ReasonSecretInLiteral, "%s.%s: a secret in a literal: git keeps what is committed", u.field, u.literal)
 	}
 	if way := obj.Spec.Direction; way == v1alpha1.DirectionOffboarding && a.Grants || way == v1alpha1.DirectionOnboarding && a.Removes {
 		does := "gives access"

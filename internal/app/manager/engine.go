@@ -53,10 +53,10 @@ func promptKey(path string) ([]byte, error) {
 }
 
 // newEngine wires the run executor.
-func newEngine(o Options, st *store.Store, act workflow.Actions, facts workflow.Facts, people workflow.People, key []byte, links linkMaker) (*workflow.Engine, error) {
+func newEngine(o Options, st *store.Store, act workflow.Actions, facts workflow.Facts, people workflow.People, requests workflow.Requests, sealer workflow.Sealer, key []byte, links linkMaker) (*workflow.Engine, error) {
 	return workflow.New(workflow.Options{
 		Store: st, Actions: act, Facts: facts, People: people, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
-		PromptKey: key, AnswerLink: links, Alone: o.sqlite(), Clock: o.Clock, Log: o.Log.With("component", "workflow"),
+		Requests: requests, Sealer: sealer, PromptKey: key, AnswerLink: links, Alone: o.sqlite(), Clock: o.Clock, Log: o.Log.With("component", "workflow"),
 	})
 }
 

@@ -104,7 +104,7 @@ func (w *wiring) engine() (ctrlmanager.Runnable, error) {
 	act := w.mails(&actions{store: w.store, sessions: w.sessions, clock: w.options.Clock})
 	links := answerLinks(w.options.PublicURL, w.keys.AnswerKeys())
 	who := &people{store: w.store, objects: w.GetCache(), spaces: w.spaces}
-	e, err := newEngine(w.options, w.store, act, govern.NewRechecker(w.store, w.options.Clock), who, key, links)
+	e, err := newEngine(w.options, w.store, act, govern.NewRechecker(w.store, w.options.Clock), who, w.httpSender(), w.keys, key, links)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (w *wiring) controllers() error {
 			return (&apikey.Reconciler{Env: env, Backend: apiKeys{w.store, o.Clock}, TenantRole: role}).SetupWithManager(w, w.keyWatch.changed, o.Workers)
 		}},
 		{v1alpha1.KindWorkflow, func() error {
-			return (&workflow.Reconciler{Env: env, Backend: workflows{w.store}, Connectors: stepActions{known}, Language: expr.Workflow{}, Webhooks: w.workflowHooks()}).SetupWithManager(w, o.Workers)
+			return (&workflow.Reconciler{Env: env, Backend: workflows{w.store}, Connectors: stepActions{known}, Language: expr.Workflow{}, Requests: requestRules{w.requester(), w.secretReader()}, Webhooks: w.workflowHooks()}).SetupWithManager(w, o.Workers)
 		}},
 		{v1alpha1.KindWorkflowRun, func() error {
 			return (&workflowrun.Reconciler{Env: env, Backend: workflows{w.store}}).SetupWithManager(w, o.Workers)
