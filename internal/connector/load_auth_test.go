@@ -27,6 +27,7 @@ func TestAuthFaultsAreNamedAtLoad(t *testing.T) {
 		"key text":     {strings.Replace(bearerMethod, `key: "${secret.key}"`, `key: "x${secret.key}"`, 1), "spec.auth[0].assertion.key", "one Secret key alone"},
 		"ttl":          {strings.Replace(bearerMethod, "ttl: 1h", "ttl: 2h", 1), "spec.auth[0].assertion.ttl", "at most 1h"},
 		"refresh":      {`- {id: a, type: oauth2, grant: refresh_token, clientAuth: basic, tokenURL: "https://l.example/t", secrets: {clientId: {}, clientSecret: {optional: true}}}`, "spec.auth[0].secrets", "refreshToken"},
+		"browser":      {`- {id: a, type: oauth2, grant: authorization_code, tokenURL: "https://l.example/t"}`, "spec.auth[0].grant", "one of client_credentials"},
 		"login":        {`- {id: a, type: session, secrets: {}}`, "spec.auth[0].login", "nothing"},
 		"login type":   {`- {id: a, type: session, login: {post: /x, token: "1"}, secrets: {}}`, "spec.auth[0].login.token", "string"},
 		"login path":   {`- {id: a, type: session, login: {post: "/x/${secret.a}", token: resp.t}, secrets: {a: {}}}`, "spec.auth[0].login.post", "secret"},

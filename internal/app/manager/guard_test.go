@@ -4,6 +4,7 @@
 package manager
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
 )
 
 // syncNow asks for a sync and waits until a worker answered.
@@ -184,6 +187,50 @@ func TestTheSecondIntegrationThatIsPrintedApplies(t *testing.T) {
 	w.secret(string(second.Spec.CredentialsRef.Name), rotated)
 	w.annotate(second, v1alpha1.RequestedAtAnnotation, "supplied")
 	w.ready(second, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+}
+
+// TestRenamingKeepsTheAccount: what people call a connected account is not who it
+// is. Nothing of it is new, or read anew into other rows.
+func TestRenamingKeepsTheAccount(t *testing.T) {
+	w := newWorld(t)
+	g := NewWithT(t)
+	w.secret("zoom", secrets["zoom"])
+	zoom := w.integration("zoom", nil)
+	zoom.Spec.DisplayName = "Zoom"
+	w.create(zoom)
+	w.ready(zoom, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+	tenant, err := w.store.TenantByNamespace(t.Context(), w.ns)
+	g.Expect(err).NotTo(HaveOccurred())
+	inventory := func() map[string]time.Time {
+		rows, _, err := w.store.ListAccounts(t.Context(), tenant, store.AccountQuery{Page: store.Page{Limit: 1000}})
+		g.Expect(err).NotTo(HaveOccurred())
+		out := map[string]time.Time{}
+		for _, a := range rows {
+			out[a.Integration+"/"+a.ExternalID] = a.FirstSeenAt
+		}
+		return out
+	}
+	before, first := zoom.Status, inventory()
+	g.Expect(first).NotTo(BeEmpty())
+	seen, err := w.store.NewEvents(t.Context(), tenant, 1000)
+	g.Expect(err).NotTo(HaveOccurred())
+
+	w.patch(zoom, map[string]any{"spec": map[string]any{"displayName": "Zoom (Europe)"}})
+	g.Eventually(func() string {
+		states, err := w.store.ListIntegrations(t.Context(), tenant)
+		g.Expect(err).NotTo(HaveOccurred())
+		var spec handover.Spec
+		g.Expect(json.Unmarshal(states[0].Spec, &spec)).To(Succeed())
+		return spec.DisplayName
+	}).Should(Equal("Zoom (Europe)"))
+	w.syncNow(zoom, "look again")
+	w.ready(zoom, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+	g.Expect(zoom.Status.Account).To(Equal(before.Account))
+	g.Expect(zoom.Status.Digest).To(Equal(before.Digest))
+	g.Expect(inventory()).To(Equal(first))
+	now, err := w.store.NewEvents(t.Context(), tenant, 1000)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(now).To(Equal(seen))
 }
 
 func TestDeletedIntegrationIsHeldWhileOthersNameIt(t *testing.T) {
