@@ -96,7 +96,7 @@ func (s *Store) decideAnswer(ctx context.Context, tx *sql.Tx, run Run, r AnswerR
 	who, ok := p.assignee(r.Actor)
 	if !ok {
 		out.Status, out.Message = AnswerWrongPerson, "This question is not yours to answer. "+p.whoCanAnswer()+" Nothing was changed."
-		return s.auditAnswer(ctx, tx, run, p, r.Actor.auditName(), model.ActorUser, "prompt.refuse", "not an assignee", "refused")
+		return s.auditAnswer(ctx, tx, run, p, r.Actor, r.Actor.auditName(), model.ActorUser, "prompt.refuse", "not an assignee", "refused")
 	}
 	switch {
 	case p.State == PromptAnswered && p.AnsweredBy == who.AnswerName():
@@ -138,12 +138,12 @@ func (s *Store) decideAnswer(ctx context.Context, tx *sql.Tx, run Run, r AnswerR
 	if r.Actor.KubernetesUser != "" {
 		kind = model.ActorUser
 	}
-	return s.auditAnswer(ctx, tx, run, p, who.AnswerName(), kind, "prompt.answer", r.Reason, r.Choice)
+	return s.auditAnswer(ctx, tx, run, p, r.Actor, who.AnswerName(), kind, "prompt.answer", r.Reason, r.Choice)
 }
 
-func (s *Store) auditAnswer(ctx context.Context, tx *sql.Tx, run Run, p Prompt, actor string, kind model.ActorKind, action, reason, result string) error {
+func (s *Store) auditAnswer(ctx context.Context, tx *sql.Tx, run Run, p Prompt, by Identity, actor string, kind model.ActorKind, action, reason, result string) error {
 	return s.appendAudit(ctx, tx, run.Tenant, model.AuditRecord{Actor: actor, ActorKind: kind, Action: action, ObjectKind: run.Kind, ObjectName: run.Name,
-		PersonID: run.PersonID, Reason: reason, Cause: run.Cause, RunID: run.ID, Result: result, Detail: map[string]string{"prompt": p.ID, "purpose": p.Purpose}})
+		PersonID: run.PersonID, Reason: reason, Cause: run.Cause, RunID: run.ID, Result: result, Detail: map[string]string{"prompt": p.ID, "purpose": p.Purpose, "via": by.via()}})
 }
 
 func (s *Store) findPrompt(ctx context.Context, tx *sql.Tx, tenant model.TenantID, r AnswerRequest) (Prompt, error) {
@@ -196,6 +196,17 @@ func (a Assignee) AnswerName() string {
 		return "person:" + a.PersonID
 	}
 	return "user:" + a.KubernetesUser
+}
+
+// via names how the caller proved who they are.
+func (id Identity) via() string {
+	switch {
+	case id.KubernetesUser != "":
+		return "cluster identity"
+	case id.SlackUserID != "":
+		return "Slack"
+	}
+	return "e-mail link"
 }
 
 // auditName names a stranger by the identity that was authenticated, which is

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/notify"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -89,11 +90,13 @@ func QuestionOf(p store.Prompt, to store.Assignee) (q notify.Question, ok bool) 
 	}
 	q = *subject.Question
 	q.To, q.Zone, q.Deadline, q.Reminder = to.Name, zoneOf(to.TimeZone), p.ExpiresAt, 0
-	if q.Matter == nil {
+	switch {
+	case q.Matter != nil && !p.ExpiresAt.Before(p.CreatedAt.Add(farAway/2)):
+		q.Deadline = time.Time{} // a task may have none
+	case q.Matter == nil && to.PersonID == subject.PersonID:
 		q.Holder = ""
-		if to.PersonID != subject.PersonID {
-			q.Holder = subject.PersonName
-		}
+	case q.Matter == nil:
+		q.Holder = subject.PersonName
 	}
 	return q, true
 }
