@@ -43,6 +43,10 @@ const (
 	PreviousUntilAnnotation  = "seatkeeper.dev/previous-until"
 	FirstWebhookAnnotation   = "seatkeeper.dev/first-webhook"
 
+	// CommitAnnotation on a Workflow is the commit that it was applied from, for
+	// its history. A pipeline sets it.
+	CommitAnnotation = "seatkeeper.dev/commit"
+
 	// KeyIDAnnotation on a Secret names the key whose token it has, or had.
 	KeyIDAnnotation = "seatkeeper.dev/key-id"
 )

@@ -7,6 +7,7 @@
 package workflow
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -152,6 +154,9 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 		}
 	}
 	state.TriggerKind = triggerKind(obj.Spec.Trigger)
+	if state.Spec, state.Author, err = written(obj); err != nil {
+		return reconcile.Outcome{}, err
+	}
 	if p != nil {
 		state.Subject = p.definition.Subject
 	}
@@ -173,6 +178,30 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 	obj.Status.Runs = &v1alpha1.RunCounts{Running: int64(load.Ready + load.InFlight), Waiting: int64(load.Waiting), Attention: int64(load.Attention)}
 	return sooner(again)(r.conclude(obj, c, p, bad, load))
 }
+
+// written is what a revision keeps of what the user wrote, and who applied it.
+// Whether runs are suspended is how things stand, and no version of them.
+func written(obj *v1alpha1.Workflow) (spec, author string, err error) {
+	s := obj.Spec.DeepCopy()
+	s.Suspend = false
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return "", "", fmt.Errorf("encode the spec: %w", err)
+	}
+	var at time.Time
+	for _, m := range obj.ManagedFields {
+		if m.Subresource == "" && m.Time != nil && !m.Time.Before(&metav1.Time{Time: at}) && m.FieldsV1 != nil && bytes.Contains(m.FieldsV1.Raw, []byte(`"f:spec"`)) {
+			author, at = m.Manager, m.Time.Time
+		}
+	}
+	if commit := obj.Annotations[v1alpha1.CommitAnnotation]; commit != "" {
+		author = strings.TrimSpace(author + " " + commit)
+	}
+	return string(raw), author[:min(len(author), maxAuthor)], nil
+}
+
+// maxAuthor bounds what an annotation may say.
+const maxAuthor = 256
 
 // sooner has an outcome looked at again no later than after d, unless that is 0.
 func sooner(d time.Duration) func(reconcile.Outcome, error) (reconcile.Outcome, error) {

@@ -114,9 +114,9 @@ inventory through the gateway, as the user of your kubeconfig.`,
 		case "integrations":
 			list.AddCommand(newDelegateCommand(e))
 		case "workflows":
-			list.AddCommand(newWorkflowRunCommand(e))
+			list.AddCommand(newWorkflowRunCommand(e), newWorkflowHistoryCommand(e), newWorkflowDiffCommand(e), newWorkflowRestoreCommand(e))
 		case "runs":
-			list.AddCommand(newRunStopCommand(e), newRunResolveCommand(e))
+			list.AddCommand(newRunStopCommand(e), newRunResumeCommand(e), newRunRetryCommand(e), newRunSkipCommand(e), newRunResolveCommand(e))
 		}
 		root.AddCommand(list)
 	}

@@ -159,7 +159,7 @@ func newRunStopCommand(e *env) *cobra.Command {
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var run runStatus
-			if err := actOnRun(cmd.Context(), e, args[0], "stop", map[string]string{"reason": reason}, &run); err != nil {
+			if err := actOnRun(cmd.Context(), e, args[0], "stop", map[string]any{"reason": reason}, &run); err != nil {
 				return err
 			}
 			if run.State == "inflight" {
@@ -186,7 +186,7 @@ func newRunResolveCommand(e *env) *cobra.Command {
 				return usageError{errors.New("--how is missing: retry, skip or fail")}
 			}
 			var run runStatus
-			if err := actOnRun(cmd.Context(), e, args[0], "resolve", map[string]string{"how": how, "reason": reason}, &run); err != nil {
+			if err := actOnRun(cmd.Context(), e, args[0], "resolve", map[string]any{"how": how, "reason": reason}, &run); err != nil {
 				return err
 			}
 			e.say("Run %s goes on: %s.", run.ID, how)
@@ -198,7 +198,7 @@ func newRunResolveCommand(e *env) *cobra.Command {
 	return cmd
 }
 
-func actOnRun(ctx context.Context, e *env, id, verb string, body map[string]string, out *runStatus) error {
+func actOnRun(ctx context.Context, e *env, id, verb string, body map[string]any, out *runStatus) error {
 	c, namespace, err := e.client(ctx)
 	if err != nil {
 		return err

@@ -126,7 +126,8 @@ type NewRun struct {
 	PersonID    string
 	Cause       string // policy and generation, or commit
 	Definition  json.RawMessage
-	Revision    int64 // of a definition that is stored; 0: Definition is
+	Source      string // what a user wrote that became Definition, as JSON
+	Revision    int64  // of a definition that is stored; 0: Definition is
 	Vars        json.RawMessage
 	Lane        string
 	Priority    Priority

@@ -109,10 +109,10 @@ func (s *Store) ensureRevision(ctx context.Context, tx *sql.Tx, tenant model.Ten
 	}
 	// A concurrent writer of the same number loses on the primary key and the
 	// unique hash; DO NOTHING and the second look-up serve both.
-	_, err = tx.ExecContext(ctx, `INSERT INTO workflow_revision (tenant, kind, name, revision, spec_hash, spec, author, created_at)
-		SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS TEXT), coalesce(max(revision), 0) + 1, CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT)
+	_, err = tx.ExecContext(ctx, `INSERT INTO workflow_revision (tenant, kind, name, revision, spec_hash, spec, author, created_at, source)
+		SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS TEXT), coalesce(max(revision), 0) + 1, CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT), CAST($8 AS TEXT)
 		FROM workflow_revision WHERE tenant = CAST($1 AS BIGINT) AND kind = CAST($2 AS TEXT) AND name = CAST($3 AS TEXT)
-		ON CONFLICT DO NOTHING`, tenant, r.Kind, r.Name, hash, string(r.Definition), r.Cause, s.now())
+		ON CONFLICT DO NOTHING`, tenant, r.Kind, r.Name, hash, string(r.Definition), r.Cause, s.now(), r.Source)
 	if err != nil {
 		return 0, fmt.Errorf("record revision of %s/%s: %w", r.Kind, r.Name, err)
 	}

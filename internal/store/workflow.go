@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -39,6 +40,9 @@ type WorkflowState struct {
 	DryRun      bool
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+	// Spec is what the user wrote, as JSON, and Author who or what applied it.
+	// PutWorkflow keeps them with the revision; reads leave them empty.
+	Spec, Author string
 }
 
 // PutWorkflow stores what was found about a Workflow and, if it is valid, its
@@ -46,6 +50,8 @@ type WorkflowState struct {
 // definition the last one stays. Nothing is written if nothing changed. A
 // Workflow that is no longer suspended wakes its waiting runs.
 func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w WorkflowState, definition json.RawMessage) (WorkflowState, error) {
+	spec, author := w.Spec, w.Author
+	w.Spec, w.Author = "", ""
 	var woken int64
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		woken = 0
@@ -56,8 +62,9 @@ func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w Workfl
 		}
 		w.APIID, w.Revision, w.CreatedAt, w.UpdatedAt = have.APIID, have.Revision, have.CreatedAt, have.UpdatedAt
 		if len(definition) > 0 {
-			sum := sha256.Sum256(definition)
-			r := NewRun{Kind: kindWorkflow, Name: w.Name, Definition: definition}
+			// What starts a run is in the spec alone, so it makes a revision too.
+			sum := sha256.Sum256(append(slices.Clone(definition), spec...))
+			r := NewRun{Kind: kindWorkflow, Name: w.Name, Definition: definition, Source: spec, Cause: author}
 			if w.Revision, err = s.ensureRevision(ctx, tx, tenant, r, hex.EncodeToString(sum[:])); err != nil {
 				return err
 			}

@@ -77,7 +77,11 @@ func (t *turn) prompt(path string) (store.Prompt, bool) {
 // promptID is the same however often the step is begun, so that a prompt and
 // its token exist once.
 func (t *turn) promptID(path string) string {
-	return uuid.NewSHA1(idemNamespace, fmt.Appendf(nil, "prompt\x00%s\x00%s\x00%d", t.run.ID, path, t.cur.Stage)).String()
+	name := fmt.Appendf(nil, "prompt\x00%s\x00%s\x00%d", t.run.ID, path, t.cur.Stage)
+	if t.cur.Round > 0 { // asked again because a person sent the run back
+		name = fmt.Appendf(name, "\x00%d", t.cur.Round)
+	}
+	return uuid.NewSHA1(idemNamespace, name).String()
 }
 
 // putPrompt writes a prompt.
@@ -476,7 +480,9 @@ func (t *turn) expire(n *node, s *AskStep, p store.Prompt) {
 
 // nextStage turns to those who are asked next.
 func (t *turn) nextStage(stage int) {
-	t.cur = cursor{Since: t.cur.Since, Stage: stage, Failing: t.cur.Failing, Entered: t.cur.Entered, Loops: t.cur.Loops}
+	entered := t.cur.Entered
+	t.cur = t.cur.fresh(t.cur.Since)
+	t.cur.Stage, t.cur.Entered = stage, entered
 	t.event = event{kind: eventDue}
 }
 

@@ -132,9 +132,9 @@ func (t *turn) send(c callSpec, info ActionInfo) callOutcome {
 	}
 	t.cur.N++
 	t.cur.Info, t.cur.SentAt = info, t.now
-	c.call.IdemKey = idemKey(t.run.ID, c.path, c.loop, t.cur.Gen)
+	c.call.IdemKey = idemKey(t.run.ID, c.path, c.loop, t.cur.generation())
 	a := store.Attempt{
-		StepPath: c.path, LoopIx: c.loop, Generation: t.cur.Gen, N: t.cur.N, State: store.AttemptIntent, Integration: c.call.Integration,
+		StepPath: c.path, LoopIx: c.loop, Generation: t.cur.generation(), N: t.cur.N, State: store.AttemptIntent, Integration: c.call.Integration,
 		Action: c.call.Action, Class: string(info.Class), IdemKey: c.call.IdemKey, RequestDigest: t.digest(c.call), DeadlineAt: t.now.Add(timeout), StartedAt: t.now,
 	}
 	t.put(a)
@@ -257,7 +257,7 @@ func (t *turn) ambiguous(c callSpec, message string, leftover bool) callOutcome 
 // askEffect verifies whether the effect is there, and goes on by the answer.
 func (t *turn) askEffect(c callSpec) callOutcome {
 	if t.event.kind != eventVerified {
-		c.call.IdemKey = idemKey(t.run.ID, c.path, c.loop, t.cur.Gen)
+		c.call.IdemKey = idemKey(t.run.ID, c.path, c.loop, t.cur.generation())
 		if t.waiting() {
 			c.call.Accepted = t.cur.Output
 			if c.call.Accepted == nil {

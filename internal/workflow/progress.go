@@ -37,7 +37,7 @@ var branchMark = regexp.MustCompile(`\[[^]]*\]`)
 // StepName is a step's path as people read it: without the branches, and with
 // the index of an item as in a list.
 func StepName(path string) string {
-	path = strings.TrimPrefix(path, "onFailure:")
+	path = strings.TrimPrefix(path, onFailurePrefix)
 	path = branchMark.ReplaceAllStringFunc(path, func(mark string) string {
 		if indexMark.MatchString(mark) {
 			return "[" + strings.TrimPrefix(mark, "[#")

@@ -350,7 +350,8 @@ func (t *turn) settleMatter(end settled) {
 			t.closePrompt(p, store.PromptWithdrawn, end.Message)
 		}
 	}
-	cur := cursor{Since: t.cur.Since, Stage: t.cur.Stage, Failing: t.cur.Failing, Entered: t.cur.Entered, Loops: t.cur.Loops, Settled: &end}
+	cur := t.cur.fresh(t.cur.Since)
+	cur.Stage, cur.Entered, cur.Settled = t.cur.Stage, t.cur.Entered, &end
 	t.cur, t.event = cur, event{kind: eventDue}
 }
 

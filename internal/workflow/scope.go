@@ -145,7 +145,7 @@ func (t *turn) dryRun() bool {
 // deadline is when the step, or the run, has taken as long as it may.
 func (t *turn) deadline() (end time.Time, ok bool) {
 	if !t.program.timeout.IsZero() && !t.cur.Failing {
-		end, ok = t.program.timeout.After(t.run.CreatedAt, t.zone()), true
+		end, ok = t.program.timeout.After(t.begun(), t.zone()), true
 	}
 	sooner := func(path string, since time.Time) {
 		n, known := t.node(path)
@@ -167,8 +167,12 @@ func (t *turn) deadline() (end time.Time, ok bool) {
 // is under way.
 func (t *turn) overdue() bool {
 	return t.intent == nil && !t.cur.Failing && !t.program.timeout.IsZero() && t.cur.Asking == "" && !t.cur.Lost &&
-		!t.now.Before(t.program.timeout.After(t.run.CreatedAt, t.zone()))
+		!t.now.Before(t.program.timeout.After(t.begun(), t.zone()))
 }
+
+// begun is when the time of the run began: a person who sends it back gives it
+// its time anew.
+func (t *turn) begun() time.Time { return later(t.run.CreatedAt, t.cur.Resumed) }
 
 // stepOverdue is overdue for the current step alone.
 func (t *turn) stepOverdue() bool {

@@ -49,6 +49,12 @@ type cursor struct {
 	Failing    bool       `json:"failing,omitempty"` // in OnFailure
 	// Of an action that is rechecked: when its reason was last seen to stand.
 	CheckedAt time.Time `json:"checkedAt,omitzero"`
+	// Round counts how often a person sent the run back, so that a step that is
+	// done again is a new effect; Resumed is when they last did, and Refresh says
+	// that the person of the run is to be read again.
+	Round   int       `json:"round,omitempty"`
+	Resumed time.Time `json:"resumed,omitzero"`
+	Refresh bool      `json:"refresh,omitempty"`
 	// Entered says that the step's own condition was looked at.
 	Entered bool `json:"entered,omitempty"`
 	// Of a matter: the first stage that has somebody, counted from 1, that
@@ -64,6 +70,18 @@ type cursor struct {
 func (c *cursor) resetEffect() {
 	c.Gen, c.N, c.Tries, c.Lost, c.Asking, c.Polls, c.SentAt, c.Info, c.Output, c.Sealed, c.Status = 0, 0, 0, false, "", 0, time.Time{}, ActionInfo{}, nil, nil, 0
 }
+
+// fresh is the cursor at the beginning of a step: of the one before it keeps
+// what belongs to the run.
+func (c cursor) fresh(since time.Time) cursor {
+	return cursor{Since: since, Failing: c.Failing, Loops: c.Loops, Round: c.Round, Resumed: c.Resumed, Refresh: c.Refresh}
+}
+
+// maxGenerations is more than a step has in one round.
+const maxGenerations = 1 << 20
+
+// generation of the logical effect at work, over all rounds.
+func (c cursor) generation() int { return c.Round*maxGenerations + c.Gen }
 
 // eventKind is why a run is looked at.
 type eventKind int
@@ -207,7 +225,7 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 	if err := t.openCursor(); err != nil {
 		return nil, fmt.Errorf("run %s: %w", t.run.ID, err)
 	}
-	if t.run.StepPath == "" {
+	if t.run.StepPath == pathEnd && t.cur.Since.IsZero() {
 		t.begin()
 	}
 	for moves := range maxMoves {
@@ -264,6 +282,12 @@ func (t *turn) step(n *node) {
 			return
 		}
 	}
+	if t.cur.Refresh && !t.underWay() {
+		if !t.refreshed() {
+			return
+		}
+		t.cur.Refresh = false
+	}
 	if !t.enter(n) {
 		return
 	}
@@ -295,7 +319,7 @@ func (t *turn) step(n *node) {
 func (t *turn) goTo(path string) {
 	t.withdrawOpen("the run has gone on without an answer")
 	t.run.StepPath = t.indexed(path)
-	t.cur = cursor{Since: t.now, Failing: t.cur.Failing, Loops: t.cur.Loops}
+	t.cur = t.cur.fresh(t.now)
 	t.event = event{kind: eventDue}
 	t.run.Lane = ""
 	if !t.cur.Failing {

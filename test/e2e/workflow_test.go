@@ -14,6 +14,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
@@ -164,7 +165,25 @@ func TestWorkflowByHand(t *testing.T) {
 	g.Eventually(func() []string { return read[workflowRun](s, "runs", waiting).names() }, wait).Should(ContainElement("byDepartment.handOver"))
 	g.Expect(s.cli("runs", "stop", waiting, "--reason", "wrong person").code).To(BeZero())
 	g.Expect(read[workflowRun](s, "runs", waiting).State).To(Equal("stopped"))
+	r = s.cli("runs", "resume", waiting, "--reason", "the right one after all")
+	g.Expect(r.code).To(BeZero(), r.err)
+	g.Eventually(func() string { return read[workflowRun](s, "runs", waiting).State }, wait).Should(Equal("waiting"))
+	r = s.cli("runs", "retry", waiting)
+	g.Expect(r.code).To(Equal(1))
+	g.Expect(r.err).To(ContainSubstring("only a failed or stopped run"))
+	g.Expect(s.cli("runs", "stop", waiting).code).To(BeZero())
 	s.clock.forward(8 * 24 * time.Hour)
+
+	// What was written can be committed again.
+	r = s.cli("workflow", "restore", wf.Name, "--revision", "1")
+	g.Expect(r.code).To(BeZero(), r.err)
+	restored, written := &v1alpha1.Workflow{}, &v1alpha1.Workflow{}
+	g.Expect(yaml.UnmarshalStrict([]byte(r.out), restored)).To(Succeed())
+	g.Expect(s.client.Get(t.Context(), types.NamespacedName{Namespace: s.ns, Name: wf.Name}, written)).To(Succeed())
+	g.Expect(restored.Spec).To(Equal(written.Spec))
+	s.patch(&v1alpha1.Workflow{}, wf.Name, map[string]any{"spec": map[string]any{"description": "Takes seats back."}})
+	g.Eventually(func() string { return s.cli("workflow", "diff", wf.Name, "1").out }, wait).Should(ContainSubstring("+  description: Takes seats back."))
+	g.Expect(s.cli("workflow", "history", wf.Name, "-o", "csv").out).To(ContainSubstring("2,"))
 
 	// By a WorkflowRun, from git.
 	wr := &v1alpha1.WorkflowRun{}

@@ -122,7 +122,7 @@ func Authorise(c Checker, r *http.Request, want Request) (user string, err error
 // request.
 func RoleFor(r Request) string {
 	switch {
-	case r.Subresource == "stop" || r.Subresource == "approve" || r.Subresource == "release":
+	case slices.Contains([]string{"stop", "resume", "approve", "release"}, r.Subresource):
 		return "seatkeeper-approver"
 	case r.Resource == "apikeys" && r.Verb != "get" && r.Verb != "list":
 		return "seatkeeper-keyadmin"

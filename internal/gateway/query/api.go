@@ -176,8 +176,11 @@ func conflict(format string, args ...any) error {
 }
 
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		err = notFound("%v", err)
+	case errors.Is(err, store.ErrNotInState):
+		err = conflict("%v", err)
 	}
 	access.Explain(a.Log, r, err).Write(w)
 }

@@ -35,7 +35,9 @@ type Store interface {
 	Totals(ctx context.Context, t model.TenantID) (store.Totals, error)
 	ListWorkflows(ctx context.Context, t model.TenantID) ([]store.WorkflowState, error)
 	ListRuns(ctx context.Context, t model.TenantID, f store.RunFilter) ([]store.Run, error)
-	Run(ctx context.Context, t model.TenantID, id string) (store.RunDetail, error)
+	workflow.VerbStore
+	WorkflowRevisions(ctx context.Context, t model.TenantID, name string, q store.RevisionQuery) ([]store.WorkflowRevision, error)
+	WorkflowRevision(ctx context.Context, t model.TenantID, name string, revision int64) (store.WorkflowRevision, error)
 	StopRun(ctx context.Context, t model.TenantID, id string, by store.Decider) (store.Run, error)
 	ResolveAttention(ctx context.Context, t model.TenantID, id string, how store.Resolution, by store.Decider) (store.Run, error)
 	Ledger(ctx context.Context, t model.TenantID, q store.LedgerQuery) ([]model.LedgerEntry, error)
