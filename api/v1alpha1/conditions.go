@@ -43,6 +43,10 @@ const (
 	ConditionInventoryStale = "InventoryStale"
 	// ConditionValid says whether a Workflow can run.
 	ConditionValid = "Valid"
+	// ConditionPeopleUnreached is True when runs of a Workflow wait for people whom
+	// no channel reaches, or could not tell somebody within the last day; absent
+	// otherwise.
+	ConditionPeopleUnreached = "PeopleUnreached"
 	// ConditionSCIMServed says whether an Organization's identity provider is
 	// served without a stream of failures; absent where SCIM is off.
 	ConditionSCIMServed = "SCIMServed"

@@ -40,6 +40,7 @@ func TestStepsThatAskPeople(t *testing.T) {
   ask: {to: "${person.email}", via: [{integration: slack}, {email: true}], text: "Which?", options: [E3, E5], default: E3}
 - {name: task, delegate: {to: [{role: Manager}], text: "Collect the laptop", evidence: Required}}
 - {name: small, delegate: {to: [{role: Person}], text: x}}
+- {name: tell, notify: {to: [{role: Manager}, {email: it@acme.example}], via: [Slack, Email], subject: "${person.email}", text: x}}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +72,9 @@ func TestStepsThatAskPeople(t *testing.T) {
 		{Name: "small", Ask: &engine.AskStep{
 			Matter: &engine.AskMatter{Kind: notify.Task, Text: "x", Evidence: "Optional"}, Options: []string{"Done"}, Quiet: quiet, Reminders: tasks,
 			Stages: []engine.AskStage{{To: &engine.Recipient{Role: engine.RolePerson}}},
+		}},
+		{Name: "tell", Notify: &engine.NotifyStep{
+			To: []engine.Recipient{{Role: engine.RoleManager}, {Email: "it@acme.example"}}, Via: []string{engine.ChannelSlack, engine.ChannelEmail}, Subject: "${person.email}", Text: "x",
 		}},
 	}
 	if d := cmp.Diff(want, p.definition.Steps); d != "" {

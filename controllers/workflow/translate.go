@@ -207,6 +207,8 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 		out.HTTP, err = t.http(field, s)
 	case s.action.Approval != nil, s.action.Ask != nil, s.action.Delegate != nil:
 		out.Ask, err = t.asks(field, s)
+	case s.action.Notify != nil:
+		out.Notify, err = t.notify(field+".notify", *s.action.Notify)
 	case s.action.Wait != nil:
 		out.Wait, err = t.wait(field+".wait", *s.action.Wait)
 	case s.loop != nil:
@@ -223,7 +225,7 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 func unbuiltKind(s step) string {
 	a := s.action
 	for kind, set := range map[string]bool{
-		"notify": a.Notify != nil, "offboarding": a.Offboarding != nil, "workflow": a.Workflow != nil,
+		"offboarding": a.Offboarding != nil, "workflow": a.Workflow != nil,
 	} {
 		if set {
 			return kind

@@ -153,3 +153,18 @@ func (t *translator) recipients(field string, in []v1alpha1.Recipient) ([]*engin
 	}
 	return out, nil
 }
+
+func (t *translator) notify(field string, s v1alpha1.NotifyStep) (*engine.NotifyStep, error) {
+	out := &engine.NotifyStep{Subject: string(s.Subject), Text: string(s.Text)}
+	to, err := t.recipients(field+".to", s.To)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range to {
+		out.To = append(out.To, *r)
+	}
+	for _, via := range s.Via {
+		out.Via = append(out.Via, strings.ToLower(via)) // as the engine calls channels: slack, email
+	}
+	return out, nil
+}

@@ -99,7 +99,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Workflow] {
 	return &reconcile.Loop[*v1alpha1.Workflow]{
 		Env: r.Env, Kind: v1alpha1.KindWorkflow, New: func() *v1alpha1.Workflow { return &v1alpha1.Workflow{} },
-		Owned: []string{v1alpha1.ConditionValid, v1alpha1.ConditionWebhookReady}, Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
+		Owned: []string{v1alpha1.ConditionValid, v1alpha1.ConditionWebhookReady, v1alpha1.ConditionPeopleUnreached}, Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
 	}
 }
 
@@ -166,6 +166,10 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 	load, err := r.Backend.Load(ctx, obj.Namespace, obj.Name)
 	if err != nil {
 		return reconcile.Outcome{}, err
+	}
+	if load.Unreached > 0 {
+		c.True(v1alpha1.ConditionPeopleUnreached, v1alpha1.ReasonNoReachableChannel,
+			"runs wait for people whom no channel reaches, or could not tell somebody within the last day: `seatkeeper runs --workflow "+obj.Name+"` shows which")
 	}
 	again, err := r.webhook(ctx, obj, c)
 	if err != nil {

@@ -165,7 +165,6 @@ func TestWorkflowIsChecked(t *testing.T) {
 		{"case-order", start + "steps:\n- name: s\n  switch:\n  - {steps: [{name: a, wait: {for: 1h}}]}\n  - {when: 'true', steps: [{name: b, wait: {for: 1h}}]}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[s].switch[0]: has no condition"},
 		{"outputs", start + "steps:\n- {name: s, wait: {for: 1h}, outputs: {x: {value: resp.x}}}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[s].outputs"},
 		{"zone", start + "steps:\n- {name: s, wait: {until: {date: person.endDate, zone: Mars/Base}}}\n", bad(v1alpha1.ReasonInvalidStep), "Mars/Base"},
-		{"notify", start + "steps:\n- {name: s, notify: {to: [{role: Manager}], text: hi}}\n- {name: w, wait: {for: 1h}}\n", unbuilt, "spec.steps[s].notify"},
 		{"several", start + "at: {date: person.endDate}\nconcurrency: {max: 1}\nsteps:\n- {name: w, wait: {for: 1h}}\n", unbuilt, "spec.at"},
 		{"bound", start + "concurrency: {max: 1, key: '${person.email}'}\nsteps:\n- {name: w, wait: {for: 1h}}\n", fine, ""},
 		{"bound-key", start + "concurrency: {max: 1, key: '${who}'}\nsteps:\n- {name: w, wait: {for: 1h}}\n", bad(v1alpha1.ReasonInvalidExpression), "spec.concurrency.key"},

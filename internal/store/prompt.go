@@ -90,6 +90,9 @@ const (
 	PromptTask     = "task"
 )
 
+// OutcomeUndelivered marks a run that could not tell everybody whom it should.
+const OutcomeUndelivered = "undelivered"
+
 // EvidenceRequired is the evidence of a task that is not done without.
 const EvidenceRequired = "Required"
 

@@ -80,6 +80,9 @@ func (s *Store) Run(ctx context.Context, tenant model.TenantID, id string) (RunD
 // RunCounts sums up the runs of one definition for its status.
 type RunCounts struct {
 	Ready, Waiting, InFlight, Attention int
+	// Unreached counts runs that wait because no channel reaches who is asked,
+	// and those that ended within a day and could not tell everybody.
+	Unreached int
 	// Outcomes counts ended runs by outcome: reclaimed, kept, skipped, failed, stopped.
 	Outcomes map[string]int
 }

@@ -223,8 +223,22 @@ func (s *Store) WorkflowLoad(ctx context.Context, tenant model.TenantID, name st
 			c.Attention = r.n
 		}
 	}
+	// Two look-ups, each by a partial index of few rows.
+	for query, args := range map[string][]any{
+		`SELECT count(*) FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND ended_at IS NULL AND reason='NoReachableChannel'`: {tenant, kindWorkflow, name},
+		`SELECT count(*) FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND (outcome = 'undelivered' OR reason = 'NotDelivered') AND ended_at >= $4`: {tenant, kindWorkflow, name, s.now() - unreachedFor.Milliseconds()},
+	} {
+		n := 0
+		if err := s.reads.QueryRowContext(ctx, query, args...).Scan(&n); err != nil {
+			return RunCounts{}, fmt.Errorf("count the runs of Workflow %q that reached nobody: %w", name, err)
+		}
+		c.Unreached += n
+	}
 	return c, nil
 }
+
+// unreachedFor is how long a run counts that could not tell everybody.
+const unreachedFor = 24 * time.Hour
 
 // suspendedWorkflows returns which of the runs' Workflows are suspended. A
 // reader of the row in the transaction that moves a run on sees a suspension

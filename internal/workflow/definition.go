@@ -48,6 +48,7 @@ type Step struct {
 	Check  *CheckStep  `json:"check,omitempty"`
 	Book   *BookStep   `json:"book,omitempty"`
 	Tell   *TellStep   `json:"tell,omitempty"`
+	Notify *NotifyStep `json:"notify,omitempty"`
 	End    *EndStep    `json:"end,omitempty"`
 }
 

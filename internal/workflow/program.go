@@ -38,6 +38,7 @@ type node struct {
 	until       value
 	outputs     map[string]value
 	text        value
+	subject     value
 	to          []value // the addresses of those whom a step turns to
 }
 
@@ -202,6 +203,8 @@ func (l *linker) compile(n *node) (err error) {
 		n.http, err = l.http(n.field+".http", s.HTTP)
 	case s.Ask != nil && s.Ask.Matter != nil:
 		err = l.matter(n, s.Ask)
+	case s.Notify != nil:
+		err = l.notice(n, s.Notify)
 	case s.Wait != nil && s.Wait.Until != nil:
 		n.until, err = l.expression(n.field+".wait.until.date", s.Wait.Until.Date)
 	}
@@ -212,7 +215,7 @@ func (l *linker) compile(n *node) (err error) {
 var reservedResults = map[string]bool{"result": true, "reason": true, "message": true, "output": true, "at": true, "n": true, "path": true, "request": true}
 
 func (s Step) kinds() (n int) {
-	for _, set := range []bool{s.Action != nil, s.HTTP != nil, s.ForEach != nil, s.Ask != nil, s.Switch != nil, s.Wait != nil, s.Check != nil, s.Book != nil, s.Tell != nil, s.End != nil} {
+	for _, set := range []bool{s.Action != nil, s.HTTP != nil, s.ForEach != nil, s.Ask != nil, s.Notify != nil, s.Switch != nil, s.Wait != nil, s.Check != nil, s.Book != nil, s.Tell != nil, s.End != nil} {
 		if set {
 			n++
 		}

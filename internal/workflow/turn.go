@@ -62,6 +62,7 @@ type cursor struct {
 	Found   int      `json:"found,omitempty"`
 	Offline bool     `json:"offline,omitempty"`
 	Settled *settled `json:"settled,omitempty"`
+	Notice  *notice  `json:"notice,omitempty"`
 	// Loops are those that the step is in, the outermost first.
 	Loops []loop `json:"loops,omitempty"`
 }
@@ -298,6 +299,8 @@ func (t *turn) step(n *node) {
 		t.http(n, s.HTTP)
 	case s.Ask != nil:
 		t.ask(n, s.Ask)
+	case s.Notify != nil:
+		t.notifyAll(n, s.Notify)
 	case s.Tell != nil:
 		t.tell(n, s.Tell)
 	case s.Check != nil:
