@@ -113,7 +113,7 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 	_, err = w.s.PutWorkflow(ctx, w.tenant, store.WorkflowState{Name: "leaver", State: store.WorkflowReady}, json.RawMessage(`{}`))
 	w.must(err)
 	_, err = w.s.ApplyStarts(ctx, w.tenant, store.StartBatch{Starts: []store.WorkflowStart{{Workflow: "leaver", Key: "out/p1/1", Kind: "person.left", Label: "jo@acme.example",
-		State: store.StartWaiting, HappenedAt: t0, DueAt: t0}}})
+		State: store.StartWaiting, HappenedAt: t0, DueAt: t0, LookAt: t0}}})
 	w.must(err)
 	u, err := w.s.PutUpload(ctx, w.tenant, "zoom", "members.csv", strings.NewReader(members))
 	w.must(err)

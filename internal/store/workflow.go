@@ -43,6 +43,10 @@ type WorkflowState struct {
 	// Spec is what the user wrote, as JSON, and Author who or what applied it.
 	// PutWorkflow keeps them with the revision; reads leave them empty.
 	Spec, Author string
+	// ScannedAt is up to when the moments of its trigger were looked for, and
+	// ScanAt when they are looked for next; zero: it has none. PutWorkflow and
+	// ApplyStarts give them.
+	ScannedAt, ScanAt time.Time
 }
 
 // PutWorkflow stores what was found about a Workflow and, if it is valid, its
@@ -60,7 +64,7 @@ func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w Workfl
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		w.APIID, w.Revision, w.CreatedAt, w.UpdatedAt = have.APIID, have.Revision, have.CreatedAt, have.UpdatedAt
+		w.APIID, w.Revision, w.CreatedAt, w.UpdatedAt, w.ScannedAt, w.ScanAt = have.APIID, have.Revision, have.CreatedAt, have.UpdatedAt, have.ScannedAt, have.ScanAt
 		if len(definition) > 0 {
 			// What starts a run is in the spec alone, so it makes a revision too.
 			sum := sha256.Sum256(append(slices.Clone(definition), spec...))
@@ -80,12 +84,13 @@ func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w Workfl
 			}
 			w.CreatedAt = w.UpdatedAt
 		}
-		if _, err = tx.ExecContext(ctx, `INSERT INTO workflow (tenant, name, api_id, display_name, trigger_kind, trigger_spec, subject, direction, revision, state, message, suspended, dry_run, created_at, updated_at, scanned_at)
-			VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$14,$14)
+		if _, err = tx.ExecContext(ctx, `INSERT INTO workflow (tenant, name, api_id, display_name, trigger_kind, trigger_spec, subject, direction, revision, state, message, suspended, dry_run, created_at, updated_at, scanned_at, scan_at)
+			VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$14,$14,$14)
 			ON CONFLICT (tenant, name) DO UPDATE SET display_name=excluded.display_name, trigger_kind=excluded.trigger_kind, trigger_spec=excluded.trigger_spec, subject=excluded.subject,
 			direction=excluded.direction, revision=excluded.revision, state=excluded.state, message=excluded.message, suspended=excluded.suspended,
 			dry_run=excluded.dry_run, updated_at=excluded.updated_at, deleted_at=NULL,
-			scanned_at=CASE WHEN workflow.deleted_at IS NOT NULL OR workflow.trigger_spec <> excluded.trigger_spec THEN excluded.scanned_at ELSE workflow.scanned_at END`,
+			scanned_at=CASE WHEN workflow.deleted_at IS NOT NULL OR workflow.trigger_spec <> excluded.trigger_spec THEN excluded.scanned_at ELSE workflow.scanned_at END,
+			scan_at=CASE WHEN workflow.deleted_at IS NOT NULL OR workflow.trigger_spec <> excluded.trigger_spec THEN excluded.scan_at ELSE workflow.scan_at END`,
 			tenant, w.Name, w.APIID, w.DisplayName, w.TriggerKind, w.Trigger, w.Subject, w.Direction, w.Revision, w.State, w.Message, w.Suspended, w.DryRun, now); err != nil {
 			return err
 		}
@@ -174,7 +179,7 @@ func (s *Store) ListWorkflows(ctx context.Context, tenant model.TenantID) ([]Wor
 	return out, nil
 }
 
-const workflowColumns = `api_id, name, display_name, trigger_kind, trigger_spec, subject, direction, revision, state, message, suspended, dry_run, created_at, updated_at, coalesce(deleted_at, 0)`
+const workflowColumns = `api_id, name, display_name, trigger_kind, trigger_spec, subject, direction, revision, state, message, suspended, dry_run, created_at, updated_at, scanned_at, coalesce(scan_at, 0), coalesce(deleted_at, 0)`
 
 type workflowEntry struct {
 	WorkflowState
@@ -182,9 +187,12 @@ type workflowEntry struct {
 }
 
 func scanWorkflow(r scanner) (w workflowEntry, err error) {
-	var created, updated int64
-	err = r.Scan(&w.APIID, &w.Name, &w.DisplayName, &w.TriggerKind, &w.Trigger, &w.Subject, &w.Direction, &w.Revision, &w.State, &w.Message, &w.Suspended, &w.DryRun, &created, &updated, &w.deletedAt)
-	w.CreatedAt, w.UpdatedAt = fromMillis(created), fromMillis(updated)
+	var created, updated, scanned, scan int64
+	err = r.Scan(&w.APIID, &w.Name, &w.DisplayName, &w.TriggerKind, &w.Trigger, &w.Subject, &w.Direction, &w.Revision, &w.State, &w.Message, &w.Suspended, &w.DryRun, &created, &updated, &scanned, &scan, &w.deletedAt)
+	w.CreatedAt, w.UpdatedAt, w.ScannedAt = fromMillis(created), fromMillis(updated), fromMillis(scanned)
+	if scan != 0 {
+		w.ScanAt = fromMillis(scan)
+	}
 	return w, err
 }
 

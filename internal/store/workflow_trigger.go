@@ -38,9 +38,9 @@ type WorkflowStart struct {
 	State   StartState
 	Reason  string
 	Message string
-	// HappenedAt is when the fact came to be known; DueAt when it is looked at
-	// again.
-	HappenedAt, DueAt, DecidedAt time.Time
+	// HappenedAt is when the fact came to be known, DueAt when its run is to start,
+	// and LookAt when it is looked at again.
+	HappenedAt, DueAt, LookAt, DecidedAt time.Time
 }
 
 // WorkflowHold names what the guard of a Workflow holds.
@@ -49,26 +49,28 @@ func WorkflowHold(workflow string) HoldSubject {
 }
 
 // TriggerWork names the tenants in which something may start runs: events that
-// nobody has handled, or starts that are due.
+// nobody has handled, starts that are due, or Workflows whose moments are to be
+// looked for.
 func (s *Store) TriggerWork(ctx context.Context) ([]model.TenantID, error) {
 	return collect(ctx, s.reads, func(r *sql.Rows) (t model.TenantID, err error) { return t, r.Scan(&t) },
-		`SELECT tenant FROM trigger_event WHERE state='new' UNION SELECT tenant FROM workflow_start WHERE state IN ('waiting', 'held') AND due_at <= $1`, s.now())
+		`SELECT tenant FROM trigger_event WHERE state='new' UNION SELECT tenant FROM workflow_start WHERE state IN ('waiting', 'held') AND look_at <= $1
+		UNION SELECT tenant FROM workflow WHERE deleted_at IS NULL AND scan_at <= $1`, s.now())
 }
 
-const startColumns = `workflow, trigger_key, kind, person_id, label, source, data, state, reason, message, happened_at, due_at, decided_at`
+const startColumns = `workflow, trigger_key, kind, person_id, label, source, data, state, reason, message, happened_at, due_at, look_at, decided_at`
 
 func scanStart(r *sql.Rows) (w WorkflowStart, err error) {
 	var data string
-	var happened, due, decided int64
-	err = r.Scan(&w.Workflow, &w.Key, &w.Kind, &w.PersonID, &w.Label, &w.Source, &data, &w.State, &w.Reason, &w.Message, &happened, &due, &decided)
-	w.Data, w.HappenedAt, w.DueAt, w.DecidedAt = json.RawMessage(data), fromMillis(happened), fromMillis(due), fromMillis(decided)
+	var happened, due, look, decided int64
+	err = r.Scan(&w.Workflow, &w.Key, &w.Kind, &w.PersonID, &w.Label, &w.Source, &data, &w.State, &w.Reason, &w.Message, &happened, &due, &look, &decided)
+	w.Data, w.HappenedAt, w.DueAt, w.LookAt, w.DecidedAt = json.RawMessage(data), fromMillis(happened), fromMillis(due), fromMillis(look), fromMillis(decided)
 	return w, err
 }
 
 // DueStarts returns starts that wait and are due, the longest due first.
 func (s *Store) DueStarts(ctx context.Context, tenant model.TenantID, limit int) ([]WorkflowStart, error) {
 	out, err := collect(ctx, s.reads, scanStart, `SELECT `+startColumns+` FROM workflow_start
-		WHERE tenant=$1 AND state IN ('waiting', 'held') AND due_at <= $2 ORDER BY due_at, trigger_key LIMIT $3`, tenant, s.now(), clampLimit(limit))
+		WHERE tenant=$1 AND state IN ('waiting', 'held') AND look_at <= $2 ORDER BY look_at, trigger_key LIMIT $3`, tenant, s.now(), clampLimit(limit))
 	if err != nil {
 		return nil, fmt.Errorf("read starts that are due: %w", err)
 	}
@@ -142,6 +144,15 @@ type StartBatch struct {
 	Counted []StartCount
 	// Holds are what the guards hold now.
 	Holds []HeldStarts
+	// Scans are the Workflows whose moments were looked for.
+	Scans []Scan
+}
+
+// Scan is up to when the moments of a Workflow were looked for, and when they are
+// next; zero: it has none.
+type Scan struct {
+	Workflow string
+	At, Next time.Time
 }
 
 // StartCount is how many runs of a Workflow had started since an instant.
@@ -195,6 +206,15 @@ func (s *Store) ApplyStarts(ctx context.Context, tenant model.TenantID, b StartB
 				return err
 			}
 		}
+		for _, c := range b.Scans {
+			var next any
+			if !c.Next.IsZero() {
+				next = c.Next.UnixMilli()
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE workflow SET scanned_at=$3, scan_at=$4 WHERE tenant=$1 AND name=$2`, tenant, c.Workflow, c.At.UnixMilli(), next); err != nil {
+				return err
+			}
+		}
 		if len(b.Handled) > 0 {
 			if err := s.markEventsHandled(ctx, tx, tenant, b.Handled); err != nil {
 				return err
@@ -229,11 +249,11 @@ func (s *Store) writeStarts(ctx context.Context, tx *sql.Tx, tenant model.Tenant
 			data = "{}"
 		}
 		rows[i] = []any{tenant, w.Workflow, w.Key, w.Kind, w.PersonID, cleanText(w.Label), w.Source, data, string(w.State), w.Reason, cleanText(w.Message),
-			w.HappenedAt.UnixMilli(), w.DueAt.UnixMilli(), now}
+			w.HappenedAt.UnixMilli(), w.DueAt.UnixMilli(), w.LookAt.UnixMilli(), now}
 	}
 	return s.insertRows(ctx, tx, `workflow_start (tenant, `+startColumns+`)`, rows, ` ON CONFLICT (tenant, workflow, trigger_key) DO UPDATE SET
 		person_id=excluded.person_id, label=excluded.label, data=excluded.data, state=excluded.state, reason=excluded.reason, message=excluded.message,
-		due_at=excluded.due_at, decided_at=excluded.decided_at WHERE workflow_start.state <> 'skipped'`)
+		due_at=excluded.due_at, look_at=excluded.look_at, decided_at=excluded.decided_at WHERE workflow_start.state <> 'skipped'`)
 }
 
 // TakenKeys returns which of the keys have a run of the Workflow, or a start that
@@ -264,7 +284,7 @@ func (s *Store) RecheckStarts(ctx context.Context, tenant model.TenantID, people
 	}
 	return s.write(ctx, func(tx *sql.Tx) error {
 		list, args := inList([]any{tenant, s.now()}, people)
-		_, err := tx.ExecContext(ctx, `UPDATE workflow_start SET due_at=$2 WHERE tenant=$1 AND state='waiting' AND due_at > $2 AND person_id IN (`+list+`)`, args...)
+		_, err := tx.ExecContext(ctx, `UPDATE workflow_start SET look_at=$2 WHERE tenant=$1 AND state='waiting' AND look_at > $2 AND person_id IN (`+list+`)`, args...)
 		return err
 	})
 }
@@ -281,24 +301,6 @@ func (s *Store) DatedPeople(ctx context.Context, tenant model.TenantID, end bool
 		tenant, string(from), string(to), after, clampLimit(limit))
 }
 
-// Scanned returns up to when the moments of a Workflow were looked for.
-func (s *Store) Scanned(ctx context.Context, tenant model.TenantID, workflow string) (time.Time, error) {
-	var at int64
-	err := s.reads.QueryRowContext(ctx, `SELECT scanned_at FROM workflow WHERE tenant=$1 AND name=$2`, tenant, workflow).Scan(&at)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read up to when Workflow %q was looked after: %w", workflow, err)
-	}
-	return fromMillis(at), nil
-}
-
-// SetScanned records up to when the moments of a Workflow were looked for.
-func (s *Store) SetScanned(ctx context.Context, tenant model.TenantID, workflow string, at time.Time) error {
-	return s.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE workflow SET scanned_at=$3 WHERE tenant=$1 AND name=$2 AND scanned_at < $3`, tenant, workflow, at.UnixMilli())
-		return err
-	})
-}
-
 // PruneStarts forgets what was decided before the instant.
 func (s *Store) PruneStarts(ctx context.Context, tenant model.TenantID, before time.Time) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
@@ -309,6 +311,6 @@ func (s *Store) PruneStarts(ctx context.Context, tenant model.TenantID, before t
 
 // wakeHeld has what the guard of a Workflow held looked at now.
 func wakeHeld(ctx context.Context, q querier, tenant model.TenantID, subject HoldSubject, now int64) error {
-	_, err := q.ExecContext(ctx, `UPDATE workflow_start SET due_at=$3 WHERE tenant=$1 AND workflow=$2 AND state='held'`, tenant, subject.SubjectName, now)
+	_, err := q.ExecContext(ctx, `UPDATE workflow_start SET look_at=$3 WHERE tenant=$1 AND workflow=$2 AND state='held'`, tenant, subject.SubjectName, now)
 	return err
 }

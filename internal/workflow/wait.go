@@ -71,6 +71,10 @@ func (t *turn) moment(n *node, m *Moment) (time.Time, error) {
 // zone is that of the run's person, or else the organisation's.
 func (t *turn) zone() *time.Location { return t.clocks().Zone("") }
 
-func (t *turn) clocks() Clocks {
-	return Clocks{Person: cmp.Or(t.vars.text("seat.timeZone"), t.vars.text("person.timeZone")), Organization: t.vars.text("org.timeZone"), EndOfDay: t.vars.text("workday.end")}
+func (t *turn) clocks() Clocks { return ClocksIn(t.vars) }
+
+// ClocksIn are the clocks of a run with these variables.
+func ClocksIn(all map[string]any) Clocks {
+	v := vars(all)
+	return Clocks{Person: cmp.Or(v.text("seat.timeZone"), v.text("person.timeZone")), Organization: v.text("org.timeZone"), EndOfDay: v.text("workday.end")}
 }

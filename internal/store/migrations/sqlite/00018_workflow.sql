@@ -11,6 +11,7 @@ CREATE TABLE workflow (
   trigger_kind TEXT NOT NULL,
   trigger_spec TEXT NOT NULL DEFAULT '',
   scanned_at BIGINT NOT NULL DEFAULT 0,
+  scan_at BIGINT,
   subject TEXT NOT NULL DEFAULT '',
   direction TEXT NOT NULL DEFAULT '',
   revision BIGINT NOT NULL DEFAULT 0,
@@ -41,10 +42,11 @@ CREATE TABLE workflow_start (
   message TEXT NOT NULL DEFAULT '',
   happened_at BIGINT NOT NULL,
   due_at BIGINT NOT NULL,
+  look_at BIGINT NOT NULL,
   decided_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, workflow, trigger_key)
 );
-CREATE INDEX workflow_start_due ON workflow_start (tenant, due_at) WHERE state IN ('waiting', 'held');
+CREATE INDEX workflow_start_look ON workflow_start (tenant, look_at) WHERE state IN ('waiting', 'held');
 CREATE INDEX workflow_start_person ON workflow_start (tenant, person_id) WHERE state = 'waiting';
 -- The action executions of a tenant, newest first.
 CREATE INDEX attempt_recent ON attempt (tenant, started_at);

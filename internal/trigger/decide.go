@@ -1,0 +1,205 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trigger
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/workflow"
+)
+
+// Reasons why a fact has no run.
+const (
+	ReasonSuspended   = "WorkflowSuspended"
+	ReasonNotReady    = "WorkflowNotReady"
+	ReasonMoment      = "WaitingForMoment"
+	ReasonNoSubject   = "SubjectNotFound"
+	ReasonGuardHeld   = "GuardHeld"
+	ReasonTooLate     = "TooLate"
+	ReasonPassed      = "MomentPassed"
+	ReasonExpression  = "ExpressionFailed"
+	ReasonAmbiguous   = "SubjectAmbiguous"
+	ReasonBadPerson   = "InvalidPerson"
+	ReasonUnavailable = "SubjectUnavailable"
+)
+
+const (
+	// lookAgain is how often a start that waits for something other than a
+	// moment is looked at.
+	lookAgain = time.Minute
+	// heldAgain is the same for one that a guard holds: its window moves on.
+	heldAgain = 10 * time.Minute
+	// tooLate is after how long a start that could not be made is given up: what
+	// happened a week ago is no reason to act any more.
+	tooLate = 7 * 24 * time.Hour
+	// subjectWithin is for how long the person whom an event is about is waited
+	// for: the next sync may bring them.
+	subjectWithin = time.Hour
+)
+
+// verdict is what becomes of a fact.
+type verdict struct {
+	start bool
+	// drop leaves no trace: the fact is none of the Workflow's.
+	drop            bool
+	state           store.StartState
+	due             time.Time // when the run is to start; zero: as before
+	look            time.Time // when to look again
+	reason, message string
+}
+
+func wait(look time.Time, reason, format string, args ...any) verdict {
+	return verdict{state: store.StartWaiting, look: look, reason: reason, message: fmt.Sprintf(format, args...)}
+}
+
+func skip(now time.Time, reason, format string, args ...any) verdict {
+	return verdict{state: store.StartSkipped, look: now, reason: reason, message: fmt.Sprintf(format, args...)}
+}
+
+// open says whether the Workflow takes facts at all now.
+func (w *watch) open(f fact, now time.Time) (v verdict, ok bool) {
+	switch {
+	case w.Suspended && f.kind == kindSchedule:
+		return verdict{drop: true}, false // the next time is as good
+	case w.Suspended:
+		v = wait(now.Add(lookAgain), ReasonSuspended, "Workflow %q is suspended: the run starts when it is not", w.Name)
+	case w.State != store.WorkflowReady:
+		v = wait(now.Add(lookAgain), ReasonNotReady, "Workflow %q cannot run: %s", w.Name, w.Message)
+	default:
+		return v, true
+	}
+	if now.Sub(f.due) > tooLate {
+		v = skip(now, ReasonTooLate, "it waited for longer than a week: %s", v.message)
+	}
+	return v, false
+}
+
+// decide says what becomes of a fact whose subject is known; all are the
+// variables that its run would begin with.
+func (w *watch) decide(f fact, now time.Time, all map[string]any) verdict {
+	scope := workflow.Scope(all, now)
+	if m := w.momentOf(f); m != nil {
+		if v, ok := m.come(w, f, now, scope, workflow.ClocksIn(all)); !ok {
+			return v
+		}
+	}
+	if w.when != nil {
+		yes, err := w.when(scope)
+		switch {
+		case err != nil:
+			return skip(now, ReasonExpression, "spec.when: %v", err)
+		case !yes:
+			return verdict{drop: true}
+		}
+	}
+	return verdict{start: true}
+}
+
+// moment is a time to which the start of a run is moved, compiled.
+type moment struct {
+	workflow.Moment
+	date func(vars map[string]any) (any, error)
+}
+
+// momentOf is the moment of a fact's run; nil: it starts at once.
+func (w *watch) momentOf(f fact) *moment {
+	switch {
+	case w.at != nil:
+		return w.at
+	case f.kind == kindStartsOn:
+		return w.startsOn
+	case f.kind == kindEndsOn:
+		return w.endsOn
+	}
+	return nil
+}
+
+// instant is when the moment is; known is false while its date has no value.
+func (m *moment) instant(scope map[string]any, clocks workflow.Clocks) (at time.Time, known bool, err error) {
+	date, err := m.date(scope)
+	if err != nil {
+		return at, false, fmt.Errorf("spec.at.date: %w", err)
+	}
+	if text, ok := date.(string); date == nil || ok && text == "" {
+		return at, false, nil
+	}
+	if at, err = m.Instant(date, clocks); err != nil {
+		return at, false, fmt.Errorf("spec.at: %w", err)
+	}
+	return at, true, nil
+}
+
+// come says whether the moment of a fact has come; the verdict is for one that has
+// not, or has passed before anybody knew of the fact.
+func (m *moment) come(w *watch, f fact, now time.Time, scope map[string]any, clocks workflow.Clocks) (verdict, bool) {
+	at, known, err := m.instant(scope, clocks)
+	switch {
+	case err != nil:
+		return skip(now, ReasonExpression, "%v", err), false
+	case !known && f.dated(): // taken back
+		return verdict{drop: true}, false
+	case !known:
+		return wait(now.Add(time.Hour), ReasonMoment, "spec.at.date has no value yet"), false
+	case now.Before(at):
+		v := wait(at, ReasonMoment, "the run starts at %s", at.Format(time.RFC3339))
+		v.due = at
+		return v, false
+	case f.row != nil, !at.Before(f.at), w.late(f, at, clocks): // it was waited for, or is caught up with
+		return verdict{}, true
+	}
+	return skip(now, ReasonPassed, "its moment, %s, had passed when this became known: spec.catchUp says what to do then", at.Format(time.RFC3339)), false
+}
+
+// late says whether a moment that had passed when the fact came to be known still
+// counts. Unless the Workflow says otherwise, what has just happened does, and a
+// date that is a week old does not.
+func (w *watch) late(f fact, at time.Time, clocks workflow.Clocks) bool {
+	c := w.spec.CatchUp
+	if c == nil {
+		c = &CatchUp{Mode: CatchUpRun}
+		if f.dated() {
+			c = &CatchUp{Mode: CatchUpRunIfWithin, Within: workflow.Days(7)}
+		}
+	}
+	switch c.Mode {
+	case CatchUpRun:
+		return true
+	case CatchUpRunIfWithin:
+		return !f.at.After(c.Within.After(at, clocks.Zone("")))
+	}
+	return false
+}
+
+// candidate is a fact whose run may start, if the guard lets it.
+type candidate struct {
+	fact  fact
+	begin func() (store.NewRun, verdict, error) // when it is chosen
+}
+
+// choose divides candidates by the guard: what a person released starts in any
+// case, and of the others, the oldest first, as many as the guard leaves. It is
+// pure.
+func choose(candidates []candidate, allowed, started int64, released map[string]bool) (start, held []candidate) {
+	sorted := slices.Clone(candidates)
+	slices.SortStableFunc(sorted, func(a, b candidate) int {
+		return cmp.Or(a.fact.at.Compare(b.fact.at), cmp.Compare(a.fact.key, b.fact.key))
+	})
+	left := max(0, allowed-started)
+	for _, c := range sorted {
+		switch {
+		case released[c.fact.key]:
+			start = append(start, c)
+		case left > 0:
+			start = append(start, c)
+			left--
+		default:
+			held = append(held, c)
+		}
+	}
+	return start, held
+}

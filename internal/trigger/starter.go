@@ -1,0 +1,373 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trigger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/workflow"
+)
+
+const (
+	pollBusy = time.Second
+	pollIdle = 5 * time.Second
+	// batch is how many events, or starts, one look takes.
+	batch = 500
+)
+
+// Starter starts the runs of Workflows. One process of an installation runs it;
+// two at once start no run twice, and no more than the guards allow.
+type Starter struct {
+	Store    Store
+	Language workflow.Language
+	Clock    clock.WithTicker
+	Log      *slog.Logger
+
+	hint    chan struct{}
+	watches map[watchKey]*watch
+}
+
+type watchKey struct {
+	tenant model.TenantID
+	name   string
+}
+
+// NewStarter returns a starter of what s says.
+func NewStarter(s Starter) *Starter {
+	s.hint, s.watches = make(chan struct{}, 1), map[watchKey]*watch{}
+	return &s
+}
+
+// Hint says that something has happened.
+func (s *Starter) Hint() {
+	select {
+	case s.hint <- struct{}{}:
+	default: // one is there already
+	}
+}
+
+// NeedLeaderElection tells controller-runtime that one starter is enough.
+func (*Starter) NeedLeaderElection() bool { return true }
+
+// Start starts runs until ctx ends.
+func (s *Starter) Start(ctx context.Context) error {
+	poll := s.Clock.NewTimer(0)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-poll.C():
+		case <-s.hint:
+		}
+		worked, err := s.Look(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.Log.Error("Runs of Workflows cannot be started now", "error", err)
+		}
+		next := pollIdle
+		if worked {
+			next = pollBusy
+		}
+		poll.Stop()
+		poll.Reset(next)
+	}
+}
+
+// Look handles everything that may be handled now. The error is the store's; that
+// of one tenant keeps no other waiting.
+func (s *Starter) Look(ctx context.Context) (worked bool, err error) {
+	for ctx.Err() == nil {
+		tenants, err := s.Store.TriggerWork(ctx)
+		if err != nil || len(tenants) == 0 {
+			return worked, err
+		}
+		worked = true
+		var failed []error
+		for _, tenant := range tenants {
+			if err := s.tenant(ctx, tenant); err != nil {
+				failed = append(failed, fmt.Errorf("tenant %d: %w", tenant, err))
+			}
+		}
+		if len(failed) > 0 {
+			return worked, errors.Join(failed...)
+		}
+	}
+	return worked, ctx.Err()
+}
+
+// tenant takes one look at what happened in a tenant.
+func (s *Starter) tenant(ctx context.Context, tenant model.TenantID) error {
+	for range 5 {
+		err := s.look(ctx, tenant)
+		if !errors.Is(err, store.ErrStartsMoved) {
+			return err
+		}
+	}
+	return store.ErrStartsMoved
+}
+
+// look gathers what happened, decides, and writes what it led to.
+func (s *Starter) look(ctx context.Context, tenant model.TenantID) error {
+	watches, err := s.load(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	events, err := s.Store.NewEvents(ctx, tenant, batch)
+	if err != nil {
+		return err
+	}
+	if err := s.Store.RecheckStarts(ctx, tenant, changedPeople(events)); err != nil {
+		return err
+	}
+	due, err := s.Store.DueStarts(ctx, tenant, batch)
+	if err != nil {
+		return err
+	}
+	l := &look{Starter: s, tenant: tenant, now: s.Clock.Now()}
+	for _, e := range events {
+		l.out.Handled = append(l.out.Handled, e.ID)
+	}
+	for _, w := range watches {
+		facts, err := l.facts(ctx, w, events, due)
+		if err != nil {
+			return err
+		}
+		if !w.ScanAt.IsZero() && !l.now.Before(w.ScanAt) {
+			if facts, err = l.scan(ctx, w, facts); err != nil {
+				return err
+			}
+		}
+		if len(facts) > 0 {
+			if err := l.workflow(ctx, w, facts); err != nil {
+				return fmt.Errorf("Workflow %q: %w", w.Name, err)
+			}
+		}
+	}
+	l.orphans(watches, due)
+	_, err = s.Store.ApplyStarts(ctx, tenant, l.out)
+	return err
+}
+
+// changedPeople are those of whom something changed.
+func changedPeople(events []model.Event) (ids []string) {
+	for _, e := range events {
+		switch e.Kind {
+		case model.EventPersonChanged, model.EventPersonLeft, model.EventPersonJoined:
+			ids = append(ids, e.Subject)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// load returns the Workflows that something else than a person starts.
+func (s *Starter) load(ctx context.Context, tenant model.TenantID) ([]*watch, error) {
+	states, err := s.Store.ListWorkflows(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	var out []*watch
+	for _, state := range states {
+		if state.Trigger == "" {
+			continue
+		}
+		key := watchKey{tenant, state.Name}
+		if w := s.watches[key]; w != nil && w.Trigger == state.Trigger {
+			known := *w
+			known.WorkflowState = state
+			out = append(out, &known)
+			continue
+		}
+		var spec Spec
+		err := json.Unmarshal([]byte(state.Trigger), &spec)
+		var w *watch
+		if err == nil {
+			w, err = compile(state, spec, s.Language)
+		}
+		if err != nil { // its controller compiled it with the same code
+			s.Log.Error("The trigger of a Workflow cannot be read; its events wait", "workflow", state.Name, "error", err)
+			return nil, fmt.Errorf("Workflow %q: %w", state.Name, err)
+		}
+		s.watches[key] = w
+		out = append(out, w)
+	}
+	return out, nil
+}
+
+// look is one look at a tenant.
+type look struct {
+	*Starter
+	tenant model.TenantID
+	now    time.Time
+	people int64 // in the directory; 0 until counted
+	out    store.StartBatch
+}
+
+// facts are what concerns a Workflow: of each key the start that waits, or else
+// what has just come.
+func (l *look) facts(ctx context.Context, w *watch, events []model.Event, due []store.WorkflowStart) ([]fact, error) {
+	var out []fact
+	seen := map[string]bool{}
+	for _, row := range due {
+		if row.Workflow != w.Name {
+			continue
+		}
+		f, err := waiting(row)
+		if err != nil {
+			return nil, err
+		}
+		out, seen[f.key] = append(out, f), true
+	}
+	var fresh []fact
+	var keys []string
+	for _, e := range events {
+		found, err := w.facts(e)
+		if err != nil { // what was stored is not what is read: a defect, and no reason to hold up others
+			l.Log.Error("An event cannot be read and starts nothing", "workflow", w.Name, "event", e.ID, "error", err)
+			continue
+		}
+		for _, f := range found {
+			if !seen[f.key] {
+				fresh, keys, seen[f.key] = append(fresh, f), append(keys, f.key), true
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return out, nil
+	}
+	taken, err := l.Store.TakenKeys(ctx, l.tenant, w.Name, keys)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, slices.DeleteFunc(fresh, func(f fact) bool { return taken[f.key] })...), nil
+}
+
+// orphans ends starts whose Workflow has no trigger any more.
+func (l *look) orphans(watches []*watch, due []store.WorkflowStart) {
+	for _, row := range due {
+		if !slices.ContainsFunc(watches, func(w *watch) bool { return w.Name == row.Workflow }) {
+			l.out.Dropped = append(l.out.Dropped, row)
+		}
+	}
+}
+
+// note writes down what becomes of a fact that starts nothing now.
+func (l *look) note(w *watch, f fact, v verdict) {
+	switch {
+	case !v.drop:
+		l.out.Starts = append(l.out.Starts, f.start(w.Name, v))
+	case f.row != nil:
+		l.out.Dropped = append(l.out.Dropped, *f.row)
+	}
+}
+
+// workflow decides about the facts of one Workflow.
+func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
+	var candidates []candidate
+	for _, f := range facts {
+		c, v, ok, err := l.consider(ctx, w, f)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			l.note(w, f, v)
+			continue
+		}
+		candidates = append(candidates, c)
+	}
+	start, held, err := l.guard(ctx, w, candidates)
+	if err != nil {
+		return err
+	}
+	for _, c := range start {
+		run, v, err := c.begin()
+		if err != nil {
+			return err
+		}
+		if !v.start {
+			l.note(w, c.fact, v)
+			continue
+		}
+		l.out.Runs = append(l.out.Runs, run)
+	}
+	return l.hold(ctx, w, held)
+}
+
+// consider looks at one fact: whether a run about it may start.
+func (l *look) consider(ctx context.Context, w *watch, f fact) (c candidate, v verdict, ok bool, err error) {
+	if v, ok = w.open(f, l.now); !ok {
+		return c, v, false, nil
+	}
+	who, v, ok, err := w.find(ctx, l.Store, l.tenant, f, l.now)
+	if err != nil || !ok {
+		return c, v, false, err
+	}
+	begin := workflow.Beginning{Event: f.event(), Person: who.view(), Why: why(f), DryRun: w.DryRun}
+	all, err := begin.Vars(ctx, l.Store, l.tenant)
+	if err != nil {
+		return c, v, false, err
+	}
+	if v = w.decide(f, l.now, all); !v.start {
+		return c, v, false, nil
+	}
+	if p := who.view(); p != nil {
+		f.label = or(p.Email, p.DisplayName, f.label)
+	}
+	return candidate{fact: f, begin: func() (store.NewRun, verdict, error) { return l.begin(ctx, w, f, who, begin, all) }}, v, true, nil
+}
+
+// why says, for people, why a run was started.
+func why(f fact) string {
+	out := "started by " + f.kind
+	if f.source != "" {
+		out += " of " + f.source
+	}
+	return out
+}
+
+// begin makes the run of a fact. Somebody whom it makes known is stored first;
+// that the run starts after it is sure, because until then the event stays.
+func (l *look) begin(ctx context.Context, w *watch, f fact, who subject, begin workflow.Beginning, all map[string]any) (run store.NewRun, v verdict, err error) {
+	if who.made != nil {
+		by := store.Decider{Actor: workflow.KindWorkflow + "/" + w.Name, Kind: model.ActorSystem, Reason: "webhook event " + f.label}
+		id, err := l.Store.AddWebhookPerson(ctx, l.tenant, store.WebhookPerson{Workflow: w.Name, Person: *who.made, By: by})
+		if errors.Is(err, store.ErrAmbiguousPerson) {
+			return run, wait(l.now.Add(time.Hour), ReasonAmbiguous, "the body may describe several people: `seatkeeper people --reviews` lists whom"), nil
+		}
+		if err != nil {
+			return run, v, err
+		}
+		p, err := l.Store.Person(ctx, l.tenant, id)
+		if err != nil {
+			return run, v, err
+		}
+		who.known, begin.Person = &p, &p
+		if all, err = begin.Vars(ctx, l.Store, l.tenant); err != nil {
+			return run, v, err
+		}
+	}
+	vars, err := json.Marshal(all)
+	if err != nil {
+		return run, v, fmt.Errorf("start a run: %w", err)
+	}
+	urgent := w.spec.Realtime != nil || w.spec.Webhook != nil
+	run = store.NewRun{
+		Kind: workflow.KindWorkflow, Name: w.Name, Revision: w.Revision, TriggerKind: w.TriggerKind, TriggerKey: f.key, Subject: f.label,
+		Cause: fmt.Sprintf("%s/%s revision %d, %s", workflow.KindWorkflow, w.Name, w.Revision, f.key), Vars: vars, Priority: workflow.PriorityOf(w.Direction, urgent),
+	}
+	if who.known != nil {
+		run.PersonID = who.known.ID
+	}
+	return run, verdict{start: true}, nil
+}
