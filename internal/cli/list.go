@@ -6,6 +6,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/url"
 	"strconv"
 	"strings"
@@ -31,6 +32,12 @@ type resource struct {
 	Empty map[string]string
 	// One says that NAME/ID can be read alone and shows it as a document.
 	One bool
+	// Show prints one thing for people; nil prints YAML.
+	Show func(out io.Writer, doc item) error
+	// Watch says that --watch shows changes as they come. Over tells of one thing
+	// that nothing will change it any more.
+	Watch bool
+	Over  func(doc item) bool
 }
 
 // none says that there is nothing to show.
@@ -47,7 +54,7 @@ type filter struct{ Flag, Param, Usage string }
 const pageSize = 500
 
 func newListCommand(e *env, r resource) *cobra.Command {
-	format, limit := formatTable, 0
+	format, limit, watch := formatTable, 0, false
 	values := map[string]*string{}
 	use := r.Name
 	args := cobra.NoArgs
@@ -69,6 +76,9 @@ func newListCommand(e *env, r resource) *cobra.Command {
 			if limit < 0 {
 				return usageError{fmt.Errorf("--limit %d: want 0 (all) or more", limit)}
 			}
+			if watch && format != formatTable && format != formatWide {
+				return usageError{fmt.Errorf("--watch shows tables: leave out -o %s", format)}
+			}
 			c, namespace, err := e.client(cmd.Context())
 			if err != nil {
 				return err
@@ -76,13 +86,16 @@ func newListCommand(e *env, r resource) *cobra.Command {
 			defer c.Close()
 			path := listPath(namespace, r.Name)
 			if len(args) == 1 {
-				return showOne(cmd.Context(), e, c, path+"/"+url.PathEscape(args[0]), format)
+				return showThing(cmd.Context(), e, c, r, path+"/"+url.PathEscape(args[0]), format, watch)
 			}
 			query := url.Values{}
 			for _, f := range r.Filters {
 				if v := *values[f.Flag]; v != "" {
 					query.Set(f.Param, v)
 				}
+			}
+			if watch {
+				return e.watchList(cmd.Context(), c, r, path, query, limit, format)
 			}
 			l, err := fetchAll(cmd.Context(), c, path, query, limit)
 			if err != nil {
@@ -108,10 +121,29 @@ func newListCommand(e *env, r resource) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVarP(&format, "output", "o", formatTable, "table, wide, json, yaml, csv or name")
 	flags.IntVar(&limit, "limit", 0, "show at most this many; 0 shows all")
+	if r.Watch {
+		flags.BoolVarP(&watch, "watch", "w", false, "show changes as they come, until interrupted")
+	}
 	for _, f := range r.Filters {
 		values[f.Flag] = flags.String(f.Flag, "", f.Usage)
 	}
 	return cmd
+}
+
+// watchList prints what is there, and then what changes.
+func (e *env) watchList(ctx context.Context, c *queryclient.Client, r resource, path string, query url.Values, limit int, format string) error {
+	shown := changes{columns: visible(r.Columns), width: tableWidth}
+	if format == formatWide {
+		shown.columns, shown.width = r.Columns, 0
+	}
+	return repeat(ctx, func() (bool, error) {
+		query.Del("continue")
+		l, err := fetchAll(ctx, c, path, query, limit)
+		if err != nil {
+			return false, err
+		}
+		return false, shown.print(e.out, l)
+	})
 }
 
 func listPath(namespace, resource string) string {
@@ -143,9 +175,31 @@ func fetchAll(ctx context.Context, c *queryclient.Client, path string, query url
 // showOne prints one thing as a document; a table of one row would hide most
 // of it.
 func showOne(ctx context.Context, e *env, c *queryclient.Client, path, format string) error {
+	return showThing(ctx, e, c, resource{}, path, format, false)
+}
+
+// showThing is showOne, the way that the resource shows itself.
+func showThing(ctx context.Context, e *env, c *queryclient.Client, r resource, path, format string, watch bool) error {
+	if watch {
+		var shown watchOne
+		return repeat(ctx, func() (bool, error) {
+			var doc item
+			if err := c.Get(ctx, path, nil, &doc); err != nil {
+				return false, err
+			}
+			var b strings.Builder
+			if err := r.Show(&b, doc); err != nil {
+				return false, err
+			}
+			return r.Over(doc), shown.print(e.out, b.String())
+		})
+	}
 	var doc item
 	if err := c.Get(ctx, path, nil, &doc); err != nil {
 		return err
+	}
+	if r.Show != nil && (format == formatTable || format == formatWide) {
+		return r.Show(e.out, doc)
 	}
 	switch format {
 	case formatJSON:

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
@@ -21,8 +22,9 @@ type RunFilter struct {
 	Reason     string
 	PersonID   string
 	Subject    string
-	Before     string // id of the last run of the previous page
-	Limit      int    // 0 is 100, at most 1000
+	Since      time.Time // started then or later
+	Before     string    // id of the last run of the previous page
+	Limit      int       // 0 is 100, at most 1000
 }
 
 // ListRuns returns runs newest first; the id of the last one is the next
@@ -41,6 +43,10 @@ func (s *Store) ListRuns(ctx context.Context, tenant model.TenantID, f RunFilter
 	add("r.person_id =", f.PersonID)
 	add("r.subject =", f.Subject)
 	add("r.id <", f.Before) // UUIDv7 sorts by time
+	if !f.Since.IsZero() {
+		args = append(args, f.Since.UnixMilli())
+		where = append(where, fmt.Sprintf("r.created_at >= $%d", len(args)))
+	}
 	if len(f.States) > 0 {
 		where = append(where, "r.state IN ("+placeholders(len(args)+1, len(f.States))+")")
 		for _, st := range f.States {

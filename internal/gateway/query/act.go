@@ -32,18 +32,52 @@ func (a *API) runs(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := store.RunFilter{Name: c.query.Get("name"), PersonID: c.query.Get("person"), Before: c.query.Get("continue"), Limit: c.limit, States: states}
+	f := store.RunFilter{Name: c.query.Get("name"), Before: c.query.Get("continue"), Limit: c.limit, States: states}
 	if of := c.query.Get("workflow"); of != "" {
 		if f.Name != "" {
 			return nil, badRequest("workflow=%q, name=%q: want one of them", of, f.Name)
 		}
 		f.Kind, f.Name = workflow.KindWorkflow, of
 	}
+	if f.Since, err = a.since(c.query.Get("since")); err != nil {
+		return nil, err
+	}
+	if f.PersonID, err = a.personID(c, c.query.Get("person")); err != nil {
+		return nil, err
+	}
 	runs, err := a.Store.ListRuns(c, c.tenant, f)
 	if err != nil {
 		return nil, err
 	}
 	return page("RunList", runs, c.next(len(runs), func(i int) string { return runs[i].ID })), nil
+}
+
+// since reads how long ago, a day or a time; none is zero.
+func (a *API) since(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	if span, err := workflow.ParseSpan(s); err == nil {
+		return a.now().AddDate(0, 0, -span.Days).Add(-span.Elapsed), nil
+	}
+	return time.Time{}, badRequest("since=%q: want how long ago (24h, 7d), a date (2026-11-20) or a time in RFC 3339", s)
+}
+
+// personID is the id of a person who is named by address or id.
+func (a *API) personID(c *call, s string) (string, error) {
+	if !strings.Contains(s, "@") {
+		return s, nil
+	}
+	p, err := a.Store.PersonByEmail(c, c.tenant, s)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", notFound("no person in the directory has the address %q", s)
+	}
+	return p.ID, err
 }
 
 func (a *API) run(c *call) (any, error) {
