@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
@@ -89,7 +90,7 @@ func (s *Store) resealRun(ctx context.Context, k *Keyring, key RunKey) (n int, e
 			if err := d.Decode(&v); err != nil {
 				return err
 			}
-			changed, err := k.resealIn(key.Tenant, v)
+			changed, err := k.resealIn(key, v)
 			if err != nil {
 				return err
 			}
@@ -112,11 +113,11 @@ func (s *Store) resealRun(ctx context.Context, k *Keyring, key RunKey) (n int, e
 }
 
 // resealIn seals again, in place, what another than the first key sealed.
-func (k *Keyring) resealIn(tenant model.TenantID, v any) (n int, err error) {
+func (k *Keyring) resealIn(run RunKey, v any) (n int, err error) {
 	switch x := v.(type) {
 	case []any:
 		for _, e := range x {
-			m, err := k.resealIn(tenant, e)
+			m, err := k.resealIn(run, e)
 			if err != nil {
 				return n, err
 			}
@@ -124,7 +125,7 @@ func (k *Keyring) resealIn(tenant model.TenantID, v any) (n int, err error) {
 		}
 	case map[string]any:
 		if inner, ok := x[SealedMark]; ok && len(x) == 1 {
-			again, changed, err := k.resealValue(tenant, inner)
+			again, changed, err := k.resealValue(run, inner)
 			if err != nil || !changed {
 				return 0, err
 			}
@@ -132,7 +133,7 @@ func (k *Keyring) resealIn(tenant model.TenantID, v any) (n int, err error) {
 			return 1, nil
 		}
 		for _, e := range x {
-			m, err := k.resealIn(tenant, e)
+			m, err := k.resealIn(run, e)
 			if err != nil {
 				return n, err
 			}
@@ -142,21 +143,21 @@ func (k *Keyring) resealIn(tenant model.TenantID, v any) (n int, err error) {
 	return n, nil
 }
 
-func (k *Keyring) resealValue(tenant model.TenantID, inner any) (v SealedValue, changed bool, err error) {
+func (k *Keyring) resealValue(run RunKey, inner any) (v SealedValue, changed bool, err error) {
 	raw, err := json.Marshal(inner)
 	if err != nil {
 		return v, false, err
 	}
 	// What a user's own data calls so is none of ours, and does not open.
-	if json.Unmarshal(raw, &v) != nil || v.Name == "" || v.Key == k.keys[0].id || k.find(v.Key) == nil {
+	if json.Unmarshal(raw, &v) != nil || !strings.HasPrefix(v.Name, SealedRunValue(run.ID, "")) || v.Key == k.keys[0].id || k.find(v.Key) == nil {
 		return v, false, nil
 	}
-	plain, err := k.OpenValue(tenant, v.Name, v)
+	plain, err := k.OpenValue(run.Tenant, v.Name, v)
 	if err != nil {
 		return v, false, nil //nolint:nilerr // see above: a run must not keep the manager from starting
 	}
 	name := v.Name
-	if v, err = k.SealValue(tenant, name, plain); err != nil {
+	if v, err = k.SealValue(run.Tenant, name, plain); err != nil {
 		return v, false, err
 	}
 	v.Name = name
