@@ -23,8 +23,9 @@ func TestColumnsNameFieldsOfTheAPI(t *testing.T) {
 		"runs": store.Run{}, "savings": query.Saving{}, "audit": model.AuditRecord{}, "guards": query.HeldGuard{}, "workflows": query.Workflow{},
 		"events": store.ReceivedEvent{},
 		"keys":   query.Key{}, "scim-requests": query.SCIMRequest{}, "members": store.MemberView{},
+		"approvals": query.Asked{}, "reviews": query.Asked{}, "tasks": query.Asked{},
 	}
-	for _, r := range append(append(slices.Clone(resources), keysResource, eventsResource), scimResources...) {
+	for _, r := range slices.Concat(resources, []resource{keysResource, eventsResource}, scimResources, promptResources) {
 		v, ok := served[r.Name]
 		if !ok {
 			t.Errorf("%s: no type of the API is known", r.Name)

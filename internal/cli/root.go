@@ -120,6 +120,9 @@ inventory through the gateway, as the user of your kubeconfig.`,
 		}
 		root.AddCommand(list)
 	}
+	for _, r := range promptResources {
+		root.AddCommand(newPromptsCommand(e, r))
+	}
 	root.AddCommand(newEventsCommand(e), newWebhooksCommand(e))
 	root.AddCommand(newKeysCommand(e), newSCIMCommand(e))
 	root.AddCommand(newSummaryCommand(e), newConnectorsCommand(e), newConnectorCommand(e), newReleaseCommand(e), newImportCommand(e), newPushCommand(e), newUpCommand(e), newDownCommand(e))

@@ -110,3 +110,9 @@ func HashPromptToken(token string) string {
 	sum := sha256.Sum256([]byte("seatkeeper-prompt\n" + token))
 	return hex.EncodeToString(sum[:])
 }
+
+// AskedOf reports somebody who may answer.
+func (p Prompt) AskedOf(id Identity) bool {
+	_, ok := p.assignee(id)
+	return ok
+}

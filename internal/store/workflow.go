@@ -233,7 +233,7 @@ func (s *Store) WorkflowLoad(ctx context.Context, tenant model.TenantID, name st
 	}
 	// Two look-ups, each by a partial index of few rows.
 	for query, args := range map[string][]any{
-		`SELECT count(*) FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND ended_at IS NULL AND reason='NoReachableChannel'`: {tenant, kindWorkflow, name},
+		`SELECT count(*) FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND ended_at IS NULL AND reason='NoReachableChannel'`:                        {tenant, kindWorkflow, name},
 		`SELECT count(*) FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND (outcome = 'undelivered' OR reason = 'NotDelivered') AND ended_at >= $4`: {tenant, kindWorkflow, name, s.now() - unreachedFor.Milliseconds()},
 	} {
 		n := 0

@@ -122,6 +122,8 @@ func Authorise(c Checker, r *http.Request, want Request) (user string, err error
 // request.
 func RoleFor(r Request) string {
 	switch {
+	case slices.Contains([]string{"approvals", "reviews", "tasks"}, r.Resource):
+		return "seatkeeper-answerer"
 	case slices.Contains([]string{"stop", "resume", "approve", "release"}, r.Subresource):
 		return "seatkeeper-approver"
 	case r.Resource == "apikeys" && r.Verb != "get" && r.Verb != "list":

@@ -17,6 +17,7 @@ type Store interface {
 	SCIMStore
 	KeyStore
 	EventStore
+	PromptStore
 	workflow.StartStore
 	TenantByNamespace(ctx context.Context, namespace string) (model.TenantID, error)
 
