@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -46,6 +47,10 @@ type world struct {
 	dsn   string
 	// workflow runs a user's Workflow for each person instead of asking them.
 	workflow bool
+	// http names such a Workflow whose steps are requests; endpoints are where
+	// their hosts are, beside the simulators.
+	http      string
+	endpoints map[string]string
 }
 
 func newWorld(t *testing.T, dsn string, seats int) *world {
@@ -88,8 +93,10 @@ type process struct {
 
 func (w *world) start(failpoint string, timeout time.Duration) *process {
 	w.t.Helper()
+	endpoints := w.sim.Endpoints()
+	maps.Copy(endpoints, w.endpoints)
 	raw, err := json.Marshal(config{
-		DSN: w.dsn, Endpoints: w.sim.Endpoints(), Seats: w.seats, Failpoint: failpoint, Timeout: timeout, Workflow: w.workflow,
+		DSN: w.dsn, Endpoints: endpoints, HTTP: w.http, Seats: w.seats, Failpoint: failpoint, Timeout: timeout, Workflow: w.workflow,
 		Secrets: map[string]map[string]string{
 			"zoom":  {"accountId": fakesaas.SimZoomAccountID, "clientId": fakesaas.SimZoomClientID, "clientSecret": fakesaas.SimZoomClientSecret},
 			"slack": {"token": fakesaas.SimSlackBotToken},

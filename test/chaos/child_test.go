@@ -46,6 +46,8 @@ type config struct {
 	Timeout   time.Duration // of the question; 0: longer than the test
 	// Workflow runs a user's Workflow for each person instead of asking them.
 	Workflow bool
+	// HTTP names such a Workflow whose steps are requests.
+	HTTP string
 }
 
 // seat is one seat to reclaim.
@@ -100,7 +102,7 @@ func runChild(raw string) error {
 	}
 	engine, err := workflow.New(workflow.Options{
 		Store: s, Actions: actions, Facts: world, People: world, Channels: []workflow.Channel{workflow.Slack{}}, Language: expr.Workflow{},
-		PromptKey: []byte("a key that every start of the child shares"), Alone: s.Dialect() == "sqlite",
+		Requests: newSender(c), PromptKey: []byte("a key that every start of the child shares"), Alone: s.Dialect() == "sqlite",
 		Lease: lease, Grace: grace, CallTimeout: callTimeout, BusyPoll: 20 * time.Millisecond, IdlePoll: 50 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
@@ -111,7 +113,10 @@ func runChild(raw string) error {
 		return err
 	}
 	create := createRuns
-	if c.Workflow {
+	switch {
+	case c.HTTP != "":
+		create = startRequests
+	case c.Workflow:
 		create = startWorkflows
 	}
 	if err := create(ctx, s, tenant, c); err != nil {
@@ -129,7 +134,9 @@ func runChild(raw string) error {
 			if r.State.Ended() {
 				ended++
 			}
-			if r.State == store.RunAttention {
+			if r.State == store.RunAttention && c.HTTP != "" {
+				ended++
+			} else if r.State == store.RunAttention {
 				return fmt.Errorf("run %s is parked at %s: %s: %s", r.ID, r.StepPath, r.Reason, r.Message)
 			}
 		}
@@ -214,7 +221,11 @@ func printReport(s *store.Store, tenant model.TenantID) error {
 		return err
 	}
 	for _, run := range runs {
-		r.Outcomes[run.Outcome]++
+		outcome := run.Outcome
+		if run.State == store.RunAttention {
+			outcome = string(run.State)
+		}
+		r.Outcomes[outcome]++
 	}
 	for before := ""; ; {
 		page, err := s.Audit(ctx, tenant, store.AuditQuery{Limit: 1000, Before: before})
