@@ -14,7 +14,8 @@ const (
 	ActorEmployee ActorKind = "Employee" // a person asked in Slack or by e-mail
 	ActorPolicy   ActorKind = "Policy"   // a policy's declared default
 	ActorSystem   ActorKind = "System"
-	ActorKey      ActorKind = "Key" // an APIKey; the name is apikey/NAME/KEYID
+	ActorKey      ActorKind = "Key"     // an APIKey; the name is apikey/NAME/KEYID
+	ActorUnknown  ActorKind = "Unknown" // whoever sent a request and did not say who they are
 )
 
 // AuditRecord says who or what did something, why, and what came of it. Only

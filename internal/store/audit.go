@@ -30,6 +30,15 @@ func (s *Store) appendAudit(ctx context.Context, q querier, tenant model.TenantI
 	return s.appendAudits(ctx, q, []tenantAudit{{tenant, r}})
 }
 
+// AppendAudits is AppendAudit for several records of a tenant at once.
+func (s *Store) AppendAudits(ctx context.Context, tenant model.TenantID, records ...model.AuditRecord) error {
+	all := make([]tenantAudit, len(records))
+	for i, r := range records {
+		all[i] = tenantAudit{tenant, r}
+	}
+	return s.write(ctx, func(tx *sql.Tx) error { return s.appendAudits(ctx, tx, all) })
+}
+
 // tenantAudit is a record of a tenant.
 type tenantAudit struct {
 	tenant model.TenantID

@@ -101,9 +101,8 @@ func (s *Store) SCIMLeaverTenants(ctx context.Context) ([]Tenant, error) {
 // SettleSCIMLeavers lets the users go whom their identity provider has disabled
 // or deleted, where SCIM is the lifecycle source and as far as the guard lets
 // it; or holds them for a person to look at. While SCIM is switched off they
-// wait. Who is protected stays, whatever
-// route led here. It returns how many left, and the
-// hold, if there is one.
+// wait. Who is protected stays, whatever route led here. It returns how many
+// left, and the hold, if there is one.
 func (s *Store) SettleSCIMLeavers(ctx context.Context, tenant model.TenantID) (left int64, held *Hold, err error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		left, held = 0, nil

@@ -7,7 +7,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -31,44 +30,6 @@ type SCIMRequest struct {
 	ScimType      string    `json:"scimType,omitempty"`
 	CorrelationID string    `json:"correlationID"`
 	Changed       []string  `json:"changed,omitempty"`
-}
-
-// refusedWrite reports a request that would have changed something.
-func (r SCIMRequest) refusedWrite() bool {
-	// Who was not let in is in the audit by their key, and who shall come again
-	// was refused nothing.
-	switch r.Status {
-	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return false
-	}
-	return r.Status >= 400 && r.Method != "GET" && r.Method != "HEAD" && !strings.HasSuffix(r.Route, ".search")
-}
-
-// AuditSCIMRefusals puts those of the requests into the audit that would have
-// changed something and were refused. Of one that was not, the audit is in its
-// own transaction.
-func (s *Store) AuditSCIMRefusals(ctx context.Context, tenant model.TenantID, requests []SCIMRequest) error {
-	var refused []tenantAudit
-	for _, r := range requests {
-		if !r.refusedWrite() {
-			continue
-		}
-		object := r.ResourceID
-		if object == "" {
-			object = r.Route
-		}
-		refused = append(refused, tenantAudit{tenant, model.AuditRecord{Actor: "apikey/" + r.KeyName + "/" + r.KeyID, ActorKind: model.ActorKey, Action: "scim.refused",
-			ObjectKind: "scim", ObjectName: scimClean(object), Result: "refused", Detail: map[string]string{"method": r.Method, "route": r.Route,
-				"status": fmt.Sprint(r.Status), "scimType": r.ScimType, "correlationID": scimClean(r.CorrelationID), "address": r.Address}}})
-	}
-	if len(refused) == 0 {
-		return nil
-	}
-	err := s.write(ctx, func(tx *sql.Tx) error { return s.appendAudits(ctx, tx, refused) })
-	if err != nil {
-		return fmt.Errorf("audit refused requests of SCIM: %w", err)
-	}
-	return nil
 }
 
 // AppendSCIMLog records requests of a tenant.

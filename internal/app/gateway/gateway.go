@@ -73,6 +73,7 @@ type App struct {
 	slack   *slack.Handler
 	// provisioned keeps the log of SCIM.
 	provisioned *scim.Recorder
+	refusals    *access.Refusals
 }
 
 // New wires a gateway.
@@ -86,7 +87,8 @@ func New(o Options) (*App, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	a := &App{options: o, slack: NewSlack(o)}
-	mux := &access.Router{}
+	a.refusals = access.NewRefusals(o.Store, o.Clock, o.Log)
+	mux := &access.Router{Refusals: a.refusals}
 	a.slack.Register(mux)
 	(&query.API{Store: o.Store, Guard: guard, Keyring: o.Keyring, Clock: o.Clock, Log: o.Log, Connectors: coverage.Builtin()}).Register(mux)
 	pushed, err := connectors.Builtin(connector.NativePush)
@@ -134,6 +136,7 @@ func (a *App) Start(ctx context.Context) error {
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var recorder sync.WaitGroup
 	recorder.Go(func() { a.provisioned.Run(recording) })
+	recorder.Go(func() { a.refusals.Run(recording) })
 	defer func() { stop(); recorder.Wait() }() // after the last answer
 	return gateway.Serve(ctx, gateway.ServerOptions{Listen: o.Listen, CertFile: o.CertFile, KeyFile: o.KeyFile, Log: o.Log}, o.Proxies.Handler(a.router), func(addr net.Addr) {
 		o.Log.Info("Gateway serves", "address", addr.String(), "tls", o.CertFile != "")

@@ -91,8 +91,15 @@ func (w *walker) keptQuiet(creds map[access.Class][]credential, namespaces ...st
 		}
 		places["audit of "+ns] = string(raw)
 	}
-	if !strings.Contains(places["audit of "+w.ns], "key.refused") {
-		w.t.Error("the audit has no refused key")
+	for _, who := range []string{`"apikey/`, `"anonymous"`, `"walker-stranger"`} {
+		if audit := places["audit of "+w.ns]; !strings.Contains(audit, `"actor":`+who) {
+			w.t.Errorf("the audit has no refusal of %s", who)
+		}
+	}
+	for _, route := range []string{"GET /apis/v1/", "POST /apis/v1/", "GET /v1.0/", "POST /v1.0/", "GET /scim/v2/", "POST /v1.0/scim/v2/"} {
+		if audit := places["audit of "+w.ns]; !strings.Contains(audit, `"route":"`+route) {
+			w.t.Errorf("the audit has no refusal of %s", route)
+		}
 	}
 	for place, text := range places {
 		for _, c := range slices.Concat(slices.Collect(maps.Values(creds))...) {

@@ -195,7 +195,7 @@ func TestKeysFromEndToEnd(t *testing.T) {
 	g.Expect(seen).To(HaveKeyWithValue("key.create/refused", 1))
 	g.Expect(seen).To(HaveKeyWithValue("key.rotate/done", 3))
 	g.Expect(seen).To(HaveKeyWithValue("key.revoke/done", 2))
-	g.Expect(seen).To(HaveKey("key.refused/refused"))
+	g.Expect(seen).To(HaveKey("request.refuse/refused"))
 
 	k.stop()
 	k.noTraces(append(k.tokens, delivered...), records)

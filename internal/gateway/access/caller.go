@@ -85,21 +85,23 @@ func (c *Callers) Identify(r *http.Request) (*Caller, error) {
 			return nil, err
 		}
 		if v := r.Header.Get(NamespaceHeader); v != "" && v != key.Namespace {
-			return nil, c.Keys.refused(r, key, "another namespace", Refuse(http.StatusForbidden, "header %s: the key is of another namespace; leave the header out", NamespaceHeader))
+			NoteOf(r.Context()).Reason = "another namespace"
+			return nil, Refuse(http.StatusForbidden, "header %s: the key is of another namespace; leave the header out", NamespaceHeader)
 		}
 		return &Caller{Namespace: key.Namespace, Tenant: key.Tenant, Key: &key, User: key.Actor(), callers: c, request: r}, nil
 	}
+	namespace := r.Header.Get(NamespaceHeader)
 	user, ok := c.Guard.Identify(r)
+	if own, found := strings.CutPrefix(user, "system:serviceaccount:"); found && namespace == "" {
+		namespace, _, _ = strings.Cut(own, ":")
+	}
+	NoteOf(r.Context()).cluster(user, Request{Namespace: namespace})
 	if !ok {
 		return nil, c.Keys.Failed(r, Unauthorised())
 	}
 	// A form is what a web page can send with a visitor's certificate.
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
 		return nil, Refuse(http.StatusForbidden, "a web page of another origin may not send this")
-	}
-	namespace := r.Header.Get(NamespaceHeader)
-	if own, ok := strings.CutPrefix(user, "system:serviceaccount:"); ok && namespace == "" {
-		namespace, _, _ = strings.Cut(own, ":")
 	}
 	if namespace == "" {
 		return nil, Refuse(http.StatusBadRequest, "header %s is missing: name the namespace; only a key, or the token of a ServiceAccount, says it by itself", NamespaceHeader)

@@ -76,7 +76,6 @@ func (i KeyIdentity) Actor() string { return "apikey/" + i.Name + "/" + i.KeyID 
 type KeyStore interface {
 	APIKeyToken(ctx context.Context, t model.TenantID, keyID string) (store.APIKeyToken, error)
 	TouchAPIKey(ctx context.Context, t model.TenantID, keyID string) error
-	AppendAudit(ctx context.Context, t model.TenantID, r model.AuditRecord) error
 }
 
 // Keys authenticates callers by key. The key is looked up for every request, by
@@ -102,8 +101,6 @@ func NewKeys(s KeyStore, c clock.PassiveClock, log *slog.Logger) *Keys {
 var (
 	// keyRate is what one key may call. Entra ID asks for at least 25 a second.
 	keyRate = ratelimit.Rate{Count: 50, Per: time.Second, Burst: 200}
-	// refusalRate is how often a refused use of one key is audited.
-	refusalRate = ratelimit.Rate{Count: 1, Per: time.Minute}
 )
 
 // touchEvery bounds how often a replica writes when a key was last used.
@@ -163,15 +160,19 @@ func (k *Keys) authenticate(r *http.Request, keyType string) (KeyIdentity, error
 	if subtle.ConstantTimeCompare(row.Digest, token.Digest()) != 1 {
 		why = "wrong secret"
 	}
-	if why != "" {
-		return id, k.refused(r, id, why, k.Failed(r, badKey()))
+	note := NoteOf(r.Context())
+	note.Key(id, why == "")
+	if note.Reason = why; why != "" {
+		return id, k.Failed(r, badKey())
 	}
 	k.Proved(r)
 	if row.Type != keyType {
-		return id, k.refused(r, id, "wrong type", Refuse(http.StatusForbidden, "this key is of type %s, and this interface takes keys of type %s", row.Type, keyType))
+		note.Reason = "wrong type"
+		return id, Refuse(http.StatusForbidden, "this key is of type %s, and this interface takes keys of type %s", row.Type, keyType)
 	}
 	if !within(row.Networks, ClientAddress(r)) {
-		return id, k.refused(r, id, "network", Refuse(http.StatusForbidden, "this key does not work from this address: spec.sourceNetworks of its APIKey says from where"))
+		note.Reason = "network"
+		return id, Refuse(http.StatusForbidden, "this key does not work from this address: spec.sourceNetworks of its APIKey says from where")
 	}
 	if wait := k.take(r.Context(), "key/"+row.KeyID, keyRate); wait > 0 {
 		return id, tooMany(wait)
@@ -194,21 +195,6 @@ func (k *Keys) take(ctx context.Context, key string, rate ratelimit.Rate) time.D
 	return wait
 }
 
-// refused audits the refused use of a key that exists, now and then.
-func (k *Keys) refused(r *http.Request, id KeyIdentity, why string, refusal *Refusal) *Refusal {
-	if k.take(r.Context(), "refused/"+id.KeyID+"/"+why, refusalRate) > 0 {
-		return refusal
-	}
-	err := k.store.AppendAudit(r.Context(), id.Tenant, model.AuditRecord{
-		Actor: id.Actor(), ActorKind: model.ActorKey, Action: "key.refused", ObjectKind: "APIKey", ObjectName: id.Name,
-		Reason: why, Result: "refused", Detail: map[string]string{"keyID": id.KeyID, "address": ClientAddress(r).String(), "route": r.Pattern},
-	})
-	if err != nil && r.Context().Err() == nil {
-		k.log.Warn("The refused use of a key was not audited", "key", id.KeyID, "error", err)
-	}
-	return refusal
-}
-
 // Require refuses a key without a scope such as contracts:read, with a *Refusal.
 func (k *Keys) Require(r *http.Request, id KeyIdentity, scope string) error {
 	if id.May(scope) {
@@ -218,8 +204,8 @@ func (k *Keys) Require(r *http.Request, id KeyIdentity, scope string) error {
 	if id.Type == KeySCIM {
 		otherwise = "reads and writes, and makes nobody an administrator"
 	}
-	return k.refused(r, id, "scope "+scope, Refuse(http.StatusForbidden,
-		"the key lacks the scope %s: spec.scopes of its APIKey lists what it may; without any it %s", scope, otherwise))
+	NoteOf(r.Context()).Reason = "scope " + scope
+	return Refuse(http.StatusForbidden, "the key lacks the scope %s: spec.scopes of its APIKey lists what it may; without any it %s", scope, otherwise)
 }
 
 // within reports whether the address is in one of the networks; none is any.

@@ -100,16 +100,21 @@ func Unauthorised() *Refusal {
 // it is a Refusal that names the role which allows it, and nothing of what
 // exists. Any other error means that the API server could not be asked.
 func Authorise(c Checker, r *http.Request, want Request) (user string, err error) {
+	note := NoteOf(r.Context())
+	note.cluster("", want)
 	if HasKey(r) {
+		note.Reason = "a key, which opens other interfaces"
 		return "", Refuse(http.StatusForbidden, "keys do not open this interface: use the credentials of your kubeconfig, or the token of a ServiceAccount")
 	}
 	user, decision, reason, err := c.Check(r, want)
+	note.cluster(user, want)
 	switch {
 	case err != nil:
 		return user, err
 	case decision == Unauthenticated:
 		return user, Unauthorised()
 	case decision != Allowed:
+		note.Reason = "no role allows to " + want.String()
 		if reason != "" {
 			reason = ": " + reason
 		}

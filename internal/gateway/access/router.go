@@ -79,13 +79,16 @@ type Route struct {
 // Router is a mux that knows its routes and how each may be called.
 type Router struct {
 	http.ServeMux
+	// Refusals audits what is refused on any route; nil audits nothing.
+	Refusals *Refusals
+
 	routes []Route
 }
 
 // Handle registers a route.
 func (m *Router) Handle(pattern string, h http.Handler) {
 	m.routes = append(m.routes, routeOf(pattern))
-	m.ServeMux.Handle(pattern, h)
+	m.ServeMux.Handle(pattern, m.Refusals.handler(h))
 }
 
 // HandleFunc registers a route.

@@ -21,7 +21,6 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/coverage"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
-	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -55,17 +54,13 @@ type API struct {
 	Clock clock.PassiveClock
 	// Connectors are the built-in ones, for views of what could be connected.
 	Connectors []coverage.Connectable
-
-	refusals *ratelimit.Memory
 }
 
-func (a *API) now() time.Time { return a.time().Now() }
-
-func (a *API) time() clock.PassiveClock {
+func (a *API) now() time.Time {
 	if a.Clock == nil {
-		return clock.RealClock{}
+		return time.Now()
 	}
-	return a.Clock
+	return a.Clock.Now()
 }
 
 // call is one authorised request of a tenant.
@@ -93,7 +88,6 @@ type endpoint struct {
 
 // Register adds the routes.
 func (a *API) Register(mux access.Mux) {
-	a.refusals = ratelimit.NewMemory(a.time())
 	for _, e := range a.endpoints() {
 		method, path, _ := splitPattern(e.pattern)
 		mux.HandleFunc(method+" /apis/v1/namespaces/{ns}/"+path, a.handle(e))
@@ -144,7 +138,6 @@ func (a *API) authorise(r *http.Request, e endpoint) (*call, error) {
 	want := access.Request{Verb: e.verb, Namespace: r.PathValue("ns"), Resource: resource, Subresource: subresource, Name: name}
 	user, err := access.Authorise(a.Guard, r, want)
 	if err != nil {
-		a.auditRefusal(r, want, user, err)
 		return nil, err
 	}
 	limit := 0

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/scim"
 )
 
@@ -74,7 +75,6 @@ func (c *call) bulk() (answer, error) {
 		}
 		results[i] = &r
 	}
-	c.api.Requests.audit(c, c.caller.Tenant, c.refusals...)
 	out := bulkResponse{Schemas: []string{scim.BulkResponseURN}, Operations: []bulkResult{}}
 	for _, r := range results {
 		if r != nil {
@@ -273,9 +273,8 @@ func (c *call) carryOut(op bulkOperation, known map[string]string) (bulkResult, 
 	if err != nil {
 		e, _ := c.api.problem(c, err)
 		result.Status, result.Response = strconv.Itoa(e.Status), errorBody(e)
-		logged := one.logged(c.caller, c.api.Clock.Now(), e.Status, e.Type)
-		c.api.Requests.add(c.caller.Tenant, logged)
-		c.refusals = append(c.refusals, logged)
+		c.api.Requests.add(c.caller.Tenant, one.logged(c.caller, c.api.Clock.Now(), e.Status, e.Type))
+		access.NoteOf(c).Part(e.Status, op.method, one.auditRoute(), refusalReason(e), loggedID(one.resource), one.auditDetail(e))
 		return result, ""
 	}
 	c.api.Requests.add(c.caller.Tenant, one.logged(c.caller, c.api.Clock.Now(), out.status, ""))

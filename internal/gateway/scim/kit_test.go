@@ -46,6 +46,9 @@ type fakeKeys map[string]access.KeyIdentity
 func (k fakeKeys) Authenticate(r *http.Request, keyType string) (access.KeyIdentity, error) {
 	token := access.Bearer(r)
 	id, ok := k[token]
+	if ok {
+		access.NoteOf(r.Context()).Key(id, true)
+	}
 	switch {
 	case token == "" || !ok:
 		e := access.Refuse(http.StatusUnauthorized, "unauthorised: the bearer token is no key that works")
@@ -84,6 +87,7 @@ type kit struct {
 	tenant   model.TenantID
 	api      *gateway.API
 	requests *gateway.Recorder
+	refusals *access.Refusals
 	server   *httptest.Server
 	token    string
 	base     string
@@ -119,7 +123,8 @@ func newKit(t testing.TB, s *store.Store, clock *clocktesting.FakeClock) *kit {
 	k.tenant = keys["acme"].Tenant
 	k.requests = gateway.NewRecorder(k.store, clock, log)
 	k.api = &gateway.API{Store: k.store, Keys: keys, Clock: clock, Log: log, Requests: k.requests}
-	mux := http.NewServeMux()
+	k.refusals = access.NewRefusals(k.store, clock, log)
+	mux := &access.Router{Refusals: k.refusals}
 	k.api.Register(mux)
 	k.server = httptest.NewServer(mux)
 	t.Cleanup(k.server.Close)

@@ -28,13 +28,10 @@ func init() { metrics.Registry.MustRegister(unrecorded) }
 // Log is where requests are kept.
 type Log interface {
 	AppendSCIMLog(ctx context.Context, t model.TenantID, requests []store.SCIMRequest) error
-	AuditSCIMRefusals(ctx context.Context, t model.TenantID, requests []store.SCIMRequest) error
 }
 
 const (
 	recordEvery = 500 * time.Millisecond
-	// auditWithin is how long an answer waits for its audit.
-	auditWithin = 5 * time.Second
 	// maxPending is what one tenant may have waiting, so that none loses what
 	// another sends; maxTenants bounds how many do.
 	maxPending = 2000
@@ -47,8 +44,7 @@ var refusedRate = ratelimit.Rate{Count: 1, Per: 10 * time.Second, Burst: 20}
 
 // Recorder keeps the log of requests. It writes several at once and after the
 // answer, so that a read costs no commit, and may lose some; what a write changed
-// is in the audit, in the transaction of the change, and what was refused before
-// the answer.
+// is in the audit, in the transaction of the change.
 type Recorder struct {
 	store Log
 	clock clock.WithTicker
@@ -72,16 +68,6 @@ func (r *Recorder) add(t model.TenantID, request store.SCIMRequest) {
 		return
 	}
 	r.pending[t] = append(r.pending[t], request)
-}
-
-// audit puts the refused writes among the requests into the audit, at once.
-func (r *Recorder) audit(ctx context.Context, t model.TenantID, requests ...store.SCIMRequest) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditWithin)
-	defer cancel()
-	if err := r.store.AuditSCIMRefusals(ctx, t, requests); err != nil {
-		unrecorded.Add(float64(len(requests)))
-		r.log.Error("Refused requests of an identity provider were not audited", "requests", len(requests), "error", err)
-	}
 }
 
 // addRefused records a request whose key was refused, now and then.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
@@ -296,7 +297,7 @@ func TestLogAndAudit(t *testing.T) {
 			audit[0].Actor != "apikey/entra/k-acme" || audit[0].ActorKind != model.ActorKey || audit[0].PersonID == "" {
 			t.Errorf("audit %+v", audit)
 		}
-		refused, err := k.store.Audit(t.Context(), k.tenant, store.AuditQuery{Action: "scim.refused"})
+		refused, err := k.store.Audit(t.Context(), k.tenant, store.AuditQuery{Action: access.ActionRefuse})
 		k.must(err)
 		if len(refused) != 1 || refused[0].Detail["status"] != "409" || refused[0].Detail["scimType"] != "uniqueness" || refused[0].Result != "refused" {
 			t.Errorf("refusals in the audit: %+v", refused)

@@ -74,7 +74,7 @@ type Store interface {
 type API struct {
 	Store Store
 	Keys  Keys
-	Clock clock.PassiveClock
+	Clock clock.Clock
 	Log   *slog.Logger
 	// Requests keeps what was asked and answered.
 	Requests *Recorder
@@ -107,6 +107,8 @@ type call struct {
 	// base is the URL that locations begin with.
 	base          string
 	correlationID string
+	// until is when the request is over, answered or not.
+	until time.Time
 
 	method string
 	path   []string // below the base
@@ -121,8 +123,6 @@ type call struct {
 	route    string
 	resource string
 	changed  []string
-	// refusals are the operations of a bulk request that were refused.
-	refusals []store.SCIMRequest
 }
 
 // answer is a result.
@@ -139,7 +139,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
-	c := &call{Context: ctx, api: a, request: r, correlationID: correlationID(r), base: origin(r) + base, method: r.Method, ifMatch: r.Header.Get("If-Match"),
+	c := &call{Context: ctx, api: a, request: r, until: a.Clock.Now().Add(timeout), correlationID: correlationID(r), base: origin(r) + base, method: r.Method, ifMatch: r.Header.Get("If-Match"),
 		path: segments(strings.TrimPrefix(r.URL.Path, base)), route: "none", held: held{}}
 	defer c.held.end()
 	w.Header().Set("X-Request-Id", c.correlationID)
@@ -148,9 +148,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
 	if err != nil {
 		e, refusal := a.problem(c, err)
 		status, kind = e.Status, e.Type
-		if c.caller.KeyID != "" {
-			a.Requests.audit(c, c.caller.Tenant, c.logged(c.caller, a.Clock.Now(), status, kind))
-		}
+		c.note(e)
 		a.fail(w, c, err, e, refusal)
 	} else {
 		writeAnswer(w, r, out)
@@ -197,6 +195,34 @@ func (c *call) logged(caller access.KeyIdentity, at time.Time, status int, kind 
 	}
 	return store.SCIMRequest{At: at, KeyID: caller.KeyID, KeyName: caller.Name, Address: address, Method: c.method, Route: c.route,
 		ResourceID: loggedID(c.resource), Status: status, ScimType: string(kind), CorrelationID: c.correlationID, Changed: c.changed}
+}
+
+// note says for the audit what is refused.
+func (c *call) note(e *scim.Error) {
+	n := access.NoteOf(c)
+	n.Route, n.Detail, n.Reads = c.auditRoute(), c.auditDetail(e), strings.HasSuffix(c.route, ".search")
+	if c.caller.KeyID != "" {
+		n.ObjectKind, n.ObjectName = "scim", loggedID(c.resource)
+	}
+	if n.Reason == "" {
+		n.Reason = refusalReason(e)
+	}
+}
+
+// auditRoute is the path as the audit shows it; empty for one that is not there.
+func (c *call) auditRoute() string {
+	if c.route == "none" {
+		return ""
+	}
+	return Bases[0] + c.route
+}
+
+func (c *call) auditDetail(e *scim.Error) map[string]string {
+	return map[string]string{"scimType": string(e.Type), "correlationID": c.correlationID}
+}
+
+func refusalReason(e *scim.Error) string {
+	return strings.TrimSpace(http.StatusText(e.Status) + " " + string(e.Type))
 }
 
 // loggedID is an id as log and audit have it: one that is none of ours may be an

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func TestIDsOfOthersAreNotLogged(t *testing.T) {
 		if slices.Sort(ids); !slices.Equal(ids, []string{"", own, "{id}", "{id}", "{id}"}) {
 			t.Errorf("the log names %q", ids)
 		}
-		if got := k.audited("scim.refused"); len(got) != 3 || slices.ContainsFunc(got, func(id string) bool { return id != own && id != "{id}" }) {
+		if got := k.audited(access.ActionRefuse); len(got) != 3 || slices.ContainsFunc(got, func(id string) bool { return id != own && id != "{id}" }) {
 			t.Errorf("the audit names %q", got)
 		}
 	})
@@ -299,31 +300,48 @@ func TestRefusedKeysAreLogged(t *testing.T) {
 		if k.must(err); health.Requests != 21 || health.Failures != 21 {
 			t.Errorf("health is %+v", health)
 		}
-		if got := k.audited("scim.refused"); len(got) != 0 {
-			t.Errorf("audited besides key.refused: %v", got)
+		// Their audit has each once, whatever came after it.
+		if got := k.audited(access.ActionRefuse); !slices.Equal(got, []string{"entra", "rest"}) {
+			t.Errorf("audited: %v", got)
 		}
 	})
 }
 
-// No tenant loses what the audit or the log has of it because of another, and
-// the audit does not wait for the log.
+// Every operation of a bulk request that is refused is in the audit before the
+// answer, however many there are, and one tenant's hide none of another's.
 func TestRefusalsAreAuditedAtOnce(t *testing.T) {
 	eachKit(t, func(k *kit) {
 		for range 3 {
 			ops := make([]object, 1000)
 			for i := range ops {
-				ops[i] = object{"method": "DELETE", "path": "/Users/none" + itoa(i)}
+				ops[i] = object{"method": "DELETE", "path": fmt.Sprintf("/Users/0190b5c8-0000-7000-8000-%012d", i)}
 			}
 			k.do("POST", "/Bulk", object{"schemas": []string{bulkURN}, "Operations": ops}).want(200)
 		}
-		if got := k.audited("scim.refused"); len(got) != 1000 { // as many as one page has
+		// 200 by their object, and the others as one.
+		if got := k.audited(access.ActionRefuse); len(got) != 201 || !slices.Contains(got, "0190b5c8-0000-7000-8000-000000000007") {
 			t.Errorf("%d refused operations are in the audit", len(got))
 		}
 		globex := k.as("globex")
 		globex.tenant = k.tenant + 1 // made after it
 		globex.do("DELETE", "/Users/0190b5c8-0000-7000-8000-000000000000", nil).fails(404, "")
-		if len(globex.audited("scim.refused")) != 1 || len(globex.requestLog()) != 1 {
-			t.Errorf("globex has %d audits", len(globex.audited("scim.refused")))
+		if len(globex.audited(access.ActionRefuse)) != 1 || len(globex.requestLog()) != 1 {
+			t.Errorf("globex has %d audits", len(globex.audited(access.ActionRefuse)))
+		}
+		// What came again is counted: 3,000 operations in all.
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		k.refusals.Run(ctx)
+		records, err := k.store.Audit(t.Context(), k.tenant, store.AuditQuery{Action: access.ActionRefuse, Limit: 1000})
+		k.must(err)
+		sum := 0
+		for _, r := range records {
+			n, err := strconv.Atoi(r.Detail["count"])
+			k.must(err)
+			sum += n
+		}
+		if sum != 3000 || len(records) != 402 {
+			t.Errorf("%d refused operations in %d records", sum, len(records))
 		}
 	})
 }

@@ -64,17 +64,17 @@ func (c *call) spend() error {
 		if wait <= 0 {
 			return nil
 		}
-		if end, ok := c.Deadline(); ok && time.Until(end) < wait {
+		if c.until.Sub(c.api.Clock.Now()) < wait {
 			e := busy()
 			e.RetryAfter = wait
 			return e
 		}
-		timer := time.NewTimer(wait)
+		timer := c.api.Clock.NewTimer(wait)
 		select {
 		case <-c.Done():
 			timer.Stop()
 			return busy()
-		case <-timer.C:
+		case <-timer.C():
 		}
 	}
 }

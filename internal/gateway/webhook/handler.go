@@ -138,6 +138,8 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (*target, taken, 
 	if err != nil {
 		return nil, out, err
 	}
+	note := access.NoteOf(r.Context())
+	note.Tenant, note.ObjectKind, note.ObjectName = t.Tenant, t.OwnerKind, t.OwnerName
 	if err := h.within(r.Context(), t.budget, cmp.Or(h.Limits.Endpoint, defaultLimits.Endpoint)); err != nil {
 		return t, out, err
 	}
@@ -231,6 +233,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, t *target, err 
 			errors.As(limited, &e)
 		}
 	}
+	access.NoteOf(r.Context()).Reason = "delivery " + outcomes[e.Code]
 	count(t, outcomes[e.Code])
 	e.Write(w)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/connectors"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/connector/fixture"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/webhook"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
@@ -199,6 +200,30 @@ func TestRefusals(t *testing.T) {
 		}
 		if waiting, _ := w.waiting(); waiting != 1 {
 			w.Errorf("%d events were stored, want that of one MiB", waiting)
+		}
+	})
+}
+
+// A delivery that an endpoint refuses is in the audit of its tenant, once an hour
+// however often it comes; a guess at an address is nobody's.
+func TestRefusedDeliveriesAreAudited(t *testing.T) {
+	each(t, func(w *world) {
+		path := w.workflow("hire", connector.GenericWebhook{Signature: &connector.GenericSignature{Header: "X-Signature", Prefix: "sha256="}}, "sesame")
+		for range 30 {
+			if got := w.send("POST", path, `{"id":7}`, "X-Signature", "sha256=00"); got.code != 401 {
+				w.Fatalf("%d %s", got.code, got.body)
+			}
+			w.send("POST", "/hooks/guess", `{}`)
+			w.clock.Step(2 * time.Second)
+		}
+		records, err := w.s.Audit(w.Context(), w.tenant, store.AuditQuery{Action: access.ActionRefuse})
+		w.must(err)
+		if len(records) != 1 || records[0].ObjectKind != "Workflow" || records[0].ObjectName != "hire" || records[0].Reason != "delivery unverified" ||
+			records[0].ActorKind != model.ActorUnknown || records[0].Detail["route"] != "POST /hooks/{token}" || records[0].Detail["address"] == "" {
+			w.Errorf("the audit has %+v", records)
+		}
+		if text := fmt.Sprintf("%+v", records); strings.Contains(text, strings.TrimPrefix(path, "/hooks/")) {
+			w.Errorf("the audit has the address: %s", text)
 		}
 	})
 }

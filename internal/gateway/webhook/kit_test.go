@@ -21,6 +21,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/connectors"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/webhook"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
@@ -83,7 +84,7 @@ func newWorld(t *testing.T, open storetest.Opener) *world {
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.drainer = webhook.NewDrainer(webhook.Drainer{Store: w.s, Keyring: w.ring, Manifest: manifest, Due: func() { w.synced++ }, Clock: w.clock, Log: log})
 	w.handler = w.gateway(w.s, log)
-	w.server = serve(t, w.handler)
+	w.server = serve(t, w.handler, access.NewRefusals(w.s, w.clock, log))
 	return w
 }
 
@@ -95,8 +96,11 @@ func (w *world) gateway(s *store.Store, log *slog.Logger) *webhook.Handler {
 	}
 }
 
-func serve(t testing.TB, h *webhook.Handler) *httptest.Server {
-	mux := http.NewServeMux()
+func serve(t testing.TB, h *webhook.Handler, refusals ...*access.Refusals) *httptest.Server {
+	mux := &access.Router{}
+	for _, r := range refusals {
+		mux.Refusals = r
+	}
 	h.Register(mux)
 	server := httptest.NewTLSServer(mux)
 	t.Cleanup(server.Close)
