@@ -43,7 +43,7 @@ func holdsSecrets(name string) bool {
 }
 
 // maxWord is the longest word beside a hole, such as the scheme before a token.
-const maxWord = 20
+const maxWord = 16
 
 var hole = regexp.MustCompile(`\$\{\s*([^}]*)\}`)
 
