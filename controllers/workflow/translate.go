@@ -31,6 +31,7 @@ type plan struct {
 	definition engine.Definition
 	trigger    string // the kind
 	uses       []use
+	calls      []call
 	requests   []httpUse
 	warnings   []string
 	// unbuilt are the fields that keep this version from running it at all;
@@ -197,7 +198,7 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 		t.plan.unbuilt = append(t.plan.unbuilt, field+"."+kind)
 		return out, false, nil
 	}
-	if len(out.Outputs) > 0 && s.action.Action == nil && s.action.HTTP == nil {
+	if len(out.Outputs) > 0 && s.action.Action == nil && s.action.HTTP == nil && s.action.Workflow == nil {
 		return out, false, &stepError{field + ".outputs", "only a step that calls something has an answer to take outputs from"}
 	}
 	switch {
@@ -211,6 +212,8 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 		out.Notify, err = t.notify(field+".notify", *s.action.Notify)
 	case s.action.Wait != nil:
 		out.Wait, err = t.wait(field+".wait", *s.action.Wait)
+	case s.action.Workflow != nil:
+		out.Workflow, err = t.workflow(field, *s.action.Workflow)
 	case s.loop != nil:
 		out.ForEach, err = t.forEach(field, *s.loop)
 	case s.isCase:
@@ -225,7 +228,7 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 func unbuiltKind(s step) string {
 	a := s.action
 	for kind, set := range map[string]bool{
-		"offboarding": a.Offboarding != nil, "workflow": a.Workflow != nil,
+		"offboarding": a.Offboarding != nil,
 	} {
 		if set {
 			return kind

@@ -90,6 +90,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("workflow").
 		For(&v1alpha1.Workflow{}, builder.WithPredicates(reconcile.Changed(v1alpha1.RotateWebhookAnnotation, v1alpha1.WebhookOverlapAnnotation))).
+		Watches(&v1alpha1.Workflow{}, r.callers(), builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Integration{}, all, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Connector{}, all, builder.WithPredicates(reconcile.Changed())).
 		WithOptions(reconcile.ControllerOptions(workers)).
@@ -275,6 +276,9 @@ func (r *Reconciler) check(ctx context.Context, obj *v1alpha1.Workflow) (*plan, 
 		if err := r.checkUse(ctx, obj, u); err != nil {
 			return p, err
 		}
+	}
+	if err := r.checkCalls(ctx, obj, p); err != nil {
+		return p, err
 	}
 	var waits *problem
 	for _, u := range p.requests {

@@ -169,16 +169,47 @@ func TestWorkflowIsChecked(t *testing.T) {
 		{"bound", start + "concurrency: {max: 1, key: '${person.email}'}\nsteps:\n- {name: w, wait: {for: 1h}}\n", fine, ""},
 		{"bound-key", start + "concurrency: {max: 1, key: '${who}'}\nsteps:\n- {name: w, wait: {for: 1h}}\n", bad(v1alpha1.ReasonInvalidExpression), "spec.concurrency.key"},
 		{"loop", start + "steps:\n- name: l\n  forEach:\n    in: person.accounts\n    as: account\n    maxParallel: 4\n    failurePolicy: Stop\n    steps:\n    - {name: a, action: {integration: zoom, name: user.signOut, with: {userId: '${account.externalId}'}}}\n    - name: m\n      forEach: {in: '[account]', as: again, steps: [{name: b, when: again == account, wait: {for: 1h}}]}\n", fine, ""},
+		{"calls", start + "steps:\n- {name: s, workflow: {name: 00-good, input: {a: '${person.email}', b: [1]}}, outputs: {o: {value: resp.outcome}}}\n", fine, ""},
+		{"calls-calls", start + "steps:\n- {name: s, workflow: {name: later}}\n", bad(v1alpha1.ReasonReferenceNotFound), `spec.steps[s].workflow.name: there is no Workflow "later"`},
+		{"calls-self", start + "steps:\n- {name: l, forEach: {in: '[1]', as: i, steps: [{name: s, workflow: {name: SELF}}]}}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[l].forEach.steps[s].workflow.name: the Workflow would run itself"},
+		{"calls-way", start + "direction: Offboarding\nsteps:\n- {name: s, workflow: {name: 00-good}}\n", bad(v1alpha1.ReasonDirectionViolation), "does not have direction Offboarding"},
+		{"calls-subject", "trigger: {manual: {}}\nsteps:\n- {name: s, workflow: {name: 00-good}}\n", bad(v1alpha1.ReasonInvalidStep), "runs for a person"},
 		{"loop-name", start + "steps:\n- {name: l, forEach: {in: person.accounts, as: person, steps: [{name: w, wait: {for: 1h}}]}}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[l].forEach.as: \"person\" has a meaning"},
 		{"loop-action", start + "steps:\n- {name: l, forEach: {in: person.accounts, as: a, steps: [{name: r, action: {integration: read, name: user.signOut, with: {userId: x}}}]}}\n", bad(v1alpha1.ReasonPermissionRead), "spec.steps[l].forEach.steps[r].action"},
 		{"contract", "trigger: {manual: {subject: Contract}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", unbuilt, "spec.trigger.manual.subject: Contract"},
 		{"person", "trigger: {person: {events: [Left]}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", "Valid=True Compiled Ready=False NotImplemented", "spec.trigger.person: this version does not watch for it, so nothing starts runs by itself, but it can be started by hand"},
 		{"suspended", act("suspend: true", "zoom", "user.signOut", signOut), "Valid=True Compiled Ready=False Suspended", "no run starts"},
 	} {
-		w := k.workflow(fmt.Sprintf("%02d-%s", i, tc.name), tc.spec)
+		name := fmt.Sprintf("%02d-%s", i, tc.name)
+		w := k.workflow(name, strings.ReplaceAll(tc.spec, "SELF", name))
 		if says := k.settles(w, tc.want); !strings.Contains(says, tc.says) {
 			t.Errorf("%s says %q, want %q in it", tc.name, says, tc.says)
 		}
+	}
+}
+
+// TestWorkflowsThatRunEachOther refuses chains without an end, and those that
+// are too long, and looks again when one of them has changed.
+func TestWorkflowsThatRunEachOther(t *testing.T) {
+	k := newKit(t)
+	runs := func(name string) string { return start + "steps:\n- {name: s, workflow: {name: " + name + "}}\n" }
+	bad := fmt.Sprintf("Valid=False %[1]s Ready=False %[1]s", v1alpha1.ReasonInvalidStep)
+	last := k.workflow("w6", start+"steps:\n- {name: w, wait: {for: 1h}}\n")
+	k.settles(last, fine)
+	for _, name := range []string{"w5", "w4", "w3", "w2"} {
+		next := fmt.Sprintf("w%d", name[1]-'0'+1)
+		k.settles(k.workflow(name, runs(next)), fine)
+	}
+	first := k.workflow("w1", runs("w2"))
+	if says := k.settles(first, bad); !strings.Contains(says, "w1, w2, w3, w4, w5, w6: at most 5") {
+		t.Error(says)
+	}
+	last.Spec.Steps[0] = v1alpha1.Step{StepBase: last.Spec.Steps[0].StepBase, StepAction: v1alpha1.StepAction{Workflow: &v1alpha1.WorkflowStep{Name: "w4"}}}
+	if err := k.client.Update(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	if says := k.settles(last, bad); !strings.Contains(says, "without end: w6, w4, w5, w6") {
+		t.Error(says)
 	}
 }
 

@@ -125,6 +125,7 @@ type NewRun struct {
 	Subject     string
 	PersonID    string
 	Cause       string // policy and generation, or commit
+	ParentID    string // the run that waits for this one
 	Definition  json.RawMessage
 	Source      string // what a user wrote that became Definition, as JSON
 	Revision    int64  // of a definition that is stored; 0: Definition is

@@ -23,6 +23,9 @@ type LoadedRun struct {
 	Intent *Attempt
 	// Prompts are all of the run's prompts, oldest first.
 	Prompts []Prompt
+	// Children are the runs that the run has started, oldest first, if it waits
+	// for one: its Reason is ReasonWaitingForRun.
+	Children []Run
 	// Suspended says that the run's Workflow is: no step may begin.
 	Suspended bool
 }
@@ -35,6 +38,10 @@ type RunChange struct {
 	Prompts  []Prompt
 	Audits   []model.AuditRecord
 	Bookings []Booking
+	// Starts are runs that the run starts. StopChildren stops those that it
+	// started before.
+	Starts       []NewRun
+	StopChildren bool
 	// Claim asks for a place among the runs with the same concurrency key.
 	Claim *SlotClaim
 }
@@ -59,6 +66,7 @@ func (s *Store) AdvanceRuns(ctx context.Context, leases Leases, keys []RunKey, d
 		epochs[shard] = epoch
 	}
 	keys = slices.SortedFunc(slices.Values(keys), compareKeys)
+	others := false // some that are not of keys are due now
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		if err := s.fenceShards(ctx, tx, epochs); err != nil {
 			return err
@@ -81,11 +89,17 @@ func (s *Store) AdvanceRuns(ctx context.Context, leases Leases, keys []RunKey, d
 		if err := s.writeChanges(ctx, tx, changes); err != nil {
 			return err
 		}
+		others = slices.ContainsFunc(changes, func(c RunChange) bool {
+			return len(c.Starts) > 0 || c.StopChildren || c.Run.EndedAt != nil && (c.Run.ParentID != "" || c.Run.SlotKey != "")
+		})
 		hitFailpoints(loaded, changes)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("advance runs: %w", err)
+	}
+	if others {
+		s.wakeEngine()
 	}
 	return nil
 }
@@ -163,6 +177,9 @@ func (s *Store) loadChunk(ctx context.Context, tx *sql.Tx, keys []RunKey) ([]Loa
 	for _, p := range prompts {
 		out[at[p.RunID]].Prompts = append(out[at[p.RunID]].Prompts, p)
 	}
+	if err := s.loadChildren(ctx, tx, out); err != nil {
+		return nil, err
+	}
 	suspended, err := s.suspendedWorkflows(ctx, tx, keys[0].Tenant, out)
 	if err != nil {
 		return nil, err
@@ -208,6 +225,9 @@ func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChang
 		return err
 	}
 	if err := s.ended(ctx, tx, over); err != nil {
+		return err
+	}
+	if err := s.changeChildren(ctx, tx, changes); err != nil {
 		return err
 	}
 	if err := s.appendAudits(ctx, tx, audits); err != nil {

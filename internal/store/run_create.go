@@ -80,10 +80,10 @@ func (s *Store) createRuns(ctx context.Context, tx *sql.Tx, tenant model.TenantI
 			return 0, fmt.Errorf("create run %s/%s: priority %d is not one of the classes", r.Kind, r.Name, priority)
 		}
 		rows = append(rows, []any{tenant, id.String(), ShardOf(id.String()), r.Kind, r.Name, revision, r.TriggerKind, r.TriggerKey, r.Subject,
-			r.PersonID, r.Cause, RunReady, orEmptyObject(r.Vars), r.Lane, priority, due, now, now})
+			r.PersonID, r.Cause, r.ParentID, RunReady, orEmptyObject(r.Vars), r.Lane, priority, due, now, now})
 	}
 	n, err := s.bulk(ctx, tx, `INSERT INTO run (tenant, id, shard, kind, name, revision, trigger_kind, trigger_key, subject,
-		person_id, cause, state, vars, lane, priority, due_at, created_at, updated_at) VALUES `,
+		person_id, cause, parent_id, state, vars, lane, priority, due_at, created_at, updated_at) VALUES `,
 		` ON CONFLICT (tenant, kind, name, trigger_key) DO NOTHING`, nil, rows)
 	return int(n), err
 }

@@ -12,6 +12,42 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
+// ReasonWaitingForRun is why a run waits that has started another.
+const ReasonWaitingForRun = "WaitingForRun"
+
+// loadChildren reads the runs that those have started which wait for one. Those
+// that wait are locked, so a run that ends after this was read wakes its own.
+func (s *Store) loadChildren(ctx context.Context, tx *sql.Tx, loaded []LoadedRun) error {
+	for i, l := range loaded {
+		if l.Run.Reason != ReasonWaitingForRun {
+			continue
+		}
+		var err error
+		if loaded[i].Children, err = collect(ctx, tx, scanRun, `SELECT `+runColumns+` FROM run r WHERE r.tenant=$1 AND r.parent_id=$2 AND r.parent_id <> '' ORDER BY r.id`,
+			l.Run.Tenant, l.Run.ID); err != nil {
+			return fmt.Errorf("read the runs that run %s started: %w", l.Run.ID, err)
+		}
+	}
+	return nil
+}
+
+// changeChildren stops and starts what runs start.
+func (s *Store) changeChildren(ctx context.Context, tx *sql.Tx, changes []RunChange) error {
+	for _, c := range changes {
+		if c.StopChildren {
+			if err := s.stopChildren(ctx, tx, c.Run, Decider{Actor: c.Run.Kind + "/" + c.Run.Name, Kind: model.ActorPolicy}); err != nil {
+				return err
+			}
+		}
+		if len(c.Starts) > 0 {
+			if _, err := s.createRuns(ctx, tx, c.Run.Tenant, c.Starts); err != nil {
+				return fmt.Errorf("for run %s: %w", c.Run.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
 // ended lets those go on who waited for the end of runs, in the transaction
 // that ends them.
 func (s *Store) ended(ctx context.Context, tx *sql.Tx, runs []Run) error {

@@ -41,6 +41,8 @@ type Step struct {
 	Action  *ActionStep  `json:"action,omitempty"`
 	HTTP    *HTTPStep    `json:"http,omitempty"`
 	ForEach *ForEachStep `json:"forEach,omitempty"`
+	// Workflow runs another Workflow.
+	Workflow *WorkflowStep `json:"workflow,omitempty"`
 
 	Ask    *AskStep    `json:"ask,omitempty"`
 	Switch *SwitchStep `json:"switch,omitempty"`

@@ -110,6 +110,10 @@ func (e *Engine) gather(ctx context.Context, tenant model.TenantID, fx *effect) 
 		}
 		return p
 	}
+	if fx.gather.child != "" {
+		p.child, p.err = e.childOf(ctx, tenant, fx.gather.child, fx.subject, fx.dry)
+		return p
+	}
 	if fx.gather.verdict {
 		v, err := e.o.Facts.Recheck(ctx, tenant, fx.subject)
 		p.verdict, p.err = &v, err

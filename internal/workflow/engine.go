@@ -33,8 +33,9 @@ type Store interface {
 	DueRuns(ctx context.Context, leases store.Leases, g store.LaneGroup, limit int) ([]store.DueRun, error)
 	AdvanceRuns(ctx context.Context, leases store.Leases, keys []store.RunKey, decide func(now time.Time, l store.LoadedRun) (*store.RunChange, error)) error
 	Definition(ctx context.Context, tenant model.TenantID, kind, name string, revision int64) (json.RawMessage, error)
-	PeopleStore
+	VarsStore
 	Person(ctx context.Context, tenant model.TenantID, id string) (store.PersonView, error)
+	Workflow(ctx context.Context, tenant model.TenantID, name string) (store.WorkflowState, error)
 	OnRunsDue(wake func())
 }
 

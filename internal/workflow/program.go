@@ -205,6 +205,8 @@ func (l *linker) compile(n *node) (err error) {
 		err = l.matter(n, s.Ask)
 	case s.Notify != nil:
 		err = l.notice(n, s.Notify)
+	case s.Workflow != nil:
+		n.with, err = l.value(n.field+".workflow.input", s.Workflow.Input)
 	case s.Wait != nil && s.Wait.Until != nil:
 		n.until, err = l.expression(n.field+".wait.until.date", s.Wait.Until.Date)
 	}
@@ -212,10 +214,10 @@ func (l *linker) compile(n *node) (err error) {
 }
 
 // reservedResults are what the results of steps have beside their outputs.
-var reservedResults = map[string]bool{"result": true, "reason": true, "message": true, "output": true, "at": true, "n": true, "path": true, "request": true}
+var reservedResults = map[string]bool{"result": true, "reason": true, "message": true, "output": true, "at": true, "n": true, "path": true, "request": true, "run": true}
 
 func (s Step) kinds() (n int) {
-	for _, set := range []bool{s.Action != nil, s.HTTP != nil, s.ForEach != nil, s.Ask != nil, s.Notify != nil, s.Switch != nil, s.Wait != nil, s.Check != nil, s.Book != nil, s.Tell != nil, s.End != nil} {
+	for _, set := range []bool{s.Action != nil, s.HTTP != nil, s.ForEach != nil, s.Workflow != nil, s.Ask != nil, s.Notify != nil, s.Switch != nil, s.Wait != nil, s.Check != nil, s.Book != nil, s.Tell != nil, s.End != nil} {
 		if set {
 			n++
 		}

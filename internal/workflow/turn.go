@@ -104,6 +104,7 @@ type event struct {
 // prepared is what was gathered for a step, outside the transaction.
 type prepared struct {
 	verdict   *Verdict
+	child     *childStart
 	person    map[string]any // the run's person as expressions see it; nil: not there any more
 	assignees []store.Assignee
 	// addresses has, for each assignee, the ways to reach them in order of
@@ -128,6 +129,7 @@ type gather struct {
 	verdict bool
 	person  bool
 	roles   []Role
+	child   string // the Workflow that a step is to run
 	to      []addressee
 	ask     *AskStep
 	info    *infoKey
@@ -141,6 +143,7 @@ type effect struct {
 	info    ActionInfo    // of call
 	attempt store.Attempt // of call
 	subject Subject
+	dry     bool // the run sends nothing
 	lane    string
 	// postedPoint is the failpoint after the call.
 	postedPoint string
@@ -190,6 +193,9 @@ type turn struct {
 	event   event
 	// suspended says that no step of the definition's runs may begin.
 	suspended bool
+	// children are the runs that this one started, where they were read.
+	children       []store.Run
+	loadedChildren bool
 
 	opened     []any         // the sensitive values that expressions came to
 	retryAfter time.Duration // what the vendor asked for before another attempt
@@ -212,7 +218,7 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 	if p.defect != nil {
 		return nil, p.defect
 	}
-	t := &turn{now: now, program: p, env: env, run: l.Run, prompts: l.Prompts, intent: l.Intent, event: ev, suspended: l.Suspended}
+	t := &turn{now: now, program: p, env: env, run: l.Run, prompts: l.Prompts, intent: l.Intent, event: ev, suspended: l.Suspended, children: l.Children, loadedChildren: l.Run.Reason == store.ReasonWaitingForRun}
 	var err error
 	if t.vars, err = parseVars(l.Run.Vars); err != nil {
 		return nil, fmt.Errorf("run %s: %w", t.run.ID, err)
@@ -309,6 +315,8 @@ func (t *turn) step(n *node) {
 		t.branch(n, s.Switch)
 	case s.ForEach != nil:
 		t.forEach(n, s.ForEach)
+	case s.Workflow != nil:
+		t.child(n, s.Workflow)
 	case s.Wait != nil:
 		t.wait(n, s.Wait)
 	case s.Book != nil:
@@ -321,6 +329,7 @@ func (t *turn) step(n *node) {
 // goTo makes path the current step.
 func (t *turn) goTo(path string) {
 	t.withdrawOpen("the run has gone on without an answer")
+	t.change.StopChildren = t.change.StopChildren || t.cur.Phase == phaseChild
 	t.run.StepPath = t.indexed(path)
 	t.cur = t.cur.fresh(t.now)
 	t.event = event{kind: eventDue}
@@ -381,12 +390,13 @@ func (t *turn) holdSuspended() {
 // need gathers facts; the run stays due, so that a crash loses nothing.
 func (t *turn) need(g gather) {
 	t.run.State, t.run.DueAt = store.RunReady, t.now
-	t.effect = &effect{gather: &g, subject: t.subject()}
+	t.effect = &effect{gather: &g, subject: t.subject(), dry: t.dryRun()}
 	t.done = true
 }
 
 func (t *turn) end(state store.RunState, outcome, reason, message string) {
 	t.withdrawOpen("the run has ended")
+	t.change.StopChildren = t.change.StopChildren || t.cur.Phase == phaseChild
 	t.run.State, t.run.Outcome, t.run.Reason, t.run.Message, t.run.EndedAt = state, outcome, reason, message, &t.now
 	t.run.Lane = ""
 	t.done = true
