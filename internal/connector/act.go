@@ -135,7 +135,7 @@ func (s *Session) Execute(ctx context.Context, call ActionCall) (ActionResult, e
 	vars := s.actionVars(call, input)
 	res := ActionResult{Class: ResultDone}
 	if err := s.steps(ctx, a.steps, vars, &res, key); err != nil {
-		return s.ended(res, err, true)
+		return s.broken(a, res, err)
 	}
 	if res.StatusCode == 202 {
 		res.Class = ResultAccepted
@@ -150,6 +150,18 @@ func (s *Session) Execute(ctx context.Context, call ActionCall) (ActionResult, e
 		res.Message = "output: " + err.Error()
 	}
 	return res, nil
+}
+
+// broken is how an action ended that did not come to its last step. Half of an
+// effect is neither done nor refused, so that the next try must not be taken for
+// the first: it is unknown, unless the whole may be repeated in any case.
+func (s *Session) broken(a *action, res ActionResult, err error) (ActionResult, error) {
+	res, told := s.ended(res, err, true)
+	var f *stepFailure
+	if errors.As(err, &f) && f.half && a.Class != ActionRead && a.Class != ActionIdempotent {
+		res.Class = ResultUnknown
+	}
+	return res, told
 }
 
 // Poll asks how far the vendor is with what Execute started: ResultDone,
@@ -237,12 +249,13 @@ func portable(v any) any {
 // steps runs requests in order. Sent, digest and status are of the last step
 // with an effect.
 func (s *Session) steps(ctx context.Context, steps []stepSpec, vars map[string]any, res *ActionResult, key string) error {
+	half := false
 	for i := range steps {
 		st := &steps[i]
 		if st.when != nil {
 			on, err := st.when.EvalBool(ctx, vars)
 			if err != nil {
-				return evalFailure("", fmt.Sprintf("steps[%d].when", i), err)
+				return &stepFailure{err: evalFailure("", fmt.Sprintf("steps[%d].when", i), err), half: half}
 			}
 			if !on {
 				continue
@@ -261,14 +274,15 @@ func (s *Session) steps(ctx context.Context, steps []stepSpec, vars map[string]a
 			res.StatusCode = ans.status
 		}
 		if err != nil {
-			return &stepFailure{err: err, effect: !st.safe, sent: ans != nil && ans.sent}
+			return &stepFailure{err: err, effect: !st.safe, sent: ans != nil && ans.sent, half: half}
 		}
+		half = half || !st.safe
 		answerVars(vars, ans)
 		saved := vars["vars"].(map[string]any)
 		for _, n := range st.save {
 			v, err := n.prg.Eval(ctx, vars)
 			if err != nil {
-				return &stepFailure{err: evalFailure("", "save."+n.name, err)}
+				return &stepFailure{err: evalFailure("", "save."+n.name, err), half: half}
 			}
 			saved[n.name] = v
 		}
@@ -280,6 +294,8 @@ func (s *Session) steps(ctx context.Context, steps []stepSpec, vars map[string]a
 type stepFailure struct {
 	err          error
 	effect, sent bool
+	// half: a step before it, or its own request, had its effect.
+	half bool
 }
 
 func (f *stepFailure) Error() string { return f.err.Error() }

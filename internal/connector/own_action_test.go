@@ -73,6 +73,71 @@ func TestActionOfOnesOwn(t *testing.T) {
 	}
 }
 
+// An action may talk GraphQL: a query finds what a mutation changes, and errors
+// in a good answer are no success.
+func TestGraphQLActionOfOnesOwn(t *testing.T) {
+	raw := string(own(t))
+	from, to := strings.Index(raw, "      steps:\n"), strings.Index(raw, "      output:\n")
+	raw = raw[:from] + `      steps:
+      - post: /graphql
+        graphql:
+          query: "query Find($email: String!) { items(email: $email) { id } }"
+          variables: {email: input.email}
+        save:
+          item: string(resp.data.items[0].id)
+      - post: /graphql
+        graphql:
+          query: "mutation Note($id: ID!, $text: String!) { addNote(id: $id, text: $text) { id } }"
+          variables: {id: vars.item, text: input.text}
+        save:
+          note: string(resp.data.addNote.id)
+` + raw[to:]
+	var m struct{ Spec map[string]any }
+	if err := yaml.Unmarshal([]byte(raw), &m); err != nil {
+		t.Fatal(err)
+	}
+	spec, err := encodeJSON(m.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := LoadSpec("crm-notes", spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	noted := `{"data":{"addNote":{"id":99}}}`
+	v := newVendor(t, map[string]http.HandlerFunc{
+		"POST /oauth/token": say(`{"access_token":"t1","expires_in":3600}`),
+		"POST /v2/graphql": func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			asked = append(asked, string(body))
+			if strings.Contains(string(body), "mutation") {
+				_, _ = w.Write([]byte(noted))
+				return
+			}
+			_, _ = w.Write([]byte(`{"data":{"items":[{"id":7}]}}`))
+		},
+	})
+	s, err := Open(Options{Manifest: manifest, Permission: PermissionReadAndAct, Secrets: map[string]string{"clientId": "c", "clientSecret": "s"},
+		Endpoints: map[string]string{"api.crm.acme.example": v.URL, "login.crm.acme.example": v.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	call := ActionCall{Name: "http.addNote", IdempotencyKey: "k1", Input: map[string]any{"email": "ada@acme.example", "text": `a "quoted" word`}}
+	res, err := s.Execute(t.Context(), call)
+	if err != nil || res.Class != ResultDone || res.Output["note"] != "99" {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if len(asked) != 2 || !strings.Contains(asked[0], `"variables":{"email":"ada@acme.example"}`) || !strings.Contains(asked[1], `"variables":{"id":"7","text":"a \"quoted\" word"}`) {
+		t.Errorf("asked %q", asked)
+	}
+	noted = `{"data":{"addNote":null},"errors":[{"message":"the item is locked"}]}`
+	if res, err = s.Execute(t.Context(), call); ClassOf(err) != ClassInvalid || res.Class != ResultFailed || !strings.Contains(res.Message, "the item is locked") {
+		t.Errorf("with errors: %+v, %v", res, err)
+	}
+}
+
 func TestActionOfOnesOwnSaysWhatItDoes(t *testing.T) {
 	raw := string(own(t))
 	for name, tt := range map[string]struct{ from, to, want string }{

@@ -131,17 +131,22 @@ func (a *actions) call(ctx context.Context, tenant model.TenantID, c workflow.Ca
 		return workflow.Result{}, err
 	}
 	r, err := do(session, ctx, connector.ActionCall{Name: c.Action, Input: c.Input, IdempotencyKey: c.IdemKey})
-	var refused *connector.Error
-	if errors.As(err, &refused) && refused.Class == connector.ClassConfig { // nothing was sent, and nothing would help but another input
-		return workflow.Result{Class: workflow.ResultDenied, Message: refused.Error()}, nil
-	}
-	if err != nil {
-		return workflow.Result{}, err
-	}
-	return workflow.Result{
+	out := workflow.Result{
 		Class: workflow.ResultClass(r.Class), Output: r.Output, Sent: r.Sent, RequestDigest: r.RequestDigest,
 		StatusCode: r.StatusCode, RetryAfter: r.RetryAfter, Message: r.Message,
-	}, nil
+	}
+	var told *connector.Error
+	switch {
+	case err == nil:
+		return out, nil
+	case !errors.As(err, &told) || out.Class == "":
+		return workflow.Result{}, err
+	case told.Class == connector.ClassConfig && !out.Sent: // nothing was sent, and nothing would help but another input
+		return workflow.Result{Class: workflow.ResultDenied, Message: told.Error()}, nil
+	}
+	// The error is what the class says, in words.
+	out.Message = told.Error()
+	return out, nil
 }
 
 // state returns what was handed over of an Integration.
