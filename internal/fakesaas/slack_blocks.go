@@ -41,6 +41,8 @@ type slackBlock struct {
 	Fields    []slackText    `json:"fields"`
 	Elements  []slackElement `json:"elements"`
 	Accessory *slackElement  `json:"accessory"`
+	Label     *slackText     `json:"label"`   // of an input
+	Element   *slackElement  `json:"element"` // of an input
 }
 
 // checkBlocks applies the rules that a message with buttons can break.
@@ -139,6 +141,13 @@ func (b slackBlock) check() error {
 	case "context":
 		if len(b.Elements) == 0 || len(b.Elements) > 10 {
 			return fmt.Errorf("%d elements, 1 to 10", len(b.Elements))
+		}
+	case "input":
+		switch {
+		case b.Label == nil || b.Label.Type != "plain_text" || b.Label.Text == "":
+			return errors.New("wants a plain_text label")
+		case b.Element == nil || b.Element.Type != "plain_text_input" || b.Element.ActionID == "":
+			return errors.New("wants a plain_text_input with an action_id")
 		}
 	case "divider", "image", "rich_text", "markdown":
 	default:

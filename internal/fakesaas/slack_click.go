@@ -30,6 +30,7 @@ type ClickOptions struct {
 	Times  int           `json:"times,omitempty"`  // click so often, at once; each click has its own time
 	URL    string        `json:"url,omitempty"`    // instead of Options.SlackInteractivityURL
 	Team   string        `json:"team,omitempty"`   // click in another workspace, whose signing secret is the app's too
+	Text   string        `json:"text,omitempty"`   // what was written into the message's inputs before
 }
 
 // ClickResult is how the product answered. With several clicks it is the
@@ -109,6 +110,11 @@ func (s *Server) sign(messageTS, actionID, byUser string, opts ClickOptions, nth
 	if err != nil {
 		return nil, err
 	}
+	if opts.Text != "" {
+		if payload["state"], err = s.written(messageTS, opts.Text); err != nil {
+			return nil, err
+		}
+	}
 	if opts.Team != "" {
 		payload["team"] = map[string]any{"id": opts.Team, "domain": "elsewhere"}
 	}
@@ -127,6 +133,22 @@ func (s *Server) sign(messageTS, actionID, byUser string, opts ClickOptions, nth
 	click.signature = SignSlack(secret, click.timestamp, click.body)
 	s.lastClick = click
 	return click, nil
+}
+
+// written is the state of a message in whose inputs somebody wrote a text.
+func (s *Server) written(messageTS, text string) (map[string]any, error) {
+	m := s.message(messageTS)
+	blocks, err := decodeBlocks(m.Blocks)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]any{}
+	for _, b := range blocks {
+		if b.Type == "input" {
+			values[b.BlockID] = map[string]any{b.Element.ActionID: map[string]any{"type": b.Element.Type, "value": text}}
+		}
+	}
+	return map[string]any{"values": values}, nil
 }
 
 // SetInteractivityURL changes where clicks go; a product that is started after

@@ -158,10 +158,13 @@ const maxSections = 8
 func matterBlocks(q Question) []any {
 	m := q.Matter
 	blocks := []any{header(q.Title()), section(escape(strings.Join(q.matterIntro(), "\n")))}
-	text := []rune(escape(strings.TrimSpace(m.Text)))
+	text := []rune(strings.TrimSpace(m.Text))
 	for n := 0; len(text) > 0 && n < maxSections; n++ {
 		end := min(len(text), slackSectionMax)
-		blocks = append(blocks, section(string(text[:end])))
+		for len([]rune(escape(string(text[:end])))) > slackSectionMax {
+			end = end * 4 / 5
+		}
+		blocks = append(blocks, section(escape(string(text[:end]))))
 		text = text[end:]
 	}
 	for _, p := range q.Prompts() {
@@ -185,6 +188,9 @@ func matterBlocks(q Question) []any {
 // TextAction is the action_id of the text that comes with an answer.
 const TextAction = "text"
 
+// TextBlock is the block_id of the text above the buttons of a block.
+func TextBlock(blockID string) string { return blockID + "." + TextAction }
+
 // input is a field whose value comes with the button that is pressed:
 // https://docs.slack.dev/reference/block-kit/blocks/input-block
 func input(p Prompt) any {
@@ -193,7 +199,7 @@ func input(p Prompt) any {
 		label += " (required)"
 	}
 	return map[string]any{
-		"type": "input", "block_id": p.ID + "." + TextAction, "optional": true, "label": plain(label, slackLabelMax),
+		"type": "input", "block_id": TextBlock(p.ID), "optional": true, "label": plain(label, slackLabelMax),
 		"element": map[string]any{"type": "plain_text_input", "action_id": TextAction, "multiline": true, "max_length": MaxAnswerText},
 	}
 }

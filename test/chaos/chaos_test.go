@@ -47,6 +47,7 @@ type world struct {
 	dsn   string
 	// workflow runs a user's Workflow for each person instead of asking them.
 	workflow bool
+	approval bool // of one that asks
 	// http names such a Workflow whose steps are requests; endpoints are where
 	// their hosts are, beside the simulators.
 	http      string
@@ -96,7 +97,7 @@ func (w *world) start(failpoint string, timeout time.Duration) *process {
 	endpoints := w.sim.Endpoints()
 	maps.Copy(endpoints, w.endpoints)
 	raw, err := json.Marshal(config{
-		DSN: w.dsn, Endpoints: endpoints, HTTP: w.http, Seats: w.seats, Failpoint: failpoint, Timeout: timeout, Workflow: w.workflow,
+		DSN: w.dsn, Endpoints: endpoints, HTTP: w.http, Seats: w.seats, Failpoint: failpoint, Timeout: timeout, Workflow: w.workflow, Approval: w.approval,
 		Secrets: map[string]map[string]string{
 			"zoom":  {"accountId": fakesaas.SimZoomAccountID, "clientId": fakesaas.SimZoomClientID, "clientSecret": fakesaas.SimZoomClientSecret},
 			"slack": {"token": fakesaas.SimSlackBotToken},
@@ -142,6 +143,8 @@ type people struct {
 	mu   sync.Mutex
 	url  string
 	done map[string]bool
+	// choice that they make.
+	choice string
 }
 
 func (a *people) at(url string) { a.mu.Lock(); defer a.mu.Unlock(); a.url = url }
@@ -165,7 +168,7 @@ func (a *people) press(ctx context.Context) {
 			if a.done[m.TS] || len(m.Buttons()) == 0 {
 				continue
 			}
-			res, err := a.sim.Click(ctx, m.TS, "Reclaim", "", fakesaas.ClickOptions{URL: url})
+			res, err := a.sim.Click(ctx, m.TS, a.choice, "", fakesaas.ClickOptions{URL: url})
 			if err == nil && res.Status == 200 {
 				a.done[m.TS] = true
 			}
@@ -179,7 +182,10 @@ func (w *world) toTheEnd(failpoint string, timeout time.Duration, kill func(p *p
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	defer cancel()
-	answers := &people{sim: w.sim, done: map[string]bool{}}
+	answers := &people{sim: w.sim, done: map[string]bool{}, choice: "Reclaim"}
+	if w.approval {
+		answers.choice = "Approve"
+	}
 	if timeout == 0 {
 		go answers.press(ctx)
 	}

@@ -44,8 +44,9 @@ type config struct {
 	// for the Nth time. Empty: never.
 	Failpoint string
 	Timeout   time.Duration // of the question; 0: longer than the test
-	// Workflow runs a user's Workflow for each person instead of asking them.
-	Workflow bool
+	// Workflow runs a user's Workflow for each person instead of asking them;
+	// with Approval it is one that asks.
+	Workflow, Approval bool
 	// HTTP names such a Workflow whose steps are requests.
 	HTTP string
 }

@@ -38,7 +38,11 @@ func leaver() workflow.Definition {
 // startWorkflows puts the Workflow there and asks for one run for each person,
 // at every start of the process: the keys make it one.
 func startWorkflows(ctx context.Context, s *store.Store, tenant model.TenantID, c config) error {
-	definition, err := leaver().Marshal()
+	def := leaver()
+	if c.Approval {
+		def = approved()
+	}
+	definition, err := def.Marshal()
 	if err != nil {
 		return err
 	}

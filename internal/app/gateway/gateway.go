@@ -190,7 +190,7 @@ func (a answers) AnswerFromSlack(ctx context.Context, tenant model.TenantID, in 
 		return "", err
 	}
 	out, err := a.AnswerPrompt(ctx, tenant, store.AnswerRequest{
-		Token: in.Token, Choice: in.Choice, Actor: store.Identity{SlackIntegration: in.Integration, SlackUserID: user},
+		Token: in.Token, Choice: in.Choice, Reason: in.Text, Actor: store.Identity{SlackIntegration: in.Integration, SlackUserID: user},
 	})
 	if err != nil || out.Status == store.AnswerAccepted {
 		return "", err

@@ -56,6 +56,7 @@ type Answer struct {
 	UserID      string
 	Token       string
 	Choice      string
+	Text        string // written beside the button: a reason, or evidence
 }
 
 // Answers decides what an answer does. The text is for the person who pressed
@@ -157,7 +158,7 @@ func (h *Handler) Process(ctx context.Context, e store.Event) error {
 	}
 	text, err := h.Answers.AnswerFromSlack(ctx, e.Tenant, Answer{
 		Integration: strings.TrimPrefix(e.Endpoint, endpointPrefix),
-		TeamID:      c.TeamID, UserID: c.UserID, Token: c.Token, Choice: c.Choice,
+		TeamID:      c.TeamID, UserID: c.UserID, Token: c.Token, Choice: c.Choice, Text: c.Text,
 	})
 	if err != nil {
 		return err

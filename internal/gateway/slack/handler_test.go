@@ -228,3 +228,18 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// What was written above the pressed button is the answer's text.
+func TestTextComesWithTheButton(t *testing.T) {
+	w := &world{}
+	_, _, mux := newHandler(t, w)
+	body := url.Values{"payload": {`{"type":"block_actions","team":{"id":"T1"},"user":{"id":"U1"},"actions":[{"action_id":"Done","block_id":"p1","value":"tok"}],
+		"state":{"values":{"p1.text":{"text":{"type":"plain_text_input","value":"https://tickets.acme.example/1"}},"p2.text":{"text":{"value":"another"}}}}}`}}.Encode()
+	if code := post(mux, signed(path, body, now, testSecret)); code != http.StatusOK {
+		t.Fatalf("status %d", code)
+	}
+	want := Answer{Integration: "slack", TeamID: "T1", UserID: "U1", Token: "tok", Choice: "Done", Text: "https://tickets.acme.example/1"}
+	if len(w.answers) != 1 || w.answers[0] != want {
+		t.Errorf("answers %+v, want %+v", w.answers, want)
+	}
+}

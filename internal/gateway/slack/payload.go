@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+
+	"github.com/seatkeeper/seatkeeper/internal/notify"
 )
 
 // click is what a block_actions payload says that matters here
@@ -17,6 +19,7 @@ type click struct {
 	UserID      string
 	Token       string // the button's value: the prompt's token and the choice
 	Choice      string // the button's action_id
+	Text        string // of the input above the buttons
 	ResponseURL string
 }
 
@@ -40,8 +43,14 @@ func parseClick(body []byte) (click, error) {
 		ResponseURL string `json:"response_url"`
 		Actions     []struct {
 			ActionID string `json:"action_id"`
+			BlockID  string `json:"block_id"`
 			Value    string `json:"value"`
 		} `json:"actions"`
+		State struct {
+			Values map[string]map[string]struct {
+				Value string `json:"value"`
+			} `json:"values"`
+		} `json:"state"`
 	}
 	if err := json.Unmarshal([]byte(form.Get("payload")), &p); err != nil {
 		return click{}, fmt.Errorf("form field payload: %w", err)
@@ -53,5 +62,6 @@ func parseClick(body []byte) (click, error) {
 		return click{}, errors.New("payload has no user.id")
 	}
 	a := p.Actions[0]
-	return click{TeamID: p.Team.ID, UserID: p.User.ID, Token: a.Value, Choice: a.ActionID, ResponseURL: p.ResponseURL}, nil
+	text := p.State.Values[notify.TextBlock(a.BlockID)][notify.TextAction].Value
+	return click{TeamID: p.Team.ID, UserID: p.User.ID, Token: a.Value, Choice: a.ActionID, Text: text, ResponseURL: p.ResponseURL}, nil
 }
