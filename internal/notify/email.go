@@ -76,7 +76,7 @@ func QuestionMail(q Question) Mail {
 		l.Items = append(l.Items, linked{Item: i, Link: q.Links[i.PromptID], Label: label})
 	}
 	if len(q.Links) > 0 {
-		l.Footer = append(l.Footer, "The link is for you alone: do not forward it. It takes one answer, until the date above. Opening it decides nothing; only the button on its page does.")
+		l.Footer = append(l.Footer, "The link is for you alone: do not forward it. It takes one answer and ends with the question. Opening it decides nothing; only the button on its page does.")
 	}
 	l.Footer = append(l.Footer, sentBy(q.Asker))
 	return l.mail()
