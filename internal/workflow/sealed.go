@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -236,6 +237,7 @@ func (s Step) sensitive() bool { return len(s.Sensitive) > 0 }
 
 // addOutput adds one output to a step's result, sealed where it is sensitive.
 func (t *turn) addOutput(s Step, name string, v any, result map[string]any) error {
+	v = exact(v)
 	if slices.Contains(s.Sensitive, name) {
 		sealed, err := t.seal(s.Name+"/"+name, v)
 		if err != nil {
@@ -245,6 +247,29 @@ func (t *turn) addOutput(s Step, name string, v any, result map[string]any) erro
 	}
 	result[name] = v
 	return nil
+}
+
+// exact writes integers as text that would be rounded where they are stored.
+func exact(v any) any {
+	switch x := v.(type) {
+	case int64:
+		if x > 1<<53 || x < -1<<53 {
+			return strconv.FormatInt(x, 10)
+		}
+	case []any:
+		out := make([]any, len(x))
+		for i, e := range x {
+			out[i] = exact(e)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(x))
+		for k, e := range x {
+			out[k] = exact(e)
+		}
+		return out
+	}
+	return v
 }
 
 // cursorPlace is where the answer of a call whose verification goes on is kept.
