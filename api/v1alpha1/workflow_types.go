@@ -49,7 +49,8 @@ type WorkflowSpec struct {
 	At *Moment `json:"at,omitempty"`
 
 	// catchUp says what happens to a moment that has passed when it is first
-	// seen. Default: Skip.
+	// seen. Default: an event that has just happened runs; a date of StartsOn or
+	// EndsOn runs within 7d; of the times of a schedule the last one runs.
 	// +optional
 	CatchUp *CatchUp `json:"catchUp,omitempty"`
 
@@ -65,7 +66,9 @@ type WorkflowSpec struct {
 	// +optional
 	Concurrency *Concurrency `json:"concurrency,omitempty"`
 
-	// guard bounds how many runs may start. Default 20, 5 %, 24h.
+	// guard bounds how many runs may start by themselves. Default 20, 5 %, 24h where
+	// runs are about people or take a destructive action; other runs have none
+	// unless this is set. A run that somebody starts by hand is not counted.
 	// +optional
 	Guard *Guard `json:"guard,omitempty"`
 
@@ -227,6 +230,13 @@ type RealtimeTrigger struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Event string `json:"event,omitempty"`
+
+	// subject of the runs: with Person, the person whom the event is about, found by
+	// the vendor's ids or the e-mail address; an event about nobody who is known
+	// within an hour starts nothing. Default None.
+	// +optional
+	// +kubebuilder:validation:Enum=None;Person
+	Subject string `json:"subject,omitempty"`
 }
 
 // WebhookTrigger starts a run on any JSON.

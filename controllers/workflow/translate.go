@@ -13,6 +13,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/schedule"
+	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	engine "github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -29,15 +30,16 @@ const (
 // plan is what a spec says, as the engine runs it.
 type plan struct {
 	definition engine.Definition
-	trigger    string // the kind
+	trigger    string        // the kind
+	starts     *trigger.Spec // what it says; nil: nothing starts runs by itself
 	uses       []use
 	calls      []call
 	requests   []httpUse
 	warnings   []string
-	// unbuilt are the fields that keep this version from running it at all;
-	// unwatched the trigger, without which it still runs by hand.
-	unbuilt   []string
-	unwatched string
+	// destructive says that a step takes away what is not given back by itself.
+	destructive bool
+	// unbuilt are the fields that keep this version from running it at all.
+	unbuilt []string
 }
 
 // use is an action that a step asks of an Integration.
@@ -58,13 +60,11 @@ func (e *stepError) Error() string { return e.field + ": " + e.message }
 func translate(spec v1alpha1.WorkflowSpec) (*plan, error) {
 	p := &plan{definition: engine.Definition{Language: engine.LanguageCEL, When: string(spec.When), Timeout: engine.Days(defaultTimeout)}}
 	p.triggerOf(spec.Trigger)
-	for field, set := range map[string]bool{"spec.at": spec.At != nil, "spec.catchUp": spec.CatchUp != nil} {
-		if set {
-			p.unbuilt = append(p.unbuilt, field)
-		}
-	}
 	p.definition.Concurrency = concurrency(spec.Concurrency)
 	var err error
+	if p.starts, err = startsOf(spec, p.definition.Subject); err != nil {
+		return nil, err
+	}
 	if spec.Timeout != "" {
 		if p.definition.Timeout, err = span("spec.timeout", spec.Timeout); err != nil {
 			return nil, err
@@ -103,15 +103,13 @@ func (p *plan) triggerOf(t v1alpha1.Trigger) {
 		}
 	}
 	switch {
-	case t.Manual != nil && t.Manual.Subject == engine.SubjectPerson, t.Person != nil, t.Webhook != nil && t.Webhook.Person != nil:
+	case t.Manual != nil && t.Manual.Subject == engine.SubjectPerson, t.Person != nil, t.Webhook != nil && t.Webhook.Person != nil,
+		t.Realtime != nil && t.Realtime.Subject == engine.SubjectPerson:
 		p.definition.Subject = engine.SubjectPerson
 	case t.Manual != nil && t.Manual.Subject != "" && t.Manual.Subject != "None":
 		p.unbuilt = append(p.unbuilt, "spec.trigger.manual.subject: "+t.Manual.Subject)
 	case t.Application != nil, t.License != nil, t.Contract != nil: // runs about those need variables that are not there
 		p.unbuilt = append(p.unbuilt, "spec.trigger."+p.trigger)
-	}
-	if t.Manual == nil {
-		p.unwatched = "spec.trigger." + p.trigger
 	}
 }
 
@@ -287,15 +285,20 @@ func (t *translator) wait(field string, w v1alpha1.WaitStep) (*engine.WaitStep, 
 		s, err := span(field+".for", w.For)
 		return &engine.WaitStep{For: s}, err
 	}
-	m := engine.Moment{Date: string(w.Until.Date), OffsetDays: int(w.Until.OffsetDays), Time: w.Until.Time, Zone: string(w.Until.Zone)}
+	m, err := moment(field+".until", *w.Until)
+	return &engine.WaitStep{Until: &m}, err
+}
+
+func moment(field string, in v1alpha1.Moment) (engine.Moment, error) {
+	m := engine.Moment{Date: string(in.Date), OffsetDays: int(in.OffsetDays), Time: in.Time, Zone: string(in.Zone)}
 	switch m.Zone {
 	case "", engine.ZonePerson, engine.ZoneOrganization:
 	default:
 		if _, err := schedule.Zone(m.Zone); err != nil {
-			return nil, &stepError{field + ".until.zone", err.Error() + ", or Person or Organization"}
+			return m, &stepError{field + ".zone", err.Error() + ", or Person or Organization"}
 		}
 	}
-	return &engine.WaitStep{Until: &m}, nil
+	return m, nil
 }
 
 func (t *translator) cases(field string, in []branch) (*engine.SwitchStep, error) {

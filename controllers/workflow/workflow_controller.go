@@ -37,6 +37,10 @@ type Backend interface {
 	Put(ctx context.Context, namespace string, w store.WorkflowState, definition json.RawMessage) (store.WorkflowState, error)
 	// Delete forgets a Workflow, and stops its runs if asked to.
 	Delete(ctx context.Context, namespace, name string, stop bool, by store.Decider) error
+	// Held is what the guard of a Workflow holds; nil: nothing.
+	Held(ctx context.Context, namespace, name string) (*store.Hold, error)
+	// Release lets the held set with the digest pass; another is left alone.
+	Release(ctx context.Context, namespace, name, digest string) error
 	// Load counts the runs of a Workflow that have not ended.
 	Load(ctx context.Context, namespace, name string) (store.RunCounts, error)
 }
@@ -47,6 +51,8 @@ type Connectors interface {
 	// false while nobody knows what the connector can do; ok is false if it has no
 	// action of that name.
 	Action(ctx context.Context, i *v1alpha1.Integration, name string) (a Action, known, ok bool)
+	// Events names what the connector's webhooks tell; known is as with Action.
+	Events(ctx context.Context, i *v1alpha1.Integration) (names []string, known bool)
 }
 
 // Action is what matters about an action that a step asks for.
@@ -89,7 +95,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, list))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("workflow").
-		For(&v1alpha1.Workflow{}, builder.WithPredicates(reconcile.Changed(v1alpha1.RotateWebhookAnnotation, v1alpha1.WebhookOverlapAnnotation))).
+		For(&v1alpha1.Workflow{}, builder.WithPredicates(reconcile.Changed(v1alpha1.ReleaseAnnotation, v1alpha1.RotateWebhookAnnotation, v1alpha1.WebhookOverlapAnnotation))).
 		Watches(&v1alpha1.Workflow{}, r.callers(), builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Integration{}, all, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Connector{}, all, builder.WithPredicates(reconcile.Changed())).
@@ -100,7 +106,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Workflow] {
 	return &reconcile.Loop[*v1alpha1.Workflow]{
 		Env: r.Env, Kind: v1alpha1.KindWorkflow, New: func() *v1alpha1.Workflow { return &v1alpha1.Workflow{} },
-		Owned: []string{v1alpha1.ConditionValid, v1alpha1.ConditionWebhookReady, v1alpha1.ConditionPeopleUnreached}, Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
+		Owned: []string{v1alpha1.ConditionValid, v1alpha1.ConditionHeld, v1alpha1.ConditionWebhookReady, v1alpha1.ConditionPeopleUnreached}, Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
 	}
 }
 
@@ -160,6 +166,11 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 	}
 	if p != nil {
 		state.Subject = p.definition.Subject
+		if p.starts != nil && (bad == nil || bad.waits) { // else the one before stays
+			if state.Trigger, err = p.starts.Marshal(); err != nil {
+				return reconcile.Outcome{}, err
+			}
+		}
 	}
 	if state, err = r.Backend.Put(ctx, obj.Namespace, state, definition); err != nil {
 		return reconcile.Outcome{}, err
@@ -172,16 +183,41 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 		c.True(v1alpha1.ConditionPeopleUnreached, v1alpha1.ReasonNoReachableChannel,
 			"runs wait for people whom no channel reaches, or could not tell somebody within the last day: `seatkeeper runs --workflow "+obj.Name+"` shows which")
 	}
+	if err := r.held(ctx, obj, c); err != nil {
+		return reconcile.Outcome{}, err
+	}
 	again, err := r.webhook(ctx, obj, c)
 	if err != nil {
 		return reconcile.Outcome{}, err
 	}
 	obj.Status.Revision, obj.Status.Runs = state.Revision, nil
-	if bad != nil || p.unwatched != "" {
+	if bad != nil {
 		return sooner(again)(r.conclude(obj, c, p, bad, load)) // not looked at again by time, so its counts would be old
 	}
 	obj.Status.Runs = &v1alpha1.RunCounts{Running: int64(load.Ready + load.InFlight), Waiting: int64(load.Waiting), Attention: int64(load.Attention)}
 	return sooner(again)(r.conclude(obj, c, p, bad, load))
+}
+
+// held says what the guard holds, after letting pass what an annotation releases.
+func (r *Reconciler) held(ctx context.Context, obj *v1alpha1.Workflow, c *reconcile.Conditions) error {
+	digest := obj.Annotations[v1alpha1.ReleaseAnnotation]
+	if digest != "" {
+		if err := r.Backend.Release(ctx, obj.Namespace, obj.Name, digest); err != nil {
+			return err
+		}
+	}
+	h, err := r.Backend.Held(ctx, obj.Namespace, obj.Name)
+	if obj.Status.Held = nil; err != nil || h == nil || h.ReleasedAt != nil {
+		return err
+	}
+	obj.Status.Held = &v1alpha1.HeldSet{Digest: h.Digest, Count: h.Count, Total: h.Total, Allowed: h.Allowed, Reason: v1alpha1.ReasonGuardHeld}
+	text := fmt.Sprintf("the guard lets %d runs start per window and holds %d; list them with: seatkeeper guards workflow/%s; release exactly this set by the annotation %s: %s",
+		h.Allowed, h.Count, obj.Name, v1alpha1.ReleaseAnnotation, h.Digest)
+	if digest != "" && digest != h.Digest {
+		text += "; the annotation there now names another set and releases nothing"
+	}
+	c.True(v1alpha1.ConditionHeld, v1alpha1.ReasonGuardHeld, text)
+	return nil
 }
 
 // written is what a revision keeps of what the user wrote, and who applied it.
@@ -235,21 +271,18 @@ func (r *Reconciler) conclude(obj *v1alpha1.Workflow, c *reconcile.Conditions, p
 	switch {
 	case obj.Spec.Suspend:
 		return reconcile.Outcome{}, reconcile.Waiting(v1alpha1.ReasonSuspended, refresh, "spec.suspend is true: no run starts, and no further step of any run")
-	case p.unwatched != "":
-		how := "and it cannot be started by hand"
-		if startable(p) {
-			how = "but it can be started by hand"
-		}
-		return reconcile.Outcome{}, reconcile.Stalling(v1alpha1.ReasonNotImplemented, "%s: this version does not watch for it, so nothing starts runs by itself, %s", p.unwatched, how)
 	case load.Attention > 0:
 		return reconcile.Outcome{Reason: v1alpha1.ReasonRunsNeedAttention, Message: "runs wait for a person: `seatkeeper runs --state attention` lists them", RequeueAfter: refresh}, nil
 	}
-	return reconcile.Outcome{Message: strings.Join(append([]string{"runs can be started"}, p.warnings...), "; "), RequeueAfter: refresh}, nil
+	return reconcile.Outcome{Message: strings.Join(append([]string{p.readiness()}, p.warnings...), "; "), RequeueAfter: refresh}, nil
 }
 
-// startable says whether runs can be started by hand.
-func startable(p *plan) bool {
-	return p.trigger == "manual" || p.definition.Subject == engine.SubjectPerson
+// readiness says what a Workflow that is ready does.
+func (p *plan) readiness() string {
+	if p.starts == nil {
+		return "runs can be started"
+	}
+	return "runs start by themselves, as spec.trigger." + p.trigger + " says"
 }
 
 func triggerKind(t v1alpha1.Trigger) string {
@@ -273,9 +306,11 @@ func (r *Reconciler) check(ctx context.Context, obj *v1alpha1.Workflow) (*plan, 
 		return p, wrong(reason, "spec.%v", err)
 	}
 	for _, u := range p.uses {
-		if err := r.checkUse(ctx, obj, u); err != nil {
+		destructive, err := r.checkUse(ctx, obj, u)
+		if err != nil {
 			return p, err
 		}
+		p.destructive = p.destructive || destructive
 	}
 	if err := r.checkCalls(ctx, obj, p); err != nil {
 		return p, err
@@ -293,6 +328,10 @@ func (r *Reconciler) check(ctx context.Context, obj *v1alpha1.Workflow) (*plan, 
 			return p, err
 		}
 	}
+	p.guarded()
+	if err := r.checkTrigger(ctx, obj, p); err != nil {
+		return p, err
+	}
 	if len(p.unbuilt) > 0 {
 		return p, wrong(v1alpha1.ReasonNotImplemented, "this version does not do %s: no run starts", strings.Join(p.unbuilt, ", "))
 	}
@@ -302,46 +341,47 @@ func (r *Reconciler) check(ctx context.Context, obj *v1alpha1.Workflow) (*plan, 
 	return p, nil
 }
 
-// checkUse checks one action that a step asks of an Integration.
-func (r *Reconciler) checkUse(ctx context.Context, obj *v1alpha1.Workflow, u use) error {
+// checkUse checks one action that a step asks of an Integration, and says whether
+// it takes something away.
+func (r *Reconciler) checkUse(ctx context.Context, obj *v1alpha1.Workflow, u use) (destructive bool, err error) {
 	var i v1alpha1.Integration
-	err := r.Env.Client.Get(ctx, types.NamespacedName{Namespace: obj.Namespace, Name: u.integration}, &i)
+	err = r.Env.Client.Get(ctx, types.NamespacedName{Namespace: obj.Namespace, Name: u.integration}, &i)
 	if apierrors.IsNotFound(err) {
-		return wrong(v1alpha1.ReasonIntegrationGone, "%s.integration: there is no Integration %q in this namespace", u.field, u.integration)
+		return false, wrong(v1alpha1.ReasonIntegrationGone, "%s.integration: there is no Integration %q in this namespace", u.field, u.integration)
 	}
 	if err != nil {
-		return fmt.Errorf("read Integration %q: %w", u.integration, err)
+		return false, fmt.Errorf("read Integration %q: %w", u.integration, err)
 	}
 	a, known, ok := r.Connectors.Action(ctx, &i, u.action)
 	switch {
 	case !known:
-		return wrong(v1alpha1.ReasonActionUnknown, "%s.name: what the connector of Integration %q can do is not known; its own status says why", u.field, u.integration)
+		return false, wrong(v1alpha1.ReasonActionUnknown, "%s.name: what the connector of Integration %q can do is not known; its own status says why", u.field, u.integration)
 	case !ok:
-		return wrong(v1alpha1.ReasonActionUnknown, "%s.name: the connector of Integration %q has no action %q", u.field, u.integration, u.action)
+		return false, wrong(v1alpha1.ReasonActionUnknown, "%s.name: the connector of Integration %q has no action %q", u.field, u.integration, u.action)
 	}
 	if err := inputs(u, a); err != nil {
-		return err
+		return false, err
 	}
 	if u.literal != "" {
-		return wrong(v1alpha1.ReasonSecretInLiteral, "%s.%s: a secret in a literal: git keeps what is committed", u.field, u.literal)
+		return false, wrong(v1alpha1.ReasonSecretInLiteral, "%s.%s: a secret in a literal: git keeps what is committed", u.field, u.literal)
 	}
 	if way := obj.Spec.Direction; way == v1alpha1.DirectionOffboarding && a.Grants || way == v1alpha1.DirectionOnboarding && a.Removes {
 		does := "gives access"
 		if a.Removes {
 			does = "takes access away"
 		}
-		return wrong(v1alpha1.ReasonDirectionViolation, "%s.name: %s %s, which a Workflow with direction %s may not do", u.field, u.action, does, way)
+		return false, wrong(v1alpha1.ReasonDirectionViolation, "%s.name: %s %s, which a Workflow with direction %s may not do", u.field, u.action, does, way)
 	}
 	if obj.Spec.DryRun {
-		return nil // nothing is sent
+		return false, nil // nothing is sent
 	}
 	switch {
 	case a.Acts && i.Spec.Permission != v1alpha1.PermissionReadAndAct:
-		return wrong(v1alpha1.ReasonPermissionRead, "%s: Integration %q has spec.permission: Read; ReadAndAct would allow %s", u.field, u.integration, u.action)
+		return false, wrong(v1alpha1.ReasonPermissionRead, "%s: Integration %q has spec.permission: Read; ReadAndAct would allow %s", u.field, u.integration, u.action)
 	case a.Destructive && !slices.Contains(i.Spec.DestructiveActions, v1alpha1.ActionName(u.action)):
-		return wrong(v1alpha1.ReasonActionNotAllowed, "%s: %s is destructive, and spec.destructiveActions of Integration %q does not name it", u.field, u.action, u.integration)
+		return false, wrong(v1alpha1.ReasonActionNotAllowed, "%s: %s is destructive, and spec.destructiveActions of Integration %q does not name it", u.field, u.action, u.integration)
 	}
-	return nil
+	return a.Destructive || a.Removes, nil
 }
 
 // inputs compares what a step gives with what the action takes.

@@ -5,6 +5,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -46,8 +47,25 @@ func (b backend) Load(ctx context.Context, _, name string) (store.RunCounts, err
 	return b.WorkflowLoad(ctx, b.tenant, name)
 }
 
+func (b backend) Held(ctx context.Context, _, name string) (*store.Hold, error) {
+	h, err := b.Hold(ctx, b.tenant, store.WorkflowHold(name))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return &h, err
+}
+
+func (b backend) Release(ctx context.Context, _, name, digest string) error {
+	_, err := b.ReleaseHeld(ctx, b.tenant, store.WorkflowHold(name), digest, model.Actor{Name: "annotation", Kind: model.ActorUser}, "")
+	return err
+}
+
 // zoom is what a connector can do.
 type zoom struct{}
+
+func (zoom) Events(_ context.Context, i *v1alpha1.Integration) ([]string, bool) {
+	return []string{"user.deactivated"}, i.Name != "unknown"
+}
 
 func (zoom) Action(_ context.Context, i *v1alpha1.Integration, name string) (a Action, known, ok bool) {
 	account := []Input{{Name: "userId", Required: true}}
@@ -165,7 +183,7 @@ func TestWorkflowIsChecked(t *testing.T) {
 		{"case-order", start + "steps:\n- name: s\n  switch:\n  - {steps: [{name: a, wait: {for: 1h}}]}\n  - {when: 'true', steps: [{name: b, wait: {for: 1h}}]}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[s].switch[0]: has no condition"},
 		{"outputs", start + "steps:\n- {name: s, wait: {for: 1h}, outputs: {x: {value: resp.x}}}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[s].outputs"},
 		{"zone", start + "steps:\n- {name: s, wait: {until: {date: person.endDate, zone: Mars/Base}}}\n", bad(v1alpha1.ReasonInvalidStep), "Mars/Base"},
-		{"several", start + "at: {date: person.endDate}\nconcurrency: {max: 1}\nsteps:\n- {name: w, wait: {for: 1h}}\n", unbuilt, "spec.at"},
+		{"at-by-hand", start + "at: {date: person.endDate}\nsteps:\n- {name: w, wait: {for: 1h}}\n", bad(v1alpha1.ReasonInvalidStep), "spec.at: is for runs that start by themselves"},
 		{"bound", start + "concurrency: {max: 1, key: '${person.email}'}\nsteps:\n- {name: w, wait: {for: 1h}}\n", fine, ""},
 		{"bound-key", start + "concurrency: {max: 1, key: '${who}'}\nsteps:\n- {name: w, wait: {for: 1h}}\n", bad(v1alpha1.ReasonInvalidExpression), "spec.concurrency.key"},
 		{"loop", start + "steps:\n- name: l\n  forEach:\n    in: person.accounts\n    as: account\n    maxParallel: 4\n    failurePolicy: Stop\n    steps:\n    - {name: a, action: {integration: zoom, name: user.signOut, with: {userId: '${account.externalId}'}}}\n    - name: m\n      forEach: {in: '[account]', as: again, steps: [{name: b, when: again == account, wait: {for: 1h}}]}\n", fine, ""},
@@ -177,7 +195,18 @@ func TestWorkflowIsChecked(t *testing.T) {
 		{"loop-name", start + "steps:\n- {name: l, forEach: {in: person.accounts, as: person, steps: [{name: w, wait: {for: 1h}}]}}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[l].forEach.as: \"person\" has a meaning"},
 		{"loop-action", start + "steps:\n- {name: l, forEach: {in: person.accounts, as: a, steps: [{name: r, action: {integration: read, name: user.signOut, with: {userId: x}}}]}}\n", bad(v1alpha1.ReasonPermissionRead), "spec.steps[l].forEach.steps[r].action"},
 		{"contract", "trigger: {manual: {subject: Contract}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", unbuilt, "spec.trigger.manual.subject: Contract"},
-		{"person", "trigger: {person: {events: [Left]}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", "Valid=True Compiled Ready=False NotImplemented", "spec.trigger.person: this version does not watch for it, so nothing starts runs by itself, but it can be started by hand"},
+		{"application", "trigger: {application: {events: [Discovered]}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", unbuilt, "spec.trigger.application"},
+		{"person", "trigger: {person: {events: [Left]}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", fine, "runs start by themselves, as spec.trigger.person says"},
+		{"at", "trigger: {person: {events: [StartsOn]}}\nat: {date: person.startDate, offsetDays: -3}\nsteps:\n- {name: w, wait: {for: 1h}}\n", fine, ""},
+		{"other-date", "trigger: {person: {events: [StartsOn]}}\nat: {date: person.endDate}\nsteps:\n- {name: w, wait: {for: 1h}}\n", bad(v1alpha1.ReasonInvalidExpression), "spec.at.date: \"person.endDate\": with event StartsOn the date is person.startDate"},
+		{"webhook", "trigger: {webhook: {person: {match: [{email: '${body.mail}'}], create: true, fields: {givenName: '${body.first}', custom.badge: '${body.badge}'}}}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", fine, ""},
+		{"webhook-field", "trigger: {webhook: {person: {match: [{email: '${body.mail}'}], create: true, fields: {firstName: '${body.first}'}}}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", bad(v1alpha1.ReasonInvalidExpression), "spec.trigger.webhook.person.fields.firstName: no person has such a field: want "},
+		{"webhook-match", "trigger: {webhook: {person: {match: [{email: '${mail}'}]}}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", bad(v1alpha1.ReasonInvalidExpression), "spec.trigger.webhook.person.match[0].email"},
+		{"realtime", "trigger: {realtime: {integration: zoom, event: user.deactivated, subject: Person}}\nwhen: person.department == 'Sales'\nsteps:\n- {name: w, wait: {for: 1h}}\n", fine, ""},
+		{"realtime-event", "trigger: {realtime: {integration: zoom, event: user.eaten}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", bad(v1alpha1.ReasonInvalidSpec), "tells of no \"user.eaten\"; it tells of user.deactivated"},
+		{"realtime-gone", "trigger: {realtime: {integration: nobody, event: user.deactivated}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", bad(v1alpha1.ReasonIntegrationGone), "spec.trigger.realtime.integration"},
+		{"schedule", "trigger: {schedule: {cron: '0 2 * * *', timeZone: Europe/Berlin}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", fine, ""},
+		{"schedule-cron", "trigger: {schedule: {cron: '0 25 * * *'}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", bad(v1alpha1.ReasonInvalidExpression), "spec.trigger.schedule.cron"},
 		{"suspended", act("suspend: true", "zoom", "user.signOut", signOut), "Valid=True Compiled Ready=False Suspended", "no run starts"},
 	} {
 		name := fmt.Sprintf("%02d-%s", i, tc.name)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,6 +75,20 @@ func (m *Manifest) Webhooks() []string {
 	names := make([]string, len(m.webhooks))
 	for i, w := range m.webhooks {
 		names[i] = w.name
+	}
+	return names
+}
+
+// Events lists the names of the events that the manifest's webhooks tell, each
+// once, in the manifest's order.
+func (m *Manifest) Events() []string {
+	var names []string
+	for _, w := range m.webhooks {
+		for _, e := range w.emits {
+			if !slices.Contains(names, e.event) {
+				names = append(names, e.event)
+			}
+		}
 	}
 	return names
 }

@@ -102,20 +102,7 @@ func (b Backend) Release(ctx context.Context, namespace, name, digest string, by
 	if err != nil {
 		return false, err
 	}
-	subject := store.PolicyHold(name)
-	hold, err := b.Store.Hold(ctx, tenant, subject)
-	if errors.Is(err, store.ErrNotFound) || (err == nil && hold.Digest != digest) {
-		return false, nil
-	}
-	if err != nil || hold.ReleasedAt != nil {
-		return err == nil, err
-	}
-	_, err = b.Store.ReleaseHold(ctx, tenant, subject, digest, by, "released by annotation of the LicensePolicy")
-	var other *store.DigestError
-	if errors.Is(err, store.ErrNotFound) || errors.As(err, &other) {
-		return false, nil
-	}
-	return err == nil, err
+	return b.Store.ReleaseHeld(ctx, tenant, store.PolicyHold(name), digest, by, "released by annotation of the LicensePolicy")
 }
 
 // Outcomes returns what became of the policy's runs, and its ledger's totals.

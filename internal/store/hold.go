@@ -237,6 +237,24 @@ func (s *Store) ReleaseHold(ctx context.Context, tenant model.TenantID, subject 
 	return out, nil
 }
 
+// ReleaseHeld is ReleaseHold for a digest that stays where it was written: it
+// releases nothing, and says false, if another set is held or none.
+func (s *Store) ReleaseHeld(ctx context.Context, tenant model.TenantID, subject HoldSubject, digest string, by model.Actor, reason string) (bool, error) {
+	hold, err := s.Hold(ctx, tenant, subject)
+	if errors.Is(err, ErrNotFound) || (err == nil && hold.Digest != digest) {
+		return false, nil
+	}
+	if err != nil || hold.ReleasedAt != nil {
+		return err == nil, err
+	}
+	_, err = s.ReleaseHold(ctx, tenant, subject, digest, by, reason)
+	var other *DigestError
+	if errors.Is(err, ErrNotFound) || errors.As(err, &other) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func (s *Store) makeDue(ctx context.Context, q querier, tenant model.TenantID, integration string) error {
 	_, err := q.ExecContext(ctx, `UPDATE integration_state SET due_at=$3 WHERE tenant=$1 AND name=$2 AND hidden_at IS NULL`, tenant, integration, s.now())
 	return err

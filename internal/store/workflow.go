@@ -65,6 +65,9 @@ func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w Workfl
 			return err
 		}
 		w.APIID, w.Revision, w.CreatedAt, w.UpdatedAt, w.ScannedAt, w.ScanAt = have.APIID, have.Revision, have.CreatedAt, have.UpdatedAt, have.ScannedAt, have.ScanAt
+		if w.State != WorkflowReady && w.Trigger == "" {
+			w.Trigger = have.Trigger // what it answers waits until it is mended
+		}
 		if len(definition) > 0 {
 			// What starts a run is in the spec alone, so it makes a revision too.
 			sum := sha256.Sum256(append(slices.Clone(definition), spec...))

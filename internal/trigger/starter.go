@@ -190,14 +190,16 @@ func (s *Starter) load(ctx context.Context, tenant model.TenantID) ([]*watch, er
 			continue
 		}
 		var spec Spec
-		err := json.Unmarshal([]byte(state.Trigger), &spec)
-		var w *watch
-		if err == nil {
-			w, err = compile(state, spec, s.Language)
+		if err := json.Unmarshal([]byte(state.Trigger), &spec); err != nil {
+			return nil, fmt.Errorf("the trigger of Workflow %q: %w", state.Name, err)
 		}
-		if err != nil { // its controller compiled it with the same code
-			s.Log.Error("The trigger of a Workflow cannot be read; its events wait", "workflow", state.Name, "error", err)
-			return nil, fmt.Errorf("Workflow %q: %w", state.Name, err)
+		w, err := compile(state, spec, s.Language)
+		if err != nil { // its controller says so too; what happens meanwhile waits
+			s.Log.Error("The trigger of a Workflow does not compile; what it answers waits", "workflow", state.Name, "error", err)
+			w = &watch{WorkflowState: state, spec: spec}
+			w.State, w.Message = store.WorkflowInvalid, err.Error()
+			out = append(out, w)
+			continue
 		}
 		s.watches[key] = w
 		out = append(out, w)

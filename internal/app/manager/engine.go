@@ -15,6 +15,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -63,4 +64,11 @@ func newEngine(o Options, st *store.Store, act workflow.Actions, facts workflow.
 // engineRunnable runs the engine on every replica: shards are shared by lease.
 func engineRunnable(e *workflow.Engine) everywhere {
 	return func(ctx context.Context) error { return e.Run(ctx) }
+}
+
+// starter wires what starts runs of Workflows.
+func (w *wiring) starter() *trigger.Starter {
+	return trigger.NewStarter(trigger.Starter{
+		Store: w.store, Language: expr.Workflow{}, Clock: w.options.Clock, Log: w.options.Log.With("component", "trigger"),
+	})
 }

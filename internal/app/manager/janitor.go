@@ -77,6 +77,9 @@ func (j *janitor) clean(ctx context.Context) {
 		if err := j.store.PruneEvents(ctx, t.ID, now.Add(-handledRetention)); err != nil {
 			j.log.Error("Could not erase handled events", "namespace", t.Namespace, "error", err)
 		}
+		if err := j.store.PruneStarts(ctx, t.ID, now.Add(-handledRetention)); err != nil {
+			j.log.Error("Could not erase what Workflows passed over", "namespace", t.Namespace, "error", err)
+		}
 		if err := j.store.PrunePushes(ctx, t.ID); err != nil {
 			j.log.Error("Could not erase what was pushed for a day", "namespace", t.Namespace, "error", err)
 		}

@@ -78,7 +78,7 @@ func (w *wiring) add(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	runnables = append(runnables, engine)
+	runnables = append(runnables, engine, w.starter())
 	gw, err := w.gateway()
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	workflowctl "github.com/seatkeeper/seatkeeper/controllers/workflow"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
@@ -48,6 +49,30 @@ func (b workflows) Load(ctx context.Context, namespace, name string) (store.RunC
 	return b.store.WorkflowLoad(ctx, tenant, name)
 }
 
+// Held implements the Workflow controller's Backend.
+func (b workflows) Held(ctx context.Context, namespace, name string) (*store.Hold, error) {
+	tenant, err := b.store.TenantByNamespace(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	h, err := b.store.Hold(ctx, tenant, store.WorkflowHold(name))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return &h, err
+}
+
+// Release implements the Workflow controller's Backend.
+func (b workflows) Release(ctx context.Context, namespace, name, digest string) error {
+	tenant, err := b.store.TenantByNamespace(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	by := model.Actor{Name: "annotation " + v1alpha1.ReleaseAnnotation, Kind: model.ActorUser}
+	_, err = b.store.ReleaseHeld(ctx, tenant, store.WorkflowHold(name), digest, by, "released by annotation of the Workflow")
+	return err
+}
+
 // Start implements the WorkflowRun controller's Backend.
 func (b workflows) Start(ctx context.Context, namespace string, r workflow.StartRequest) (store.Run, error) {
 	tenant, err := b.store.EnsureTenant(ctx, namespace)
@@ -83,6 +108,15 @@ func (b workflows) Stop(ctx context.Context, namespace, id string, by store.Deci
 
 // stepActions describes the actions of connectors to the Workflow controller.
 type stepActions struct{ *catalog }
+
+// Events implements the Workflow controller's Connectors.
+func (c stepActions) Events(ctx context.Context, i *v1alpha1.Integration) (names []string, known bool) {
+	m := c.manifest(ctx, i)
+	if m == nil {
+		return nil, false
+	}
+	return m.Events(), true
+}
 
 // Action implements the Workflow controller's Connectors.
 func (c stepActions) Action(ctx context.Context, i *v1alpha1.Integration, name string) (out workflowctl.Action, known, ok bool) {
