@@ -58,7 +58,7 @@ func (t *turn) claimSlot() {
 		t.end(store.RunFailed, "failed", reasonExpression, "concurrency.key: "+err.Error())
 		return
 	}
-	t.run.StepPath = pathEnd // it has not begun
+	t.run.StepPath, t.cur = pathEnd, cursor{} // it has not begun
 	if t.suspended {
 		t.holdSuspended()
 		return

@@ -137,7 +137,11 @@ func TestConcurrencyReplaces(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		go func() { done <- k.engine.Settle(context.Background()) }()
-		<-entered
+		select {
+		case <-entered:
+		case err := <-done:
+			t.Fatalf("nothing was sent: %v", err)
+		}
 		for _, key := range []string{"5", "6"} { // 6 replaces 4, whose call is under way
 			if _, _, err := Start(t.Context(), k.store, k.tenant, StartRequest{Workflow: "wf", Key: key, Person: "ada@acme.example", Input: map[string]any{"n": key}}); err != nil {
 				t.Fatal(err)
