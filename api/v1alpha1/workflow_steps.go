@@ -264,7 +264,8 @@ type HTTPStep struct {
 	// +kubebuilder:validation:MaxProperties=32
 	Query map[string]Template `json:"query,omitempty"`
 
-	// body of the request, sent as JSON unless it is text.
+	// body of the request, sent as JSON unless it is text; an object goes as a
+	// form where the header Content-Type says so.
 	// +optional
 	Body *Value `json:"body,omitempty"`
 
@@ -335,6 +336,20 @@ type HTTPAuth struct {
 	// secretName is the Secret to read.
 	// +required
 	SecretName ResourceName `json:"secretName,omitempty"`
+
+	// header that carries the token of Bearer and ClientCredentials. Default
+	// Authorization.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9-]+$`
+	Header string `json:"header,omitempty"`
+
+	// scheme in front of the token, such as Zoho-oauthtoken. Default: Bearer in
+	// the header Authorization, none in another.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9-]*$`
+	Scheme string `json:"scheme,omitempty"`
 
 	// tokenURL for ClientCredentials.
 	// +optional

@@ -71,7 +71,7 @@ func (t *translator) http(field string, s step) (*engine.HTTPStep, error) {
 		out.Class = engine.ClassRead // of a GET and a GraphQL query; the schema demands it of others
 	}
 	if a := h.Auth; a != nil {
-		out.Auth = &engine.HTTPAuth{Type: a.Type, SecretName: string(a.SecretName), TokenURL: a.TokenURL, Scopes: a.Scopes}
+		out.Auth = &engine.HTTPAuth{Type: a.Type, SecretName: string(a.SecretName), Header: a.Header, Scheme: a.Scheme, TokenURL: a.TokenURL, Scopes: a.Scopes}
 		use.hosts[field+".auth.tokenURL"] = literalHost(a.TokenURL)
 	}
 	if v := h.Verify; v != nil {
@@ -145,8 +145,10 @@ func rules(field string, s *engine.HTTPStep) error {
 		return bad(".headers", "the header "+cmp.Or(s.KeyHeader, engine.DefaultKeyHeader)+" is the key, which class Keyed sets")
 	case s.Verify != nil && s.Class != engine.ClassVerifiable:
 		return bad(".verify", "only a request with class Verifiable is read back")
-	case s.Auth != nil && headers["authorization"]:
-		return bad(".headers.Authorization", "auth sets it; leave one of them out")
+	case s.Auth != nil && headers[strings.ToLower(cmp.Or(s.Auth.Header, "Authorization"))]:
+		return bad(".headers", "auth sets "+cmp.Or(s.Auth.Header, "Authorization")+"; leave one of them out")
+	case s.Auth != nil && s.Auth.Type == engine.AuthBasic && (s.Auth.Header != "" || s.Auth.Scheme != ""):
+		return bad(".auth", "type Basic has its header and scheme")
 	case s.Auth != nil && s.Auth.Type != engine.AuthClientCredentials && (s.Auth.TokenURL != "" || len(s.Auth.Scopes) > 0):
 		return bad(".auth", "tokenURL and scopes are for type ClientCredentials")
 	}
@@ -195,6 +197,9 @@ func (r *Reconciler) checkRequest(ctx context.Context, namespace string, u httpU
 	a := u.step.Auth
 	if a == nil {
 		return nil
+	}
+	if a.Header != "" && !r.Requests.TakesHeader(a.Header) {
+		return wrong(v1alpha1.ReasonInvalidStep, "%s.auth.header: %q cannot be set", u.field, a.Header)
 	}
 	reason, message, err := r.Requests.Secret(ctx, namespace, a.SecretName, a.Type)
 	if err != nil || reason == "" {

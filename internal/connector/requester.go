@@ -263,7 +263,7 @@ func (q *Requester) once(ctx context.Context, w *wire, r WebRequest, c webCreden
 	}
 	req.Header = w.header.Clone()
 	if c.header != "" {
-		req.Header.Set("Authorization", c.header)
+		req.Header.Set(c.name, c.header)
 	}
 	client := &http.Client{Transport: q.transport, Timeout: requesterTimeout, CheckRedirect: q.redirects(r.Hosts)}
 	res, err := client.Do(req)

@@ -4,6 +4,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,6 +31,9 @@ type WebAuth struct {
 	Secret   func(ctx context.Context, fresh bool) (map[string]string, error)
 	TokenURL string // of client credentials
 	Scopes   []string
+	// Header carries the token, behind Scheme; empty: Authorization and Bearer.
+	// Another header has no scheme by itself.
+	Header, Scheme string
 }
 
 // WebAuthType is a way to authenticate.
@@ -61,7 +65,8 @@ func (t WebAuthType) SecretKeys() []string {
 
 // webCredential is a credential as it goes into a request.
 type webCredential struct {
-	header string // Authorization
+	name   string // of the header
+	header string // its value
 	secret map[string]string
 	token  credential // of client credentials
 	hidden []string
@@ -129,7 +134,7 @@ func (q *Requester) renew(ctx context.Context, a *WebAuth, used webCredential) (
 
 // sign makes the credential of a Secret's data.
 func (q *Requester) sign(ctx context.Context, a *WebAuth, data map[string]string) (webCredential, error) {
-	c := webCredential{secret: data}
+	c := webCredential{name: cmp.Or(a.Header, "Authorization"), secret: data}
 	for _, key := range a.Type.SecretKeys() {
 		if data[key] == "" {
 			return c, &Error{Class: ClassAuth, Message: "the Secret lacks the key " + key, Fix: "give it " + strings.Join(a.Type.SecretKeys(), " and ")}
@@ -140,7 +145,7 @@ func (q *Requester) sign(ctx context.Context, a *WebAuth, data map[string]string
 	}
 	switch a.Type {
 	case WebBearer:
-		c.header = "Bearer " + data["token"]
+		c.header = a.carry(data["token"])
 	case WebBasic:
 		text := base64.StdEncoding.EncodeToString([]byte(data["username"] + ":" + data["password"]))
 		c.header, c.hidden = "Basic "+text, append(c.hidden, text)
@@ -153,7 +158,7 @@ func (q *Requester) sign(ctx context.Context, a *WebAuth, data map[string]string
 		case err != nil:
 			return c, err
 		}
-		c.header, c.token, c.hidden = "Bearer "+token, credential{key, token}, append(c.hidden, token)
+		c.header, c.token, c.hidden = a.carry(token), credential{key, token}, append(c.hidden, token)
 	default:
 		return c, &Error{Class: ClassConfig, Message: fmt.Sprintf("auth.type %q is not known", a.Type)}
 	}
@@ -161,6 +166,15 @@ func (q *Requester) sign(ctx context.Context, a *WebAuth, data map[string]string
 		return c, &Error{Class: ClassAuth, Message: "the credential has a line break or another control character", Fix: "put it into the Secret without one"}
 	}
 	return c, nil
+}
+
+// carry is a token as its header has it.
+func (a *WebAuth) carry(token string) string {
+	scheme := a.Scheme
+	if scheme == "" && (a.Header == "" || strings.EqualFold(a.Header, "Authorization")) {
+		scheme = "Bearer"
+	}
+	return strings.TrimSpace(scheme + " " + token)
 }
 
 // tokenKeyOf tells credentials apart without holding them.

@@ -284,6 +284,25 @@ func TestRequesterSecretChanged(t *testing.T) {
 	}
 }
 
+// TestRequesterSchemes has the headers in which a token goes.
+func TestRequesterSchemes(t *testing.T) {
+	var got http.Header
+	s := tlsServer(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() })
+	for _, tc := range []struct{ header, scheme, name, want string }{
+		{"", "", "Authorization", "Bearer t0ken-value"},
+		{"", "Zoho-oauthtoken", "Authorization", "Zoho-oauthtoken t0ken-value"},
+		{"authorization", "", "Authorization", "Bearer t0ken-value"},
+		{"X-Api-Key", "", "X-Api-Key", "t0ken-value"},
+		{"X-Auth", "Token", "X-Auth", "Token t0ken-value"},
+	} {
+		_, err := newRequester(s).Send(t.Context(), WebRequest{Method: "POST", URL: s.URL, Hosts: []string{hostOf(t, s)}, Auth: &WebAuth{
+			Type: WebBearer, Header: tc.header, Scheme: tc.scheme, Secret: fixedSecret(map[string]string{"token": "t0ken-value"})}})
+		if err != nil || got.Get(tc.name) != tc.want || tc.name != "Authorization" && got.Get("Authorization") != "" {
+			t.Errorf("%+v: %v, %v", tc, got, err)
+		}
+	}
+}
+
 // TestRequesterAnswers has what becomes of an answer.
 func TestRequesterAnswers(t *testing.T) {
 	s := tlsServer(t, func(w http.ResponseWriter, r *http.Request) {

@@ -232,7 +232,7 @@ func (t *turn) shownRequest(r *Request) map[string]any {
 	}
 	headers := texts(r.Headers)
 	if a := r.Auth; a != nil {
-		headers["Authorization"] = fmt.Sprintf("[%s, from Secret %s]", a.Type, a.SecretName)
+		headers[cmp.Or(a.Header, "Authorization")] = fmt.Sprintf("[%s, from Secret %s]", a.Type, a.SecretName)
 	}
 	if len(headers) > 0 {
 		out["headers"] = headers

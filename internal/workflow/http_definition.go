@@ -44,6 +44,8 @@ type GraphQLStep struct {
 type HTTPAuth struct {
 	Type       string   `json:"type"` // Bearer, Basic or ClientCredentials
 	SecretName string   `json:"secretName"`
+	Header     string   `json:"header,omitempty"` // empty: Authorization
+	Scheme     string   `json:"scheme,omitempty"` // empty: Bearer in Authorization, none elsewhere
 	TokenURL   string   `json:"tokenURL,omitempty"`
 	Scopes     []string `json:"scopes,omitempty"`
 }

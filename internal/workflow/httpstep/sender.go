@@ -58,7 +58,7 @@ func (q *Sender) Send(ctx context.Context, tenant model.TenantID, r workflow.Req
 		}
 		secret := secretName{namespace, a.SecretName}
 		web.Auth = &connector.WebAuth{
-			Type: connector.WebAuthType(a.Type), Owner: namespace + "/" + a.SecretName, TokenURL: a.TokenURL, Scopes: a.Scopes,
+			Type: connector.WebAuthType(a.Type), Owner: namespace + "/" + a.SecretName, TokenURL: a.TokenURL, Scopes: a.Scopes, Header: a.Header, Scheme: a.Scheme,
 			Secret: func(ctx context.Context, fresh bool) (map[string]string, error) { return q.secret(ctx, secret, fresh) },
 		}
 	}
