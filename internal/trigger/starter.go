@@ -265,9 +265,14 @@ func (l *look) orphans(watches []*watch, due []store.WorkflowStart) {
 }
 
 // note writes down what becomes of a fact that starts nothing now.
-func (l *look) note(w *watch, f fact, v verdict) {
+func (l *look) note(ctx context.Context, w *watch, f fact, v verdict) {
 	switch {
 	case !v.drop:
+		if f.label == "" && f.person != "" {
+			if p, err := l.Store.Person(ctx, l.tenant, f.person); err == nil { // else it has no name that people know
+				f.label = or(p.Email, p.DisplayName)
+			}
+		}
 		l.out.Starts = append(l.out.Starts, f.start(w.Name, v))
 	case f.row != nil:
 		l.out.Dropped = append(l.out.Dropped, *f.row)
@@ -283,7 +288,7 @@ func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
 			return err
 		}
 		if !ok {
-			l.note(w, f, v)
+			l.note(ctx, w, f, v)
 			continue
 		}
 		candidates = append(candidates, c)
@@ -298,7 +303,7 @@ func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
 			return err
 		}
 		if !v.start {
-			l.note(w, c.fact, v)
+			l.note(ctx, w, c.fact, v)
 			continue
 		}
 		l.out.Runs = append(l.out.Runs, run)

@@ -205,7 +205,7 @@ func (w *watch) fact(e model.Event) (f fact, ok bool, err error) {
 		if id == "" {
 			id = e.ID
 		}
-		f.key, f.label = "realtime/"+e.Integration+"/"+id, or(r.Person, r.Account, r.App, r.Name)
+		f.key, f.label = "realtime/"+e.Integration+"/"+id, or(r.Person, r.PersonExternalID, r.Account, r.App, r.Name)
 		f.data, err = decoded(e.Payload)
 		return f, true, err
 	case w.spec.Webhook != nil && e.Kind == model.EventWebhook && e.Subject == workflow.KindWorkflow+"/"+w.Name:

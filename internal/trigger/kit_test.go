@@ -1,0 +1,201 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trigger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/seatkeeper/seatkeeper/internal/expr"
+	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
+	"github.com/seatkeeper/seatkeeper/internal/workflow"
+)
+
+// t0 is a Monday morning.
+var t0 = time.Date(2026, 11, 2, 6, 0, 0, 0, time.UTC)
+
+// office is a tenant with an HR system that says who works there.
+type office struct {
+	*testing.T
+	store   *store.Store
+	clock   *clocktesting.FakeClock
+	tenant  model.TenantID
+	starter *Starter
+	people  []model.Record
+	asked   int
+	hooks   int
+}
+
+// eachOffice runs a test on both databases.
+func eachOffice(t *testing.T, fn func(o *office)) {
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		clock := clocktesting.NewFakeClock(t0)
+		st := open(storetest.WithClock(clock))
+		fn(newOffice(t, st, clock))
+	})
+}
+
+func newOffice(t *testing.T, st *store.Store, clock *clocktesting.FakeClock) *office {
+	t.Helper()
+	tenant, err := st.EnsureTenant(t.Context(), "acme")
+	o := &office{T: t, store: st, clock: clock, tenant: tenant, starter: NewStarter(Starter{Store: st, Language: expr.Workflow{}, Clock: clock, Log: slog.New(slog.DiscardHandler)})}
+	o.must(err)
+	o.must(st.SetTenantFacts(t.Context(), tenant, store.TenantFacts{LifecycleIntegration: "hris", Domains: []string{"acme.example"}, TimeZone: "Europe/Berlin"}))
+	return o
+}
+
+func (o *office) must(err error) {
+	o.Helper()
+	if err != nil {
+		o.Fatal(err)
+	}
+}
+
+// employ adds people without a sync.
+func (o *office) employ(n int) {
+	for i := range n {
+		o.people = append(o.people, person(fmt.Sprintf("e%03d", i)))
+	}
+}
+
+func person(id string, edit ...func(*model.Person)) model.Record {
+	p := &model.Person{ExternalID: id, Email: id + "@acme.example", DisplayName: id, EmployeeID: "N-" + id, Department: "Sales", Lifecycle: model.LifecycleCurrent}
+	for _, e := range edit {
+		e(p)
+	}
+	return model.Record{Person: p}
+}
+
+// change changes what the HR system says of somebody.
+func (o *office) change(id string, edit func(*model.Person)) {
+	for _, r := range o.people {
+		if r.Person.ExternalID == id {
+			edit(r.Person)
+		}
+	}
+}
+
+// sync lists everybody.
+func (o *office) sync() {
+	o.Helper()
+	o.asked++
+	ctx := o.Context()
+	_, err := o.store.UpsertIntegration(ctx, o.tenant, store.IntegrationSpec{Name: "hris", UID: "uid-hris", Generation: 1, Connector: "workday", RequestedAt: fmt.Sprint(o.asked), Interval: time.Hour})
+	o.must(err)
+	claims, err := o.store.ClaimDueIntegrations(ctx, "test", 10, time.Minute)
+	o.must(err)
+	y, err := o.store.BeginSync(ctx, claims[0])
+	o.must(err)
+	o.must(y.Stage(ctx, "workers", "", o.people))
+	_, err = y.FinishStream(ctx, "workers", store.StreamOutcome{Complete: true, Types: []model.DataType{model.DataPeople}, Guard: model.DefaultShrinkGuard})
+	o.must(err)
+	o.must(y.Close(ctx))
+	o.must(o.store.FinishIntegration(ctx, claims[0], store.IntegrationResult{Status: json.RawMessage(`{}`), Synced: true}))
+}
+
+// workflow declares a Workflow.
+func (o *office) workflow(name string, s Spec, edit ...func(*store.WorkflowState)) {
+	o.Helper()
+	raw, err := s.Marshal()
+	o.must(err)
+	o.must(Check(s, expr.Workflow{}))
+	d := workflow.Definition{Language: workflow.LanguageCEL, Subject: s.Subject, When: s.When, Steps: []workflow.Step{{Name: "pause", Wait: &workflow.WaitStep{For: workflow.Hours(1)}}}}
+	definition, err := d.Marshal()
+	o.must(err)
+	w := store.WorkflowState{Name: name, TriggerKind: "test", Subject: s.Subject, Trigger: raw, State: store.WorkflowReady}
+	for _, e := range edit {
+		e(&w)
+	}
+	_, err = o.store.PutWorkflow(o.Context(), o.tenant, w, definition)
+	o.must(err)
+	o.look() // what it finds from the beginning
+}
+
+// look has everything handled that happened.
+func (o *office) look() {
+	o.Helper()
+	_, err := o.starter.Look(o.Context())
+	o.must(err)
+}
+
+func (o *office) pass(d time.Duration) {
+	o.Helper()
+	o.clock.Step(d)
+	o.look()
+}
+
+// runs are the subjects of a Workflow's runs, sorted.
+func (o *office) runs(name string) []string {
+	o.Helper()
+	runs, err := o.store.ListRuns(o.Context(), o.tenant, store.RunFilter{Kind: workflow.KindWorkflow, Name: name, Limit: 1000})
+	o.must(err)
+	out := []string{}
+	for _, r := range runs {
+		out = append(out, r.Subject)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// started checks who has runs.
+func (o *office) started(name string, want ...string) {
+	o.Helper()
+	if got := o.runs(name); !slices.Equal(got, append([]string{}, want...)) {
+		o.Fatalf("Workflow %s has runs about %v, want %v; not started: %v", name, got, want, o.starts(name))
+	}
+}
+
+// starts are what did not start, as "label state reason".
+func (o *office) starts(name string) []string {
+	o.Helper()
+	rows, err := o.store.ListStarts(o.Context(), o.tenant, store.StartQuery{Workflow: name, Limit: 1000})
+	o.must(err)
+	out := []string{}
+	for _, r := range rows {
+		out = append(out, r.Label+" "+string(r.State)+" "+r.Reason)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (o *office) notStarted(name string, want ...string) {
+	o.Helper()
+	if got := o.starts(name); !slices.Equal(got, append([]string{}, want...)) {
+		o.Fatalf("Workflow %s has not started %q, want %q", name, got, want)
+	}
+}
+
+// hook is a body that reached the address of a Workflow.
+func (o *office) hook(name, body string) string {
+	o.Helper()
+	o.hooks++
+	id := fmt.Sprintf("hook-%03d", o.hooks)
+	payload, err := json.Marshal(model.WebhookEvent{EventID: id, ReceivedAt: o.clock.Now(), Body: json.RawMessage(body)})
+	o.must(err)
+	o.apply(store.Hook{OwnerKind: workflow.KindWorkflow, OwnerName: name}, model.Event{ID: id, Kind: model.EventWebhook, Subject: workflow.KindWorkflow + "/" + name, Payload: payload, CreatedAt: o.clock.Now()})
+	return id
+}
+
+// tell is an event of the HR system's webhook.
+func (o *office) tell(id string, e model.RealtimeEvent) {
+	o.Helper()
+	payload, err := json.Marshal(e)
+	o.must(err)
+	o.apply(store.Hook{OwnerKind: "Integration", OwnerName: "hris", Webhook: "events"}, model.Event{ID: id, Kind: model.EventRealtime, Subject: e.Account, Payload: payload, CreatedAt: o.clock.Now()})
+}
+
+func (o *office) apply(h store.Hook, e model.Event) {
+	o.Helper()
+	_, err := o.store.ApplyHook(context.WithoutCancel(o.Context()), store.HookEvents{Tenant: o.tenant, Hook: h, Events: []model.Event{e}})
+	o.must(err)
+}
