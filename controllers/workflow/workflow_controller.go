@@ -359,18 +359,8 @@ func (r *Reconciler) checkUse(ctx context.Context, obj *v1alpha1.Workflow, u use
 	case !ok:
 		return false, wrong(v1alpha1.ReasonActionUnknown, "%s.name: the connector of Integration %q has no action %q", u.field, u.integration, u.action)
 	}
-	if err := inputs(u, a); err != nil {
+	if err := fits(obj.Spec.Direction, u, a); err != nil {
 		return false, err
-	}
-	if u.literal != "" {
-		return false, wrong(v1alpha1.ReasonSecretInLiteral, "%s.%s: a secret in a literal: git keeps what is committed", u.field, u.literal)
-	}
-	if way := obj.Spec.Direction; way == v1alpha1.DirectionOffboarding && a.Grants || way == v1alpha1.DirectionOnboarding && a.Removes {
-		does := "gives access"
-		if a.Removes {
-			does = "takes access away"
-		}
-		return false, wrong(v1alpha1.ReasonDirectionViolation, "%s.name: %s %s, which a Workflow with direction %s may not do", u.field, u.action, does, way)
 	}
 	if obj.Spec.DryRun {
 		return false, nil // nothing is sent

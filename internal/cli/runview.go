@@ -20,6 +20,8 @@ import (
 type runDocument struct {
 	store.RunDetail
 	Steps []workflow.StepProgress `json:"steps"`
+	// Sent are the requests of a run that sends none, by step.
+	Sent map[string][]string `json:"-"`
 }
 
 // showRun prints one run as a tree: what each step came to, when, how long it
@@ -33,6 +35,10 @@ func showRun(out io.Writer, doc item) error {
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return fmt.Errorf("read the run: %w", err)
 	}
+	return writeRun(out, r)
+}
+
+func writeRun(out io.Writer, r runDocument) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("Run %s of %s %s, revision %d", r.ID, r.Kind, r.Name, r.Revision)
@@ -65,7 +71,7 @@ func showRun(out io.Writer, doc item) error {
 		tree[0].notes = []string{"(no step has begun)"}
 	}
 	tree.write(&b)
-	_, err = io.WriteString(out, b.String())
+	_, err := io.WriteString(out, b.String())
 	return err
 }
 
@@ -125,6 +131,7 @@ func details(r runDocument, s workflow.StepProgress) (out []string) {
 	if why := strings.TrimSpace(s.Reason + " " + s.Message); why != "" {
 		out = append(out, why)
 	}
+	out = append(out, r.Sent[s.Name]...)
 	if s.Request != nil {
 		if raw, err := json.Marshal(s.Request); err == nil {
 			out = append(out, "would send "+string(raw))

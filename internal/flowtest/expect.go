@@ -1,0 +1,210 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package flowtest
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/seatkeeper/seatkeeper/internal/workflow"
+)
+
+// Result is what came of one test.
+type Result struct {
+	Test    Test
+	Outcome *Outcome
+	// Failures say what is not as expected, each with its diff; none: it passed.
+	Failures []string
+}
+
+// RunFile carries out every test of a file whose name contains only.
+func RunFile(ctx context.Context, path, only string) ([]Result, error) {
+	f, err := ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var out []Result
+	for _, t := range f.Tests {
+		if !strings.Contains(t.Name, only) {
+			continue
+		}
+		w, err := ReadWorkflow(f.Workflow, t.Given.Integrations)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.check(w); err != nil {
+			return nil, fmt.Errorf("%s:%d: test %q: %w", path, t.Line, t.Name, err)
+		}
+		o, err := Run(ctx, w, t.Given, t.When)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: test %q: %w", path, t.Line, t.Name, err)
+		}
+		out = append(out, Result{Test: t, Outcome: o, Failures: t.Expect.compare(o)})
+	}
+	return out, nil
+}
+
+// check finds what can be no answer to this Workflow.
+func (t Test) check(w *Workflow) error {
+	names := stepNames(w.Definition.Steps, map[string]bool{})
+	stepNames(w.Definition.OnFailure, names)
+	for _, step := range slices.Sorted(maps.Keys(t.Given.Answers)) {
+		if name := step[strings.LastIndexByte(step, '.')+1:]; !names[name] {
+			return fmt.Errorf("given.answers.%s: the Workflow has no step %q", step, name)
+		}
+		for _, a := range t.Given.Answers[step] {
+			if a.Result != "" && !slices.Contains(results, workflow.ResultClass(a.Result)) {
+				return fmt.Errorf("given.answers.%s.result: %q: want one of %v", step, a.Result, results)
+			}
+			if a.After != "" {
+				if _, err := workflow.ParseSpan(a.After); err != nil {
+					return fmt.Errorf("given.answers.%s.after: %w", step, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// results are those that an answer may name.
+var results = []workflow.ResultClass{
+	workflow.ResultDone, workflow.ResultAlready, workflow.ResultDenied, workflow.ResultNotFound, workflow.ResultConflict, workflow.ResultFailed, workflow.ResultUnknown,
+}
+
+// stepNames collects the names of steps at every depth.
+func stepNames(steps []workflow.Step, into map[string]bool) map[string]bool {
+	for _, s := range steps {
+		into[s.Name] = true
+		if s.Switch != nil {
+			for _, c := range s.Switch.When {
+				stepNames(c.Steps, into)
+			}
+			stepNames(s.Switch.Otherwise, into)
+		}
+		if s.ForEach != nil {
+			stepNames(s.ForEach.Steps, into)
+		}
+	}
+	return into
+}
+
+// compare lists what is not as expected.
+func (e Expect) compare(o *Outcome) (failures []string) {
+	differ := func(what string, want, got any) {
+		if d := difference(what, want, got); d != "" {
+			failures = append(failures, d)
+		}
+	}
+	r := o.Run
+	if e.Outcome != "" && e.Outcome != string(r.State) && e.Outcome != r.Outcome {
+		failures = append(failures, fmt.Sprintf("outcome: want %s, got %s: %s", e.Outcome, r.State, strings.TrimSpace(r.Reason+" "+r.Message)))
+	}
+	if e.Reason != "" && e.Reason != r.Reason {
+		failures = append(failures, fmt.Sprintf("reason: want %s, got %s: %s", e.Reason, cmp.Or(r.Reason, "none"), r.Message))
+	}
+	if !e.EndedAt.IsZero() && (r.EndedAt == nil || !r.EndedAt.Equal(e.EndedAt)) {
+		got := "it has not ended"
+		if r.EndedAt != nil {
+			got = r.EndedAt.UTC().Format(time.RFC3339)
+		}
+		failures = append(failures, fmt.Sprintf("endedAt: want %s, got %s", e.EndedAt.UTC().Format(time.RFC3339), got))
+	}
+	if e.Steps != nil {
+		got := make([]map[string]string, len(o.Steps))
+		for i, s := range o.Steps {
+			got[i] = map[string]string{s.Name: cmp.Or(s.Result, string(s.State))}
+		}
+		differ("steps", e.Steps, got)
+	}
+	if e.Requests != nil {
+		differ("requests", *e.Requests, narrowed(*e.Requests, o.Requests))
+	}
+	if e.Asked != nil {
+		differ("asked", *e.Asked, asked(*e.Asked, o.Asked()))
+	}
+	return failures
+}
+
+// narrowed shows of each request what the one that is expected in its place
+// says anything about.
+func narrowed(want []ExpectedRequest, got []Request) []ExpectedRequest {
+	out := make([]ExpectedRequest, len(got))
+	for i, r := range got {
+		out[i] = ExpectedRequest(r)
+		if i >= len(want) {
+			continue
+		}
+		w := want[i]
+		for field, empty := range map[*string]bool{&out[i].Step: w.Step == "", &out[i].Integration: w.Integration == "", &out[i].Action: w.Action == "", &out[i].Method: w.Method == "", &out[i].URL: w.URL == ""} {
+			if empty {
+				*field = ""
+			}
+		}
+		if w.With == nil {
+			out[i].With = nil
+		}
+		if w.Body == nil {
+			out[i].Body = nil
+		}
+	}
+	return out
+}
+
+func asked(want, got []ExpectedQuestion) []ExpectedQuestion {
+	for i := range got {
+		if i >= len(want) {
+			break
+		}
+		if want[i].Step == "" {
+			got[i].Step = ""
+		}
+		if want[i].To == nil {
+			got[i].To = nil
+		}
+		if want[i].Answer == "" {
+			got[i].Answer = ""
+		}
+	}
+	return got
+}
+
+// difference compares two values as YAML.
+func difference(what string, want, got any) string {
+	a, errA := canonical(want)
+	b, errB := canonical(got)
+	if errA != nil || errB != nil {
+		return fmt.Sprintf("%s: cannot be compared: %v %v", what, errA, errB)
+	}
+	return string(diff.Diff(what+" wanted", a, what+" got", b))
+}
+
+// canonical writes a value so that equal ones are equal: numbers as JSON has
+// them, keys in order.
+func canonical(v any) ([]byte, error) {
+	raw, err := yaml.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var plain any
+	if err := yaml.Unmarshal(raw, &plain); err != nil {
+		return nil, err
+	}
+	if raw, err = json.Marshal(plain); err != nil {
+		return nil, err
+	}
+	plain = nil
+	if err := json.Unmarshal(raw, &plain); err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(plain)
+}

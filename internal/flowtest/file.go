@@ -1,0 +1,280 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package flowtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFile bounds a file that is read.
+const maxFile = 1 << 20
+
+// File is a file of tests beside a Workflow.
+type File struct {
+	Path string `yaml:"-"`
+	// Workflow is the file of the Workflow, beside this one. Default: this
+	// file's name without _test.
+	Workflow string `yaml:"workflow"`
+	Tests    []Test `yaml:"tests"`
+}
+
+// Test is one run, and what is expected of it.
+type Test struct {
+	Line   int    `yaml:"-"`
+	Name   string `yaml:"name"`
+	Given  Given  `yaml:"given"`
+	When   When   `yaml:"when"`
+	Expect Expect `yaml:"expect"`
+}
+
+// Given is how things stand.
+type Given struct {
+	// Now is when the run starts. Default: 2026-01-05T09:00:00Z, a Monday.
+	Now          time.Time    `yaml:"now"`
+	Organization Organization `yaml:"organization"`
+	// Person is whom the run is about.
+	Person *Person `yaml:"person"`
+	// People are others who are in the directory.
+	People []Person `yaml:"people"`
+	// Integrations maps names to built-in connectors, whose actions are then
+	// checked. One that is called as a connector needs no entry.
+	Integrations map[string]string `yaml:"integrations"`
+	// Answers say by step what vendors and people answer. A step without one is
+	// done, without an answer.
+	Answers map[string]Answers `yaml:"answers"`
+}
+
+// When is what starts the run.
+type When struct {
+	Event Event          `yaml:"event"`
+	Input map[string]any `yaml:"input"`
+}
+
+// Event is what expressions see as event.
+type Event struct {
+	Kind string `yaml:"kind"`
+	Data any    `yaml:"data"`
+}
+
+// Organization is what matters of the tenant.
+type Organization struct {
+	DisplayName string   `yaml:"displayName"`
+	Domains     []string `yaml:"domains"`
+	TimeZone    string   `yaml:"timeZone"`
+	EndOfDay    string   `yaml:"endOfDay"` // HH:MM
+}
+
+// Person is a person as expressions see one.
+type Person struct {
+	ID             int64          `yaml:"id"`
+	Email          string         `yaml:"email"`
+	DisplayName    string         `yaml:"displayName"`
+	GivenName      string         `yaml:"givenName"`
+	FamilyName     string         `yaml:"familyName"`
+	Title          string         `yaml:"title"`
+	Department     string         `yaml:"department"`
+	Division       string         `yaml:"division"`
+	CostCenter     string         `yaml:"costCenter"`
+	Location       string         `yaml:"location"`
+	TimeZone       string         `yaml:"timeZone"`
+	EmployeeID     string         `yaml:"employeeId"`
+	EmploymentType string         `yaml:"employmentType"`
+	ManagerEmail   string         `yaml:"managerEmail"`
+	StartDate      string         `yaml:"startDate"`
+	EndDate        string         `yaml:"endDate"`
+	Lifecycle      string         `yaml:"lifecycle"`
+	Custom         map[string]any `yaml:"custom"`
+	Accounts       []Account      `yaml:"accounts"`
+}
+
+// Account is one of a person's accounts.
+type Account struct {
+	Integration string `yaml:"integration"`
+	ExternalID  string `yaml:"externalId"`
+	Username    string `yaml:"username"`
+	DisplayName string `yaml:"displayName"`
+	Status      string `yaml:"status"`
+	Kind        string `yaml:"kind"`
+	Role        string `yaml:"role"`
+	IsAdmin     bool   `yaml:"isAdmin"`
+}
+
+// Answer is what a vendor or a person answers to a step.
+type Answer struct {
+	// Of an action: its result, by default done, and what it gives.
+	Result  string         `yaml:"result"`
+	Message string         `yaml:"message"`
+	Output  map[string]any `yaml:"output"`
+	// Of an http step; status is 200 by default.
+	Status  int               `yaml:"status"`
+	Headers map[string]string `yaml:"headers"`
+	Body    any               `yaml:"body"`
+	// Of a person who is asked. By is the address of who answers, by default the
+	// first who is asked, After how long after being asked.
+	Answer string `yaml:"answer"`
+	By     string `yaml:"by"`
+	After  string `yaml:"after"`
+	Reason string `yaml:"reason"`
+}
+
+// Answers are given one after the other; the last is given again.
+type Answers []Answer
+
+// UnmarshalYAML takes one answer or a list.
+func (a *Answers) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.SequenceNode {
+		n = &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{n}, Line: n.Line}
+	}
+	for _, item := range n.Content {
+		var one Answer
+		if err := known(item, &one); err != nil {
+			return err
+		}
+		*a = append(*a, one)
+	}
+	if len(*a) == 0 {
+		return fmt.Errorf("line %d: an empty list answers nothing", n.Line)
+	}
+	return nil
+}
+
+// known decodes a node and refuses unknown fields, which Node.Decode does not.
+func known(n *yaml.Node, into any) error {
+	raw, err := yaml.Marshal(n)
+	if err != nil {
+		return err
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil {
+		var types *yaml.TypeError
+		if errors.As(err, &types) && len(types.Errors) > 0 {
+			_, what, _ := strings.Cut(types.Errors[0], ": ")
+			return fmt.Errorf("line %d: %s", n.Line, what)
+		}
+		return fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	return nil
+}
+
+// Expect is what must come of the run. What it leaves out may be anything.
+type Expect struct {
+	// Outcome is the state that the run ends in, or skipped. waiting and
+	// attention are not ends: nothing of it goes on by itself.
+	Outcome string `yaml:"outcome"`
+	Reason  string `yaml:"reason"`
+	// EndedAt is when.
+	EndedAt time.Time `yaml:"endedAt"`
+	// Steps are all that the run came to, each as NAME: RESULT, in order.
+	Steps []map[string]string `yaml:"steps"`
+	// Requests are all that were sent, in order; of each, what is written down
+	// must be so.
+	Requests *[]ExpectedRequest `yaml:"requests"`
+	// Asked are all questions, in order.
+	Asked *[]ExpectedQuestion `yaml:"asked"`
+}
+
+// ExpectedRequest is a request, or some of it.
+type ExpectedRequest struct {
+	Step        string         `yaml:"step,omitempty"`
+	Integration string         `yaml:"integration,omitempty"`
+	Action      string         `yaml:"action,omitempty"`
+	With        map[string]any `yaml:"with,omitempty"`
+	Method      string         `yaml:"method,omitempty"` // of an http step
+	URL         string         `yaml:"url,omitempty"`
+	Body        any            `yaml:"body,omitempty"`
+}
+
+// ExpectedQuestion is a question, or some of it.
+type ExpectedQuestion struct {
+	Step   string   `yaml:"step,omitempty"`
+	To     []string `yaml:"to,omitempty"`
+	Answer string   `yaml:"answer,omitempty"`
+}
+
+// ReadFile reads a file of tests.
+func ReadFile(path string) (*File, error) {
+	raw, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(f); err != nil {
+		return nil, located(path, err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(raw, &doc); err != nil {
+		return nil, located(path, err)
+	}
+	f.Path = path
+	if f.Workflow == "" {
+		f.Workflow = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+		f.Workflow = strings.TrimSuffix(f.Workflow, "_test") + filepath.Ext(path)
+	}
+	f.Workflow = filepath.Join(filepath.Dir(path), f.Workflow)
+	if len(f.Tests) == 0 {
+		return nil, fmt.Errorf("%s:1: there are no tests in it", path)
+	}
+	for i := range f.Tests {
+		t := &f.Tests[i]
+		t.Line = lineOf(&doc, fmt.Sprintf("tests[%d]", i))
+		if t.Name == "" {
+			return nil, fmt.Errorf("%s:%d: the test has no name", path, t.Line)
+		}
+	}
+	return f, nil
+}
+
+// Decode reads a file of one thing: a person, an event, answers.
+func Decode(path string, into any) error {
+	raw, err := read(path)
+	if err != nil {
+		return err
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil {
+		return located(path, err)
+	}
+	return nil
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the file that the user names
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(raw) > maxFile {
+		err = fmt.Errorf("%s: has more than %d bytes", path, maxFile)
+	}
+	return raw, err
+}
+
+// located says the file and line of an error of the YAML decoder.
+func located(path string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s:1: is empty", path)
+	}
+	if m := inLine.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%s:%s: %s", path, m[1], m[2])
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// inLine is how the decoders say a line; the first of several errors.
+var inLine = regexp.MustCompile(`line ([0-9]+): ([^\n]+)`)
