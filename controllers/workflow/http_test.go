@@ -6,6 +6,8 @@ package workflow
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,6 +16,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	engine "github.com/seatkeeper/seatkeeper/internal/workflow"
 )
@@ -212,5 +215,39 @@ func TestRetryDefaults(t *testing.T) {
 	want.MaxAttempts, want.Base = 2, engine.Span{Elapsed: 6 * defaultBackoff}
 	if got := p.definition.Steps[1].HTTP.Retry; got != want {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// TestSamples compiles the samples as the engine will.
+func TestSamples(t *testing.T) {
+	files, err := filepath.Glob("../../config/samples/workflow*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var w v1alpha1.Workflow
+		if err := yaml.Unmarshal(raw, &w); err != nil {
+			t.Fatal(err)
+		}
+		if w.Kind != v1alpha1.KindWorkflow {
+			continue
+		}
+		p, err := translate(w.Spec)
+		if err == nil {
+			err = engine.Check(p.definition, expr.Workflow{})
+		}
+		if err != nil || len(p.unbuilt) > 0 {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		for _, u := range p.requests {
+			if err := literals(u); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
 	}
 }

@@ -168,7 +168,7 @@ func (q *Requester) wire(r WebRequest) (*wire, error) {
 	if err := q.refuse(u, r.Hosts); err != nil {
 		return nil, classifyNetwork(context.Background(), u.Host, err)
 	}
-	u.Fragment = ""
+	u.Fragment, u.RawQuery = "", strings.ReplaceAll(u.RawQuery, " ", "%20")
 	if len(r.Query) > 0 {
 		values := u.Query()
 		for k, v := range r.Query {
