@@ -304,11 +304,16 @@ func (t *turn) askDeliver(n *node, s *AskStep) {
 			return
 		}
 		spec := callSpec{path: t.deliveryPath(n, d), loop: t.cur.At, call: call, postedPoint: failpoint.PromptPostedNotRecorded}
+		if s.Matter != nil {
+			spec.retry = askReach
+		}
+		if d.Kind == ChannelEmail {
+			spec.retry.Timeout = mailTimeout
+		}
 		var out callOutcome
 		if s.Matter == nil {
 			out = t.perform(spec)
 		} else {
-			spec.retry = askReach
 			out = t.deliver(spec)
 		}
 		switch {

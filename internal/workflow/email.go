@@ -23,6 +23,10 @@ const (
 	ActionMailSend  = "mail.send"
 )
 
+// mailTimeout bounds one mail: servers that look into what they take over are
+// slow to confirm it, and a confirmation that comes too late sends a second copy.
+var mailTimeout = Span{Elapsed: 2 * time.Minute}
+
 // Inputs and outputs of ActionMailSend.
 const (
 	MailTo        = "to"
