@@ -4,6 +4,7 @@
 package workflow
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -104,5 +105,24 @@ func TestStepsThatAskNobody(t *testing.T) {
 				t.Errorf("error %v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+// The sample is what the documentation shows.
+func TestSampleThatAsksPeople(t *testing.T) {
+	text, err := os.ReadFile("../../config/samples/workflow-people.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w v1alpha1.Workflow
+	if err := yaml.UnmarshalStrict(text, &w); err != nil {
+		t.Fatal(err)
+	}
+	p, err := translate(w.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := engine.Check(p.definition, expr.Workflow{}); err != nil || len(p.unbuilt) > 0 {
+		t.Errorf("%v, not built: %v", err, p.unbuilt)
 	}
 }

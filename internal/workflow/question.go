@@ -401,6 +401,9 @@ func (t *turn) askClose(n *node, s *AskStep) {
 	if !t.replace(t.run.StepPath+"#close", closeReach, messages, func(m sentMessage) notify.Closing { return t.closingMatter(s, end, m.reader) }) {
 		return
 	}
+	if !t.refreshed() { // people take their time
+		return
+	}
 	result := map[string]any{"answer": end.Answer, "source": end.Source, "reason": cmp.Or(end.Failed, end.Source), "message": end.Message}
 	if end.Source == sourceAnswer {
 		result["by"], result["byName"], result["text"] = end.Email, end.Name, end.Reason

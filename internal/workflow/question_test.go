@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
+	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/notify"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
@@ -145,6 +146,17 @@ func TestApproved(t *testing.T) {
 		if err != nil || len(records) != 1 || records[0].Actor != "person:p-mia" {
 			t.Errorf("the effect is audited as %+v, %v", records, err)
 		}
+	})
+}
+
+// Who was asked about for days is read again behind the answer.
+func TestPersonIsReadAgainBehindAnAnswer(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		p := k.asked(approval("ok"), ticket("done", "${person.department}"))
+		k.ada(func(p *model.Person) { p.Department = "Support" })
+		k.status(k.answer(p, "U-mia", notify.Approve), store.AnswerAccepted)
+		k.settle()
+		k.want("tickets", k.tickets(), []string{"Support"})
 	})
 }
 
