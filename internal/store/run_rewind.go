@@ -49,6 +49,9 @@ func (s *Store) RewindRun(ctx context.Context, tenant model.TenantID, id string,
 			"the run goes on elsewhere", tenant, id); err != nil {
 			return fmt.Errorf("withdraw the questions of run %s: %w", id, err)
 		}
+		if err := s.stopChildren(ctx, tx, run, v.By); err != nil {
+			return err
+		}
 		return s.appendAudit(ctx, tx, tenant, model.AuditRecord{Actor: v.By.Actor, ActorKind: v.By.Kind, Action: v.Action, ObjectKind: before.Kind, ObjectName: before.Name,
 			PersonID: before.PersonID, Reason: v.By.Reason, Cause: before.Cause, RunID: id, Result: result})
 	})

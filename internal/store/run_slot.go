@@ -135,8 +135,8 @@ func (s *Store) replaceRuns(ctx context.Context, tx *sql.Tx, r *Run, claim SlotC
 	return false, nil
 }
 
-// wakeQueued lets the runs that have waited longest for the places of ended
-// runs look again.
+// wakeQueued takes the places of ended runs back, which would need others if they
+// were resumed, and lets the runs that have waited longest look again.
 func (s *Store) wakeQueued(ctx context.Context, tx *sql.Tx, ended []Run) error {
 	type line struct {
 		tenant          model.TenantID
@@ -152,6 +152,14 @@ func (s *Store) wakeQueued(ctx context.Context, tx *sql.Tx, ended []Run) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE run SET due_at=$5, state='ready', version=version+1 WHERE tenant=$1 AND id IN (SELECT id`+slotRuns+`
 			AND NOT slot_held AND state='waiting' ORDER BY id LIMIT $6)`, l.tenant, l.kind, l.name, l.key, s.now(), n); err != nil {
 			return fmt.Errorf("wake who waits for a place: %w", err)
+		}
+	}
+	for _, r := range ended { // only now: until it is written, an ended run looks like one that waits
+		if !r.SlotHeld {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE run SET slot_held=FALSE WHERE tenant=$1 AND id=$2`, r.Tenant, r.ID); err != nil {
+			return fmt.Errorf("free the place of run %s: %w", r.ID, err)
 		}
 	}
 	return nil

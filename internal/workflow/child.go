@@ -122,7 +122,7 @@ func (t *turn) depth() int {
 // childKey is the trigger key of the run of a step: however often the step is
 // begun, it is one run.
 func (t *turn) childKey(n *node) string {
-	return t.run.ID + "/" + n.path + "/" + strconv.Itoa(t.cur.Gen)
+	return t.run.ID + "/" + n.path + "/" + strconv.Itoa(t.cur.generation())
 }
 
 // startChild starts the run in the transaction that writes this turn.
@@ -173,6 +173,8 @@ func (t *turn) awaitChild(n *node, s *WorkflowStep) {
 			continue
 		}
 		switch {
+		case c.State == store.RunStopped && c.EndedAt != nil && c.EndedAt.Before(t.cur.Resumed):
+			t.cur.Phase, t.cur.Gen = "", t.cur.Gen+1 // it was stopped with this one, which somebody resumed
 		case c.State.Ended():
 			t.childEnded(n, c)
 		case t.stepOverdue():

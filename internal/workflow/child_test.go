@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -151,6 +152,38 @@ func TestWorkflowStepStops(t *testing.T) {
 		last("leaf", "stopped StopRequested")
 		k.pass(10 * time.Hour)
 		k.want("tickets", k.texts(), []string{"TimedOut"})
+	})
+}
+
+// TestWorkflowStepAfterResume: who resumes a run that waited for another has
+// that run anew, since it was stopped with it.
+func TestWorkflowStepAfterResume(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.put(cel(waits("pause", Hours(1)), ticket("act", "x")), named("child"))
+		k.put(cel(runs("call", "child", nil), ticket("after", "after")))
+		r := k.by("k")
+		if _, err := k.store.StopRun(t.Context(), k.tenant, r.ID, store.Decider{Actor: "eve"}); err != nil {
+			t.Fatal(err)
+		}
+		k.pass(time.Minute)
+		if _, err := Do(t.Context(), k.store, k.tenant, r.ID, Verb{Kind: VerbResume, By: store.Decider{Actor: "eve"}}, expr.Workflow{}); err != nil {
+			t.Fatal(err)
+		}
+		k.settle()
+		k.stand("wf", "waiting WaitingForRun")
+		if all := k.of("child"); len(all) != 2 || all[0].State != store.RunStopped || all[1].State != store.RunWaiting {
+			t.Errorf("children %+v", all)
+		}
+		if _, err := Do(t.Context(), k.store, k.tenant, r.ID, Verb{Kind: VerbSkip, By: store.Decider{Actor: "eve"}}, expr.Workflow{}); err != nil {
+			t.Fatal(err)
+		}
+		k.settle()
+		k.stand("wf", "succeeded")
+		if all := k.of("child"); all[1].State != store.RunStopped {
+			t.Errorf("a skipped step leaves its run %s", all[1].State)
+		}
+		k.want("tickets", k.texts(), []string{"after"})
 	})
 }
 

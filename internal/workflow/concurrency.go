@@ -38,29 +38,23 @@ func (l *linker) bound(c *Concurrency) (*bound, error) {
 	return &bound{*c, key}, err
 }
 
-// claimSlot asks for a place before the first step. The store gives it, or not,
-// in the transaction that writes this turn; a dry run needs none.
-func (t *turn) claimSlot() {
+// unplaced says that the run must have a place before it goes on, and has none:
+// it is new, or somebody resumed it. A dry run needs none; what is under way is
+// resolved first.
+func (t *turn) unplaced() bool {
+	if t.program.bound == nil || t.run.SlotHeld || t.dryRun() || t.intent != nil || t.cur.Asking != "" || t.cur.Lost || t.event.kind != eventDue {
+		return false
+	}
+	return t.run.StepPath != pathEnd && t.run.StopAt == nil && !t.suspended && !t.overdue()
+}
+
+// claim asks for a place. The store gives it, or not, in the transaction that
+// writes this turn.
+func (t *turn) claim() {
 	b := t.program.bound
-	if b == nil || t.run.SlotHeld || t.dryRun() {
-		return
-	}
-	switch {
-	case t.run.StopAt != nil:
-		t.stop()
-		return
-	case t.overdue():
-		t.fail(reasonTimedOut, fmt.Sprintf("the run took longer than %s", t.program.timeout))
-		return
-	}
 	key, err := b.key(t.scope())
 	if err != nil {
 		t.end(store.RunFailed, "failed", reasonExpression, "concurrency.key: "+err.Error())
-		return
-	}
-	t.run.StepPath, t.cur = pathEnd, cursor{} // it has not begun
-	if t.suspended {
-		t.holdSuspended()
 		return
 	}
 	t.sleep(t.now.Add(holdFor), store.ReasonConcurrencyLimit, fmt.Sprintf("waits for its turn: spec.concurrency lets %d run at once", b.Max))

@@ -78,6 +78,29 @@ func TestConcurrencyQueues(t *testing.T) {
 	})
 }
 
+// TestConcurrencyAfterResume: a run that was stopped has lost its place, and
+// waits for another when somebody resumes it.
+func TestConcurrencyAfterResume(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.put(limited(store.SlotQueue, 1, "", waits("pause", Hours(1)), ticket("act", "${input.n}")))
+		first := k.by("1", withInput("n", "1"))
+		k.by("2", withInput("n", "2"))
+		if _, err := k.store.StopRun(t.Context(), k.tenant, first.ID, store.Decider{Actor: "eve"}); err != nil {
+			t.Fatal(err)
+		}
+		k.settle()
+		if _, err := Do(t.Context(), k.store, k.tenant, first.ID, Verb{Kind: VerbResume, By: store.Decider{Actor: "eve"}}, expr.Workflow{}); err != nil {
+			t.Fatal(err)
+		}
+		k.settle()
+		k.want("resumed", k.stands(), []string{"waiting ConcurrencyLimit", "waiting Waiting"})
+		k.pass(time.Hour)
+		k.want("both", k.stands(), []string{"succeeded", "succeeded"})
+		k.want("tickets", k.texts(), []string{"2", "1"})
+	})
+}
+
 // TestConcurrencyAfterSuspension: a queued run of a suspended Workflow takes no
 // place, and looks again when it goes on.
 func TestConcurrencyAfterSuspension(t *testing.T) {

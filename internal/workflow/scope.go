@@ -76,8 +76,9 @@ func (t *turn) begin() {
 		t.end(store.RunFailed, "failed", reasonExpression, "when: "+err.Error())
 	case !ok:
 		t.end(store.RunSucceeded, resultSkipped, "ConditionNotMet", "spec.when is not true of what the run is about")
-	default:
-		t.claimSlot()
+	case t.unplaced():
+		t.claim()
+		t.run.StepPath, t.cur = pathEnd, t.cur.fresh(time.Time{}) // it has not begun
 	}
 }
 

@@ -234,6 +234,8 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 	}
 	if t.run.StepPath == pathEnd && t.cur.Since.IsZero() {
 		t.begin()
+	} else if t.unplaced() {
+		t.claim()
 	}
 	for moves := range maxMoves {
 		if moves >= longTurn && len(t.cur.Loops) > 0 && t.event.kind == eventDue && !t.done {
