@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"reflect"
 	"time"
 )
@@ -317,6 +318,11 @@ func Replace(stored, sent *Resource) (*Resource, []string, error) {
 // MarshalJSON writes the resource in the order of the schemas, without nulls.
 func (r *Resource) MarshalJSON() ([]byte, error) {
 	w := writer{}
+	r.render(&w)
+	return w.buf.Bytes(), w.err
+}
+
+func (r *Resource) render(w *writer) {
 	w.buf.WriteByte('{')
 	w.member("schemas", r.Schemas())
 	for _, a := range commonAttributes {
@@ -335,20 +341,18 @@ func (r *Resource) MarshalJSON() ([]byte, error) {
 	}
 	w.attribute(find(commonAttributes, "meta"), r.Attributes)
 	w.buf.WriteByte('}')
-	return w.buf.Bytes(), w.err
 }
 
 // writer renders canonical values.
 type writer struct {
 	buf bytes.Buffer
+	to  io.Writer // nil: all of it stays in buf
 	err error
 }
 
 func (w *writer) scalar(v any) {
 	text, err := json.Marshal(v)
-	if err != nil && w.err == nil {
-		w.err = fmt.Errorf("scim: rendering a value: %w", err)
-	}
+	w.fail(err)
 	w.buf.Write(text)
 }
 
@@ -380,6 +384,8 @@ func (w *writer) value(a *Attribute, v any) {
 		w.object(a.SubAttributes, v)
 	case encoded:
 		w.buf.Write(v)
+	case streamed:
+		w.stream(v)
 	case []any:
 		w.buf.WriteByte('[')
 		for i, e := range v {

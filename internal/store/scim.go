@@ -239,6 +239,16 @@ func (s *Store) SCIMMembers(ctx context.Context, tenant model.TenantID, groups [
 	return out, nil
 }
 
+// SCIMMembersAfter returns members of a group by id, from the one after the id on.
+func (s *Store) SCIMMembersAfter(ctx context.Context, tenant model.TenantID, group, after string, limit int) ([]SCIMMember, error) {
+	out, err := collect(ctx, s.reads, func(r *sql.Rows) (m SCIMMember, err error) { return m, r.Scan(&m.ID, &m.Type) },
+		fmt.Sprintf(`SELECT member_id, member_type FROM scim_member WHERE tenant=$1 AND group_id=$2 AND member_id > $3 ORDER BY member_id LIMIT %d`, limit), tenant, group, after)
+	if err != nil {
+		return nil, fmt.Errorf("read the members of a group: %w", err)
+	}
+	return out, nil
+}
+
 // SCIMRelated returns how many groups each of the users has, or members each of
 // the groups; those without are not in it.
 func (s *Store) SCIMRelated(ctx context.Context, tenant model.TenantID, rt *scim.ResourceType, ids []string) (map[string]int, error) {

@@ -19,14 +19,15 @@ const provisioned = 1000
 // seedTables are those that have rows of a user, and the person they describe.
 var seedTables = []string{"scim_user", "scim_element", "person_source", "person", "person_identifier", "person_mail"}
 
-// template is a user whose every text says which one it is.
+// template is the first user whose every text says which one it is.
 const template = 999_999_999
 
 // seed copies one user, row by row, so often that there are n in all: sending a
 // hundred thousand would take longer than all that is measured.
 func (s *benchServer) seed(n int) {
 	s.Helper()
-	id := s.create(template)
+	mark := fmt.Sprint(template - n)
+	id := s.create(template - n)
 	db := s.open()
 	var person string
 	if err := db.QueryRowContext(s.Context(), `SELECT person_id FROM person_source WHERE external_id=$1`, id).Scan(&person); err != nil {
@@ -37,7 +38,6 @@ func (s *benchServer) seed(n int) {
 	for i := range people {
 		s.ids, people[i] = append(s.ids, uuid.Must(uuid.NewV7()).String()), uuid.Must(uuid.NewV7()).String()
 	}
-	mark := fmt.Sprint(template)
 	for _, table := range seedTables {
 		cols, rows := s.rowsOf(db, table, id, person, mark)
 		var out [][]any

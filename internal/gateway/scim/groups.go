@@ -82,7 +82,10 @@ func (c *call) patchGroup() (answer, error) {
 		return answer{}, err
 	}
 	if c.param("attributes") != "" {
-		return c.one(http.StatusOK, scim.Group, p, written.SCIMResource)
+		related, err := c.api.Store.SCIMRelated(c, c.caller.Tenant, scim.Group, []string{written.ID})
+		if err == nil && (related[written.ID] <= maxRelated || !p.Includes("members")) {
+			return c.one(http.StatusOK, scim.Group, p, written.SCIMResource)
+		}
 	}
 	return answer{status: http.StatusNoContent, header: map[string]string{"ETag": scim.WeakETag(written.Version)}}, nil
 }

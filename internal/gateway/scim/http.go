@@ -46,8 +46,8 @@ func errorBody(e *scim.Error) scim.ErrorDocument {
 	return scim.ErrorDocument{Schemas: []string{scim.ErrorURN}, Status: strconv.Itoa(e.Status), ScimType: e.Type, Detail: e.Detail}
 }
 
-// writeAnswer writes a result or an error.
-func writeAnswer(w http.ResponseWriter, r *http.Request, out answer) {
+// write writes a result or an error.
+func (a *API) write(w http.ResponseWriter, c *call, out answer) {
 	for name, value := range out.header {
 		w.Header().Set(name, value)
 	}
@@ -57,8 +57,19 @@ func writeAnswer(w http.ResponseWriter, r *http.Request, out answer) {
 	}
 	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(out.status)
-	if r.Method != http.MethodHead {
+	if c.request.Method == http.MethodHead {
+		return
+	}
+	long, ok := out.body.(interface{ WriteJSON(to io.Writer) error })
+	if !ok || len(c.streamed) == 0 {
 		_ = json.NewEncoder(w).Encode(out.body) // an error here is a caller that has gone
+		return
+	}
+	if err := long.WriteJSON(w); err != nil {
+		if c.request.Context().Err() == nil {
+			a.Log.Warn("An answer over SCIM was cut off", "route", c.route, "error", err)
+		}
+		panic(http.ErrAbortHandler) // or half of it would pass for all
 	}
 }
 

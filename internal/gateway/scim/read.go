@@ -4,8 +4,10 @@
 package scim
 
 import (
+	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,11 +53,13 @@ func (c *call) fit(rt *scim.ResourceType, p *scim.Projection, all []store.SCIMRe
 	}
 	sum := 0
 	for i, r := range all {
-		if n := counts[r.ID]; i > 0 && sum+n > maxRelated {
+		n := counts[r.ID]
+		if i > 0 && sum+n > maxRelated {
 			all = all[:i]
 			break
-		} else {
-			sum += n
+		}
+		if sum += n; rt == scim.Group && n > maxRelated {
+			c.streamed = map[string]bool{r.ID: true}
 		}
 	}
 	if sum > manyRelated {
@@ -85,7 +89,10 @@ func (c *call) render(rt *scim.ResourceType, p *scim.Projection, stored ...store
 		r.Attributes["id"] = s.ID
 		r.SetMeta(scim.Meta{Created: s.CreatedAt, LastModified: s.ModifiedAt, Location: c.location(rt, s.ID), Version: scim.WeakETag(s.Version)})
 		out[i] = p.Apply(r)
-		if list := related[s.ID]; list != nil {
+		switch list := related[s.ID]; {
+		case c.streamed[s.ID]:
+			p.List(relation(rt)).Stream(out[i], c.members(s))
+		case list != nil:
 			list.Put(out[i])
 		}
 	}
@@ -108,19 +115,52 @@ func (c *call) related(rt *scim.ResourceType, p *scim.Projection, ids []string) 
 		}
 		return out, err
 	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return c.streamed[id] })
 	members, err := c.api.Store.SCIMMembers(c, c.caller.Tenant, ids)
 	for group, all := range members {
 		out[group] = p.List(relation(rt))
 		for _, m := range all {
-			kind := scim.User
-			if m.Type == scim.Group.Name {
-				kind = scim.Group
-			}
-			out[group].Add(scim.Object{"value": m.ID, "$ref": c.location(kind, m.ID), "type": m.Type})
+			out[group].Add(c.member(m))
 		}
 		delete(members, group)
 	}
 	return out, err
+}
+
+func (c *call) member(m store.SCIMMember) scim.Object {
+	kind := scim.User
+	if m.Type == scim.Group.Name {
+		kind = scim.Group
+	}
+	return scim.Object{"value": m.ID, "$ref": c.location(kind, m.ID), "type": m.Type}
+}
+
+// members reads the members of a group, a part at a time, while they are sent.
+// It fails if the group is another one by then than that whose version is told.
+func (c *call) members(of store.SCIMResource) scim.Values {
+	return func(add func(scim.Object) error) error {
+		ctx := c.request.Context() // sending has more time than deciding
+		for after := ""; ; {
+			part, err := c.api.Store.SCIMMembersAfter(ctx, c.caller.Tenant, of.ID, after, maxRelated/4)
+			if err != nil {
+				return err
+			}
+			for _, m := range part {
+				if err := add(c.member(m)); err != nil {
+					return err
+				}
+			}
+			if len(part) < maxRelated/4 {
+				break
+			}
+			after = part[len(part)-1].ID
+		}
+		now, err := c.api.Store.SCIMGroup(ctx, c.caller.Tenant, of.ID)
+		if err == nil && now.Version != of.Version {
+			err = errors.New("the group has changed while its members were sent")
+		}
+		return err
+	}
 }
 
 // one is the answer with a single resource.

@@ -38,7 +38,8 @@ const (
 	defaultResults = 100
 	maxResults     = 200
 	// maxRelated bounds the members of the groups of a page, and the groups of its
-	// users. A page that would have more is shorter.
+	// users. A page that would have more is shorter; of a group with more alone the
+	// members are read, so many at once, while they are sent.
 	maxRelated = 20_000
 	// manyRelated are worth a turn.
 	manyRelated = 2000
@@ -66,6 +67,7 @@ type Store interface {
 	SCIMGroupsOf(ctx context.Context, t model.TenantID, users []string) (map[string][]store.SCIMMembership, error)
 	SCIMRelated(ctx context.Context, t model.TenantID, rt *scim.ResourceType, ids []string) (map[string]int, error)
 	SCIMMembers(ctx context.Context, t model.TenantID, groups []string) (map[string][]store.SCIMMember, error)
+	SCIMMembersAfter(ctx context.Context, t model.TenantID, group, after string, limit int) ([]store.SCIMMember, error)
 	WriteSCIMUser(ctx context.Context, t model.TenantID, by store.SCIMCaller, key store.SCIMUserKey, rule store.SCIMUserRule) (store.SCIMWritten, error)
 	WriteSCIMGroup(ctx context.Context, t model.TenantID, by store.SCIMCaller, id string, rule store.SCIMGroupRule) (store.SCIMWritten, error)
 }
@@ -118,6 +120,8 @@ type call struct {
 	ifMatch string
 
 	held held
+	// streamed are groups whose members are read while they are sent.
+	streamed map[string]bool
 
 	// What the log says of the request.
 	route    string
@@ -151,7 +155,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, base string) {
 		c.note(e)
 		a.fail(w, c, err, e, refusal)
 	} else {
-		writeAnswer(w, r, out)
+		a.write(w, c, out)
 	}
 	outcomes.WithLabelValues(outcome(status)).Inc()
 	switch now := a.Clock.Now(); {
@@ -315,5 +319,5 @@ func (a *API) fail(w http.ResponseWriter, c *call, err error, e *scim.Error, ref
 	if errors.As(err, &allowed) {
 		w.Header().Set("Allow", strings.Join(allowed.allow, ", "))
 	}
-	writeAnswer(w, c.request, answer{status: e.Status, body: errorBody(e)})
+	a.write(w, c, answer{status: e.Status, body: errorBody(e)})
 }
