@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -26,57 +27,99 @@ type DeclaredApp struct {
 // declaredFresh is how long an unchanged row is not written again.
 const declaredFresh = 30 * time.Minute
 
-// PutDeclaredApp records an Application. It writes nothing if nothing changed,
-// but now and then that the Application is still there.
-func (s *Store) PutDeclaredApp(ctx context.Context, tenant model.TenantID, a DeclaredApp) error {
-	if a.Sources == nil {
-		a.Sources = []string{}
+// declaredKind is a kind of resource whose objects the store knows as rows, for
+// those who do not read the API server.
+type declaredKind struct {
+	table, what string
+	columns     []string // beside tenant, name and seen_at
+}
+
+var (
+	declaredApps  = declaredKind{"declared_app", "application", []string{"title", "users", "paid", "unused", "unknown", "sources"}}
+	ownConnectors = declaredKind{"own_connector", "connector", []string{"title", "category", "domains"}}
+)
+
+// putDeclared records an object. It writes nothing if nothing changed, but now
+// and then that the object is still there.
+func (s *Store) putDeclared(ctx context.Context, tenant model.TenantID, k declaredKind, name string, values ...any) error {
+	args := append([]any{tenant, name, s.now()}, values...)
+	same, set, places := make([]string, len(values)), make([]string, len(values)), make([]string, len(values))
+	for i, c := range k.columns {
+		places[i] = fmt.Sprintf("$%d", i+4)
+		same[i], set[i] = c+"="+places[i], c+"=excluded."+c
 	}
-	sources, err := json.Marshal(a.Sources)
-	if err != nil {
-		return fmt.Errorf("record application %q: %w", a.Name, err)
-	}
-	var same bool
-	err = s.reads.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM declared_app WHERE tenant=$1 AND name=$2 AND title=$3 AND users=$4 AND paid=$5 AND unused=$6 AND unknown=$7 AND sources=$8
-		AND seen_at > $9)`, tenant, a.Name, a.Title, a.Users, a.Paid, a.Unused, a.Unknown, string(sources), s.now()-declaredFresh.Milliseconds()).Scan(&same)
-	if err == nil && !same {
+	var fresh bool
+	err := s.reads.QueryRowContext(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM %s WHERE tenant=$1 AND name=$2 AND seen_at + %d > $3 AND %s)`,
+		k.table, declaredFresh.Milliseconds(), strings.Join(same, " AND ")), args...).Scan(&fresh)
+	if err == nil && !fresh {
 		err = s.write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `INSERT INTO declared_app (tenant, name, title, users, paid, unused, unknown, sources, seen_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)
-				ON CONFLICT (tenant, name) DO UPDATE SET title = excluded.title, users = excluded.users, paid = excluded.paid,
-					unused = excluded.unused, unknown = excluded.unknown, sources = excluded.sources, seen_at = excluded.seen_at`,
-				tenant, a.Name, a.Title, a.Users, a.Paid, a.Unused, a.Unknown, string(sources), s.now())
+			_, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO %s (tenant, name, seen_at, %s) VALUES ($1,$2,$3,%s)
+				ON CONFLICT (tenant, name) DO UPDATE SET seen_at=excluded.seen_at, %s`,
+				k.table, strings.Join(k.columns, ", "), strings.Join(places, ","), strings.Join(set, ", ")), args...)
 			return err
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("record application %q: %w", a.Name, err)
+		return fmt.Errorf("record %s %q: %w", k.what, name, err)
 	}
 	return nil
+}
+
+// removeDeclared forgets an object that is gone.
+func (s *Store) removeDeclared(ctx context.Context, tenant model.TenantID, k declaredKind, name string) error {
+	var known bool
+	err := s.reads.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+k.table+` WHERE tenant=$1 AND name=$2)`, tenant, name).Scan(&known)
+	if err == nil && known {
+		err = s.write(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `DELETE FROM `+k.table+` WHERE tenant=$1 AND name=$2`, tenant, name)
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("forget %s %q: %w", k.what, name, err)
+	}
+	return nil
+}
+
+// pruneDeclared forgets objects that were not seen since, because they went while
+// nobody watched.
+func (s *Store) pruneDeclared(ctx context.Context, tenant model.TenantID, k declaredKind, since time.Time) error {
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM `+k.table+` WHERE tenant=$1 AND seen_at < $2`, tenant, since.UnixMilli())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget %ss: %w", k.what, err)
+	}
+	return nil
+}
+
+// listOrEmpty is a list as JSON, never null.
+func listOrEmpty(list []string) (string, error) {
+	if list == nil {
+		list = []string{}
+	}
+	text, err := json.Marshal(list)
+	return string(text), err
+}
+
+// PutDeclaredApp records an Application, as putDeclared does.
+func (s *Store) PutDeclaredApp(ctx context.Context, tenant model.TenantID, a DeclaredApp) error {
+	sources, err := listOrEmpty(a.Sources)
+	if err != nil {
+		return fmt.Errorf("record application %q: %w", a.Name, err)
+	}
+	return s.putDeclared(ctx, tenant, declaredApps, a.Name, a.Title, a.Users, a.Paid, a.Unused, a.Unknown, sources)
 }
 
 // RemoveDeclaredApp forgets an Application that is gone.
 func (s *Store) RemoveDeclaredApp(ctx context.Context, tenant model.TenantID, name string) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM declared_app WHERE tenant=$1 AND name=$2`, tenant, name)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("forget application %q: %w", name, err)
-	}
-	return nil
+	return s.removeDeclared(ctx, tenant, declaredApps, name)
 }
 
-// PruneDeclaredApps forgets Applications that were not seen since, because they
-// went while nobody watched.
+// PruneDeclaredApps forgets Applications that were not seen since.
 func (s *Store) PruneDeclaredApps(ctx context.Context, tenant model.TenantID, since time.Time) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM declared_app WHERE tenant=$1 AND seen_at < $2`, tenant, since.UnixMilli())
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("forget applications: %w", err)
-	}
-	return nil
+	return s.pruneDeclared(ctx, tenant, declaredApps, since)
 }
 
 // DeclaredApps returns the Applications of the tenant, by name.

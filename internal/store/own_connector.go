@@ -19,60 +19,23 @@ type OwnConnector struct {
 	Domains               []string
 }
 
-// PutOwnConnector records a Connector. It writes nothing if nothing changed, but
-// now and then that the Connector is still there.
+// PutOwnConnector records a Connector, as putDeclared does.
 func (s *Store) PutOwnConnector(ctx context.Context, tenant model.TenantID, c OwnConnector) error {
-	if c.Domains == nil {
-		c.Domains = []string{}
-	}
-	domains, err := json.Marshal(c.Domains)
+	domains, err := listOrEmpty(c.Domains)
 	if err != nil {
 		return fmt.Errorf("record connector %q: %w", c.Name, err)
 	}
-	var same bool
-	err = s.reads.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM own_connector WHERE tenant=$1 AND name=$2 AND title=$3 AND category=$4 AND domains=$5 AND seen_at > $6)`,
-		tenant, c.Name, c.Title, c.Category, string(domains), s.now()-declaredFresh.Milliseconds()).Scan(&same)
-	if err == nil && !same {
-		err = s.write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `INSERT INTO own_connector (tenant, name, title, category, domains, seen_at) VALUES ($1,$2,$3,$4,$5,$6)
-				ON CONFLICT (tenant, name) DO UPDATE SET title = excluded.title, category = excluded.category, domains = excluded.domains, seen_at = excluded.seen_at`,
-				tenant, c.Name, c.Title, c.Category, string(domains), s.now())
-			return err
-		})
-	}
-	if err != nil {
-		return fmt.Errorf("record connector %q: %w", c.Name, err)
-	}
-	return nil
+	return s.putDeclared(ctx, tenant, ownConnectors, c.Name, c.Title, c.Category, domains)
 }
 
 // RemoveOwnConnector forgets a Connector that is gone, or cannot be used.
 func (s *Store) RemoveOwnConnector(ctx context.Context, tenant model.TenantID, name string) error {
-	var known bool
-	err := s.reads.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM own_connector WHERE tenant=$1 AND name=$2)`, tenant, name).Scan(&known)
-	if err == nil && known {
-		err = s.write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `DELETE FROM own_connector WHERE tenant=$1 AND name=$2`, tenant, name)
-			return err
-		})
-	}
-	if err != nil {
-		return fmt.Errorf("forget connector %q: %w", name, err)
-	}
-	return nil
+	return s.removeDeclared(ctx, tenant, ownConnectors, name)
 }
 
-// PruneOwnConnectors forgets Connectors that were not seen since, because they
-// went while nobody watched.
+// PruneOwnConnectors forgets Connectors that were not seen since.
 func (s *Store) PruneOwnConnectors(ctx context.Context, tenant model.TenantID, since time.Time) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM own_connector WHERE tenant=$1 AND seen_at < $2`, tenant, since.UnixMilli())
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("forget connectors: %w", err)
-	}
-	return nil
+	return s.pruneDeclared(ctx, tenant, ownConnectors, since)
 }
 
 // OwnConnectors returns the Connectors of the tenant, by name.
