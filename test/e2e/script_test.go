@@ -51,6 +51,8 @@ func TestScripts(t *testing.T) {
 	s.bind("viewer", []string{"get", "list"}, "integrations", "apps", "people", "accounts", "seats", "runs", "savings", "audit", "guards", "summary")
 	viewer := s.env.WriteKubeconfig(t, s.env.ClientCert(t, "viewer"), "acme")
 	stranger := s.env.WriteKubeconfig(t, s.env.ClientCert(t, "stranger"), "acme")
+	s.bind("box@acme.example", []string{"get", "list", "create"}, "approvals", "approvals/decide", "tasks", "tasks/decide")
+	mailbox := s.env.WriteKubeconfig(t, s.env.ClientCert(t, "box@acme.example"), "acme")
 	commands := maps.Clone(scriptCommands)
 	commands["apply"], commands["supply"] = s.applyFile, s.supply
 	zoom := vendorSecrets["zoom-s2s"]
@@ -58,7 +60,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			for name, value := range map[string]string{
-				"KUBECONFIG": s.env.Kubeconfig, "VIEWER": viewer, "STRANGER": stranger,
+				"KUBECONFIG": s.env.Kubeconfig, "ADMIN": s.env.Kubeconfig, "VIEWER": viewer, "STRANGER": stranger, "MAILBOX": mailbox,
 				"ZOOM_ACCOUNT": zoom["accountId"], "ZOOM_CLIENT": zoom["clientId"], "ZOOM_SECRET": zoom["clientSecret"], "HOME": e.WorkDir, "NO_COLOR": "1",
 			} {
 				e.Setenv(name, value)
@@ -128,7 +130,7 @@ func (s *site) publish() {
 // bind gives a user the verbs on virtual resources of the site's namespace.
 func (s *site) bind(user string, verbs []string, resources ...string) {
 	s.t.Helper()
-	meta := metav1.ObjectMeta{Namespace: s.ns, Name: "e2e-" + user}
+	meta := metav1.ObjectMeta{Namespace: s.ns, Name: "e2e-" + strings.ReplaceAll(user, "@", ".")}
 	s.create(&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{"seatkeeper.dev"}, Resources: resources, Verbs: verbs}}})
 	s.create(&rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}}})
