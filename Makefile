@@ -97,6 +97,10 @@ newman: ## Run Microsoft's SCIM collection by newman (needs npm, and SEATKEEPER_
 	trap 'hack/test-postgres.sh stop' EXIT; \
 	SEATKEEPER_NEWMAN=$(BIN)/newman/node_modules/.bin/newman go test -count=1 -run MicrosoftCollection ./internal/gateway/scim
 
+.PHONY: a11y
+a11y: ## Look with axe-core at the pages that people are shown (needs npm and Chromium).
+	@hack/a11y.sh
+
 ##@ Check
 
 .PHONY: lint

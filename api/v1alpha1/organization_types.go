@@ -248,8 +248,9 @@ type Notifications struct {
 	// +kubebuilder:validation:MaxItems=16
 	Channels []NotificationChannel `json:"channels,omitempty"`
 
-	// smtpSecretName is the Secret with the mail server's keys url, from,
-	// username and password. Without it nothing is sent by e-mail.
+	// smtpSecretName is the Secret of the mail server, with the keys url
+	// (smtp://HOST:587 or smtps://HOST:465), from, username, password and, for an
+	// authority of your own, ca.crt. Without it nothing is sent by e-mail.
 	// +optional
 	SMTPSecretName ResourceName `json:"smtpSecretName,omitempty"`
 }

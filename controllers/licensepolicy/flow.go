@@ -66,6 +66,7 @@ func (r *Reconciler) flowOf(ctx context.Context, obj *v1alpha1.LicensePolicy, re
 			return nil, err
 		}
 		f.ask = ask
+		r.checkMail(ctx, f)
 	}
 	return f, nil
 }
@@ -100,7 +101,7 @@ func (r *Reconciler) bar(ctx context.Context, f *flow, name string, in *v1alpha1
 
 // mayAct says whether seats that an Integration reports may be acted on.
 func (f *flow) mayAct(integration string) bool {
-	if f.via != nil && f.res.barred[f.via.integration] != "" {
+	if f.via != nil && f.res.barred[f.via.integration] != "" || f.res.mail != nil && f.res.mail.alone {
 		return false
 	}
 	return f.res.barred[integration] == ""
@@ -135,9 +136,9 @@ func askOf(a *v1alpha1.Ask) (*workflow.ReclaimAsk, error) {
 		return nil, reconcile.Stalling(v1alpha1.ReasonNotImplemented, "spec.ask.onTimeout: Escalate does not act yet; use Keep or Reclaim. Until then the policy only reports")
 	}
 	for _, c := range a.Channels {
-		ref := workflow.ChannelRef{Kind: "email"}
+		ref := workflow.ChannelRef{Kind: workflow.ChannelEmail}
 		if c.Integration != "" {
-			ref = workflow.ChannelRef{Kind: "slack", Integration: string(c.Integration)}
+			ref = workflow.ChannelRef{Kind: workflow.ChannelSlack, Integration: string(c.Integration)}
 		}
 		out.Channels = append(out.Channels, ref)
 	}

@@ -66,6 +66,7 @@ type Reconciler struct {
 	Env        *reconcile.Env
 	Backend    Backend
 	Connectors Connectors
+	Mail       Mail // nil: nothing is said of it
 }
 
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=licensepolicies;applications;integrations;contracts;organizations,verbs=get;list;watch
@@ -109,7 +110,7 @@ func mayRestOn(changed, woken client.Object) bool {
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.LicensePolicy] {
 	return &reconcile.Loop[*v1alpha1.LicensePolicy]{
 		Env: r.Env, Kind: v1alpha1.KindLicensePolicy, New: func() *v1alpha1.LicensePolicy { return &v1alpha1.LicensePolicy{} },
-		Owned: []string{v1alpha1.ConditionHeld, v1alpha1.ConditionInventoryStale},
+		Owned: []string{v1alpha1.ConditionHeld, v1alpha1.ConditionInventoryStale, v1alpha1.ConditionPeopleUnreached},
 		Step:  r.step,
 		Gone: func(ctx context.Context, key types.NamespacedName) error {
 			return r.Backend.Remove(ctx, key.Namespace, key.Name)
@@ -178,6 +179,9 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.LicensePolicy, c *r
 	}
 	out := summary(obj, result, mode, res)
 	out.RequeueAfter, out.Exact = due.next.Sub(now), true
+	if res.mail != nil {
+		out.RequeueAfter = min(out.RequeueAfter, mailInterval)
+	}
 	return out, nil
 }
 

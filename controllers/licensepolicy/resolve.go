@@ -55,6 +55,8 @@ type resolution struct {
 	// says of some why nothing may act on them.
 	integrations map[string]*v1alpha1.Integration
 	barred       map[string]string
+	// mail says why nobody can be asked by e-mail; nil: they can, or need not.
+	mail *noMail
 	// waiting are Integrations whose first sync has not completed.
 	waiting []string
 }

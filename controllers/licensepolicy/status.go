@@ -60,6 +60,10 @@ func (r *Reconciler) report(ctx context.Context, obj *v1alpha1.LicensePolicy, c 
 		obj.Status.Held = &v1alpha1.HeldSet{Digest: h.Digest, Count: h.Count, Total: h.Total, Allowed: h.Allowed, Reason: v1alpha1.ReasonGuardHeld}
 		c.True(v1alpha1.ConditionHeld, v1alpha1.ReasonGuardHeld, heldMessage(obj, h))
 	}
+	if runs.Unreached > 0 {
+		c.True(v1alpha1.ConditionPeopleUnreached, v1alpha1.ReasonNoReachableChannel, fmt.Sprintf(
+			"questions that reach nobody by the channels of spec.ask: %d. Nothing is decided meanwhile; `seatkeeper runs --policy %s` shows which, and why", runs.Unreached, obj.Name))
+	}
 	if stale := n.UnknownBy[policy.ReasonSyncStale]; stale > 0 {
 		c.True(v1alpha1.ConditionInventoryStale, v1alpha1.ReasonInventoryStale, fmt.Sprintf(
 			"%d seats are unknown because no listing of %s completed in time; see the conditions of the Integration", stale, names(res.integrations)))
@@ -86,6 +90,9 @@ func summary(obj *v1alpha1.LicensePolicy, result govern.Result, mode limitedMode
 		return reconcile.Outcome{Reason: v1alpha1.ReasonModeLimited, Message: mode.message + "; " + found}
 	case len(res.barred) > 0:
 		reason, text := barredText(obj, res)
+		return reconcile.Outcome{Reason: reason, Message: text + "; " + found}
+	case res.mail != nil:
+		reason, text := res.mail.text()
 		return reconcile.Outcome{Reason: reason, Message: text + "; " + found}
 	case len(res.waiting) > 0:
 		return reconcile.Outcome{Reason: v1alpha1.ReasonDependencyNotReady, Message: fmt.Sprintf(

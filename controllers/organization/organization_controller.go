@@ -58,6 +58,7 @@ const scimInterval = time.Minute
 type Reconciler struct {
 	Env     *reconcile.Env
 	Backend Backend
+	Mail    Mail // nil: nothing is said of it
 }
 
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=organizations,verbs=get;list;watch
@@ -84,7 +85,7 @@ func ofNamespace(_ context.Context, obj client.Object) []ctrl.Request {
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Organization] {
 	return &reconcile.Loop[*v1alpha1.Organization]{
 		Env: r.Env, Kind: v1alpha1.KindOrganization, New: func() *v1alpha1.Organization { return &v1alpha1.Organization{} },
-		Owned: []string{v1alpha1.ConditionSCIMServed, v1alpha1.ConditionHeld},
+		Owned: []string{v1alpha1.ConditionSCIMServed, v1alpha1.ConditionHeld, v1alpha1.ConditionEmailReady},
 		Step:  r.step,
 		Gone: func(ctx context.Context, key types.NamespacedName) error {
 			if key.Name != v1alpha1.OrganizationName {
@@ -115,6 +116,9 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Organization, c *re
 	obj.Status.People, obj.Status.Applications = &people, apps
 	out, err := r.scim(ctx, obj, c)
 	if err != nil {
+		return out, err
+	}
+	if err := r.mail(ctx, obj, c, &out); err != nil {
 		return out, err
 	}
 	return out, r.findSource(ctx, obj)

@@ -7,7 +7,9 @@ package mailer
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/mail"
@@ -39,10 +41,18 @@ type Server struct {
 	From               mail.Address
 	Username, Password string
 	Roots              *x509.CertPool // nil: the system's
+	ca                 string         // that Roots are of
 }
 
 // Address is the server's host:port.
 func (s Server) Address() string { return net.JoinHostPort(s.Host, s.Port) }
+
+// Fingerprint tells servers, and what we sign in with, apart without naming it.
+func (s Server) Fingerprint() string {
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "%s\n%t %t\n%s\n%q %q\n%q", s.Address(), s.Implicit, s.Plain, s.From.String(), s.Username, s.Password, s.ca)
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 // SecretError says which key of the Secret is wrong, and how to mend it. It
 // holds no value.
@@ -84,7 +94,7 @@ func ReadSecret(data map[string]string, plain []string) (Server, error) {
 		return s, &SecretError{keyPassword, "is missing, and there is a username"}
 	}
 	if pem := get(keyCA); pem != "" {
-		s.Roots = x509.NewCertPool()
+		s.Roots, s.ca = x509.NewCertPool(), pem
 		if !s.Roots.AppendCertsFromPEM([]byte(pem)) {
 			return s, &SecretError{keyCA, "holds no certificate in PEM"}
 		}

@@ -102,9 +102,10 @@ func (s *Store) CountRuns(ctx context.Context, tenant model.TenantID, kind, name
 		state   RunState
 		outcome string
 		n       int
+		unasked int
 	}
-	rows, err := collect(ctx, s.reads, func(r *sql.Rows) (v row, err error) { return v, r.Scan(&v.state, &v.outcome, &v.n) },
-		`SELECT state, outcome, count(*) FROM run WHERE tenant = $1 AND kind = $2 AND name = $3 GROUP BY state, outcome`, tenant, kind, name)
+	rows, err := collect(ctx, s.reads, func(r *sql.Rows) (v row, err error) { return v, r.Scan(&v.state, &v.outcome, &v.n, &v.unasked) },
+		`SELECT state, outcome, count(*), coalesce(sum(CASE WHEN reason = 'NoReachableChannel' THEN 1 ELSE 0 END), 0) FROM run WHERE tenant = $1 AND kind = $2 AND name = $3 GROUP BY state, outcome`, tenant, kind, name)
 	if err != nil {
 		return RunCounts{}, fmt.Errorf("count runs of %s/%s: %w", kind, name, err)
 	}
@@ -115,6 +116,7 @@ func (s *Store) CountRuns(ctx context.Context, tenant model.TenantID, kind, name
 			c.Ready += r.n
 		case RunWaiting:
 			c.Waiting += r.n
+			c.Unreached += r.unasked
 		case RunInFlight:
 			c.InFlight += r.n
 		case RunAttention:

@@ -30,6 +30,39 @@ var _ workflow.People = (*people)(nil)
 
 // Holders implements workflow.People.
 func (p *people) Holders(ctx context.Context, tenant model.TenantID, run workflow.Subject, role workflow.Role) ([]store.Assignee, error) {
+	found, err := p.holders(ctx, tenant, run, role)
+	if err != nil || len(found) == 0 {
+		return found, err
+	}
+	return found, p.hideUnreadMailbox(ctx, tenant, run, found)
+}
+
+// mailHosts are the connectors of apps that people have their mailbox in.
+var mailHosts = []string{"google-workspace", "entra"}
+
+// hideUnreadMailbox takes the address from who is asked whether they still need
+// the very app that has their mailbox: as they do not use it, nobody would read
+// the question there (decision 31).
+func (p *people) hideUnreadMailbox(ctx context.Context, tenant model.TenantID, run workflow.Subject, found []store.Assignee) error {
+	seat, err := seatOfRun(run)
+	if err != nil || seat.Integration == "" || seat.PersonID == "" {
+		return err
+	}
+	i := slices.IndexFunc(found, func(a store.Assignee) bool { return a.PersonID == seat.PersonID })
+	if i < 0 {
+		return nil
+	}
+	state, err := p.store.IntegrationState(ctx, tenant, seat.Integration)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err == nil && slices.Contains(mailHosts, state.Connector) {
+		found[i].Email = ""
+	}
+	return err
+}
+
+func (p *people) holders(ctx context.Context, tenant model.TenantID, run workflow.Subject, role workflow.Role) ([]store.Assignee, error) {
 	switch role {
 	case workflow.RolePerson:
 		return p.byID(ctx, tenant, run.PersonID, role)

@@ -141,12 +141,13 @@ func (w *wiring) controllers() error {
 	}
 	backend := govern.Backend{Store: w.store}
 	known := &catalog{reader: w.GetClient()}
+	mail := w.mailChecks()
 	for _, c := range []struct {
 		kind  string
 		setup func() error
 	}{
 		{v1alpha1.KindOrganization, func() error {
-			return (&organization.Reconciler{Env: env, Backend: organizations{w.store, o.Clock}}).SetupWithManager(w, w.poller.organizations, o.Workers)
+			return (&organization.Reconciler{Env: env, Backend: organizations{w.store, o.Clock}, Mail: mail}).SetupWithManager(w, w.poller.organizations, o.Workers)
 		}},
 		{v1alpha1.KindIntegration, func() error {
 			b := &integrations{store: w.store, sessions: w.sessions, keys: w.keys, wake: w.worker.Wake}
@@ -157,7 +158,7 @@ func (w *wiring) controllers() error {
 			return (&application.Reconciler{Env: env, Backend: b}).SetupWithManager(w, w.poller.applications, o.Workers)
 		}},
 		{v1alpha1.KindLicensePolicy, func() error {
-			return (&licensepolicy.Reconciler{Env: env, Backend: backend, Connectors: known}).SetupWithManager(w, w.poller.policies, o.Workers)
+			return (&licensepolicy.Reconciler{Env: env, Backend: backend, Connectors: known, Mail: mail}).SetupWithManager(w, w.poller.policies, o.Workers)
 		}},
 		{v1alpha1.KindContract, func() error {
 			return (&contract.Reconciler{Env: env, Backend: backend, Connectors: known}).SetupWithManager(w, o.Workers)
