@@ -91,7 +91,7 @@ func (o rehearsal) run(ctx context.Context, e *env) error {
 			return flowFile(err)
 		}
 	}
-	w, err := flowtest.ReadWorkflow(o.file, nil)
+	w, err := flowtest.ReadWorkflow(o.file, flowtest.Given{})
 	if err != nil {
 		return flowFile(err)
 	}

@@ -38,7 +38,7 @@ func RunFile(ctx context.Context, path, only string) ([]Result, error) {
 		if !strings.Contains(t.Name, only) {
 			continue
 		}
-		w, err := ReadWorkflow(f.Workflow, t.Given.Integrations)
+		w, err := ReadWorkflow(f.Workflow, t.Given)
 		if err != nil {
 			return nil, err
 		}
@@ -58,9 +58,13 @@ func RunFile(ctx context.Context, path, only string) ([]Result, error) {
 func (t Test) check(w *Workflow) error {
 	names := stepNames(w.Definition.Steps, map[string]bool{})
 	stepNames(w.Definition.OnFailure, names)
+	for _, called := range w.calls {
+		stepNames(called.Definition.Steps, names)
+		stepNames(called.Definition.OnFailure, names)
+	}
 	for _, step := range slices.Sorted(maps.Keys(t.Given.Answers)) {
-		if name := step[strings.LastIndexByte(step, '.')+1:]; !names[name] {
-			return fmt.Errorf("given.answers.%s: the Workflow has no step %q", step, name)
+		if !names[short(step)] {
+			return fmt.Errorf("given.answers.%s: the Workflow has no step %q", step, short(step))
 		}
 		for _, a := range t.Given.Answers[step] {
 			if a.Result != "" && !slices.Contains(results, workflow.ResultClass(a.Result)) {

@@ -50,6 +50,9 @@ type Given struct {
 	// Integrations maps names to built-in connectors, whose actions are then
 	// checked. One that is called as a connector needs no entry.
 	Integrations map[string]string `yaml:"integrations"`
+	// Workflows maps the names of Workflows that steps run to their files, beside
+	// this one.
+	Workflows map[string]string `yaml:"workflows"`
 	// Answers say by step what vendors and people answer. A step without one is
 	// done, without an answer.
 	Answers map[string]Answers `yaml:"answers"`
@@ -230,6 +233,9 @@ func ReadFile(path string) (*File, error) {
 	}
 	for i := range f.Tests {
 		t := &f.Tests[i]
+		for name, file := range t.Given.Workflows {
+			t.Given.Workflows[name] = filepath.Join(filepath.Dir(path), file)
+		}
 		t.Line = lineOf(&doc, fmt.Sprintf("tests[%d]", i))
 		if t.Name == "" {
 			return nil, fmt.Errorf("%s:%d: the test has no name", path, t.Line)

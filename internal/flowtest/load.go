@@ -18,6 +18,7 @@ import (
 	workflowctl "github.com/seatkeeper/seatkeeper/controllers/workflow"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/expr"
+	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
 // Workflow is one that can be carried out.
@@ -26,12 +27,61 @@ type Workflow struct {
 	Name string
 	Spec v1alpha1.WorkflowSpec
 	workflowctl.Compiled
-	doc yaml.Node
+	doc   yaml.Node
+	calls []*Workflow // that its steps run, and those of these
 }
 
 // ReadWorkflow reads a Workflow's file and checks it as far as that goes
-// without a cluster. integrations maps names to connectors, as in Given.
-func ReadWorkflow(path string, integrations map[string]string) (*Workflow, error) {
+// without a cluster. Of given it takes what the names of Integrations and
+// Workflows stand for.
+func ReadWorkflow(path string, given Given) (*Workflow, error) {
+	w, err := readWorkflow(path, given.Integrations)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{w.Name: true}
+	for open := []*Workflow{w}; len(open) > 0; open = open[1:] {
+		for _, name := range calls(open[0].Definition.Steps, calls(open[0].Definition.OnFailure, nil)) {
+			if known[name] {
+				continue
+			}
+			known[name] = true
+			file, ok := given.Workflows[name]
+			if !ok {
+				return nil, fmt.Errorf("%s: a step runs Workflow %q, whose file is not named: add it to given.workflows of the test", open[0].Path, name)
+			}
+			called, err := readWorkflow(file, given.Integrations)
+			if err != nil {
+				return nil, err
+			}
+			if called.Name != name {
+				return nil, fmt.Errorf("%s: is Workflow %q, and given.workflows calls it %q", file, called.Name, name)
+			}
+			w.calls, open = append(w.calls, called), append(open, called)
+		}
+	}
+	return w, nil
+}
+
+// calls lists the Workflows that steps run.
+func calls(steps []workflow.Step, out []string) []string {
+	for _, s := range steps {
+		switch {
+		case s.Workflow != nil:
+			out = append(out, s.Workflow.Name)
+		case s.ForEach != nil:
+			out = calls(s.ForEach.Steps, out)
+		case s.Switch != nil:
+			for _, c := range s.Switch.When {
+				out = calls(c.Steps, out)
+			}
+			out = calls(s.Switch.Otherwise, out)
+		}
+	}
+	return out
+}
+
+func readWorkflow(path string, integrations map[string]string) (*Workflow, error) {
 	raw, err := read(path)
 	if err != nil {
 		return nil, err

@@ -69,7 +69,7 @@ func Run(ctx context.Context, w *Workflow, given Given, when When) (*Outcome, er
 	if world.tenant, err = st.EnsureTenant(ctx, "test"); err != nil {
 		return nil, err
 	}
-	if world.run, err = begin(ctx, world, w, when, clock.Now()); err != nil {
+	if world.run, err = begin(ctx, world, w, when, clock); err != nil {
 		return nil, err
 	}
 	engine, err := workflow.New(workflow.Options{
@@ -87,26 +87,57 @@ func Run(ctx context.Context, w *Workflow, given Given, when When) (*Outcome, er
 		if err := engine.Settle(ctx); err != nil {
 			return nil, fmt.Errorf("the run did not come to an end or a wait: %w", err)
 		}
-		run, err := st.Run(ctx, world.tenant, world.run)
+		over, err := world.next(ctx, clock)
 		if err != nil {
 			return nil, err
 		}
-		answered, err := world.people(ctx, run, clock)
-		switch {
-		case err != nil:
-			return nil, err
-		case answered:
-			continue
-		}
-		if run.State.Ended() || run.State == store.RunAttention || run.DueAt.Sub(given.now()) > forever {
+		if over {
+			run, err := st.Run(ctx, world.tenant, world.run)
+			if err != nil {
+				return nil, err
+			}
 			steps, err := workflow.Progress(run)
 			return &Outcome{Run: run, Steps: steps, Requests: world.requests}, err
 		}
-		if run.DueAt.After(clock.Now()) {
-			clock.SetTime(run.DueAt)
-		}
 	}
 	return nil, fmt.Errorf("the run waited %d times without coming to an end", maxWaits)
+}
+
+// next lets the next thing happen: somebody answers, or the clock jumps to what
+// is due first. over says that the run has ended, or that nothing will happen.
+func (w *world) next(ctx context.Context, clock *clocktesting.FakeClock) (over bool, err error) {
+	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{})
+	if err != nil {
+		return false, err
+	}
+	due := time.Time{}
+	for _, r := range runs {
+		if r.State.Ended() || r.State == store.RunAttention {
+			if r.ID == w.run {
+				return true, nil
+			}
+			continue
+		}
+		if due.IsZero() || r.DueAt.Before(due) {
+			due = r.DueAt
+		}
+	}
+	for _, r := range runs {
+		detail, err := w.Run(ctx, w.tenant, r.ID)
+		if err != nil {
+			return false, err
+		}
+		if answered, err := w.people(ctx, detail, due, clock); err != nil || answered {
+			return false, err
+		}
+	}
+	if due.Sub(w.given.now()) > forever {
+		return true, nil
+	}
+	if due.After(clock.Now()) {
+		clock.SetTime(due)
+	}
+	return false, nil
 }
 
 // forever is longer than any run takes: what is due then waits for somebody.
@@ -120,7 +151,7 @@ func (g Given) now() time.Time {
 }
 
 // begin stores the Workflow and its run.
-func begin(ctx context.Context, world *world, w *Workflow, when When, now time.Time) (id string, err error) {
+func begin(ctx context.Context, world *world, w *Workflow, when When, clock *clocktesting.FakeClock) (id string, err error) {
 	g := world.given
 	subject := w.Definition.Subject == workflow.SubjectPerson
 	switch {
@@ -133,11 +164,12 @@ func begin(ctx context.Context, world *world, w *Workflow, when When, now time.T
 	if err := world.SetTenantFacts(ctx, world.tenant, store.TenantFacts{DisplayName: o.DisplayName, Domains: o.Domains, TimeZone: o.TimeZone, Workday: store.WorkdayFacts{End: o.EndOfDay}}); err != nil {
 		return "", err
 	}
-	definition, err := w.Definition.Marshal()
-	if err != nil {
-		return "", err
+	state, err := world.put(ctx, w)
+	for _, called := range w.calls {
+		if err == nil {
+			_, err = world.put(ctx, called)
+		}
 	}
-	state, err := world.PutWorkflow(ctx, world.tenant, store.WorkflowState{Name: w.Name, TriggerKind: w.Trigger, Subject: w.Definition.Subject, Direction: string(w.Spec.Direction), State: store.WorkflowReady}, definition)
 	if err != nil {
 		return "", err
 	}
@@ -155,14 +187,27 @@ func begin(ctx context.Context, world *world, w *Workflow, when When, now time.T
 	if err == nil {
 		run.Vars, err = json.Marshal(vars)
 	}
+	var at time.Time
 	if err == nil {
-		run.DueAt, err = startAt(w, vars, workflow.ClocksOf(store.TenantFacts{TimeZone: o.TimeZone, Workday: store.WorkdayFacts{End: o.EndOfDay}}, zoneOf(g.Person)), now)
+		at, err = startAt(w, vars, workflow.ClocksOf(store.TenantFacts{TimeZone: o.TimeZone, Workday: store.WorkdayFacts{End: o.EndOfDay}}, zoneOf(g.Person)), clock.Now())
 	}
 	if err != nil {
 		return "", err
 	}
+	clock.SetTime(at) // a run begins to be when it starts
 	r, _, err := world.StartRun(ctx, world.tenant, run, store.Decider{Actor: "test", Kind: model.ActorUser})
 	return r.ID, err
+}
+
+// put stores a Workflow as its controller does.
+func (w *world) put(ctx context.Context, wf *Workflow) (store.WorkflowState, error) {
+	definition, err := wf.Definition.Marshal()
+	if err != nil {
+		return store.WorkflowState{}, err
+	}
+	return w.PutWorkflow(ctx, w.tenant, store.WorkflowState{
+		Name: wf.Name, TriggerKind: wf.Trigger, Subject: wf.Definition.Subject, Direction: string(wf.Spec.Direction), State: store.WorkflowReady, DryRun: wf.Spec.DryRun,
+	}, definition)
 }
 
 func zoneOf(p *Person) string {
@@ -197,12 +242,12 @@ func startAt(w *Workflow, vars map[string]any, clocks workflow.Clocks, now time.
 }
 
 // people lets those answer who are asked now, at their time.
-func (w *world) people(ctx context.Context, run store.RunDetail, clock *clocktesting.FakeClock) (answered bool, err error) {
+func (w *world) people(ctx context.Context, run store.RunDetail, due time.Time, clock *clocktesting.FakeClock) (answered bool, err error) {
 	for _, p := range run.Prompts {
 		if p.State != store.PromptOpen || len(p.Messages) == 0 {
 			continue
 		}
-		step := workflow.StepName(p.StepPath)
+		step := w.named(run.Run, p.StepPath)
 		a, ok := w.peek(step)
 		if !ok || a.Answer == "" {
 			continue
@@ -216,7 +261,7 @@ func (w *world) people(ctx context.Context, run store.RunDetail, clock *clocktes
 			at = after.After(at, time.UTC)
 		}
 		if at.After(clock.Now()) {
-			if run.DueAt.Before(at) && run.DueAt.After(clock.Now()) {
+			if due.Before(at) && due.After(clock.Now()) {
 				return false, nil // something else comes first: a reminder, the end of the time
 			}
 			clock.SetTime(at)
@@ -242,7 +287,7 @@ func (w *world) people(ctx context.Context, run store.RunDetail, clock *clocktes
 func (w *world) peek(step string) (Answer, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, key := range []string{step, step[strings.LastIndexByte(step, '.')+1:]} {
+	for _, key := range []string{step, short(step)} {
 		if all, ok := w.given.Answers[key]; ok {
 			return all[min(w.used[key], len(all)-1)], true
 		}

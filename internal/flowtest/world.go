@@ -42,10 +42,21 @@ type world struct {
 	run      string
 }
 
-// step is the one that the run is at; a run has one effect at a time.
+// step is the one that has an effect now: a run has one at a time, and those
+// that wait for one another have none. One of another Workflow has its name too.
 func (w *world) step(ctx context.Context) (name string, err error) {
-	r, err := w.Run(ctx, w.tenant, w.run)
-	return workflow.StepName(r.StepPath), err
+	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{States: []store.RunState{store.RunInFlight}, Limit: 1})
+	if err != nil || len(runs) == 0 {
+		return "", fmt.Errorf("no run has a call under way: %w", err)
+	}
+	return w.named(runs[0], runs[0].StepPath), nil
+}
+
+func (w *world) named(r store.Run, path string) string {
+	if r.ID == w.run {
+		return workflow.StepName(path)
+	}
+	return r.Name + "/" + workflow.StepName(path)
 }
 
 // answer is the next one that is written down for a step.
@@ -55,7 +66,7 @@ func (w *world) answer(step string) (Answer, bool) {
 	key := step
 	all, ok := w.given.Answers[key]
 	if !ok { // a step inside of others is known by its own name too
-		key = step[strings.LastIndexByte(step, '.')+1:]
+		key = short(step)
 		all, ok = w.given.Answers[key]
 	}
 	if !ok {
@@ -65,6 +76,9 @@ func (w *world) answer(step string) (Answer, bool) {
 	w.used[key]++
 	return all[i], true
 }
+
+// short is a step's name without those around it.
+func short(step string) string { return step[strings.LastIndexAny(step, "./")+1:] }
 
 // actions is world as the engine's vendors.
 type actions struct{ *world }
