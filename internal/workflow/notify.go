@@ -188,7 +188,7 @@ func (t *turn) noticeSend(subject, text string) bool {
 
 // noticeFor is what one reader gets by one way.
 func (t *turn) noticeFor(to store.Assignee, d delivery, subject, text string) notify.Question {
-	id := uuid.NewSHA1(idemNamespace, fmt.Appendf(nil, "notice\x00%s\x00%s\x00%d\x00%s", t.run.ID, t.run.StepPath, d.Assignee, d.Kind)).String()
+	id := uuid.NewSHA1(idemNamespace, fmt.Appendf(nil, "notice\x00%s\x00%s\x00%d\x00%d\x00%s", t.run.ID, t.run.StepPath, t.cur.Round, d.Assignee, d.Kind)).String()
 	q := t.worded(&AskStep{Matter: &AskMatter{Kind: notify.Notice}}, store.Prompt{ID: id}, to)
 	q.Matter.Subject, q.Matter.Text = subject, text
 	return q

@@ -88,7 +88,7 @@ func (t *turn) askMatter(n *node, s *AskStep) {
 		t.settleMatter(settled{Failed: reasonTimedOut, Message: message})
 		return
 	default:
-		if p, ok := t.answeredHere(); ok {
+		if p, ok := t.answeredHere(s); ok {
 			t.answered(n, s, p)
 			return
 		}
@@ -105,9 +105,22 @@ func (t *turn) askMatter(n *node, s *AskStep) {
 	}
 }
 
+// ours are the prompts of the step, one for each stage that was asked.
+func (t *turn) ours(s *AskStep) map[string]bool {
+	at := t.cur.Stage
+	defer func() { t.cur.Stage = at }()
+	ids := make(map[string]bool, len(s.Stages))
+	for i := range s.Stages {
+		t.cur.Stage = i
+		ids[t.promptID(t.run.StepPath)] = true
+	}
+	return ids
+}
+
 // answeredHere is the answer to the step, whichever stage gave it.
-func (t *turn) answeredHere() (store.Prompt, bool) {
-	i := slices.IndexFunc(t.prompts, func(p store.Prompt) bool { return p.StepPath == t.run.StepPath && p.State == store.PromptAnswered })
+func (t *turn) answeredHere(s *AskStep) (store.Prompt, bool) {
+	ours := t.ours(s)
+	i := slices.IndexFunc(t.prompts, func(p store.Prompt) bool { return ours[p.ID] && p.State == store.PromptAnswered })
 	if i < 0 {
 		return store.Prompt{}, false
 	}
@@ -364,7 +377,7 @@ func (t *turn) settleAnswer(n *node, s *AskStep, d decision) {
 	case sourceNoApprover:
 		end.Message = "nobody else may answer, so it counted as " + d.Answer
 	}
-	if p, ok := t.answeredHere(); ok && d.Source == sourceAnswer {
+	if p, ok := t.answeredHere(s); ok && d.Source == sourceAnswer {
 		// Names stay with the question: messages of runs are shown in status.
 		did := "answered"
 		if s.Matter.Kind == notify.Approval {
@@ -393,8 +406,9 @@ func (t *turn) settleAnswer(n *node, s *AskStep, d decision) {
 func (t *turn) askClose(n *node, s *AskStep) {
 	end := *t.cur.Settled
 	var messages []sentMessage
+	ours := t.ours(s)
 	for _, m := range t.messages() {
-		if m.path == t.run.StepPath {
+		if ours[m.prompt] {
 			messages = append(messages, m)
 		}
 	}

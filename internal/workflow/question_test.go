@@ -444,3 +444,27 @@ func toJSON(t *testing.T, v any) string {
 	}
 	return string(raw)
 }
+
+// A run that is sent back to its question asks it anew: the answer of before
+// was to another.
+func TestAskedAgainAfterRetry(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		first := k.asked(approval("ok"), ticket("done", "${steps.ok.by}"), tells(func(s *Step) { s.Notify.To = s.Notify.To[:1] }))
+		k.status(k.answer(first, "U-mia", notify.Reject), store.AnswerAccepted)
+		k.settle()
+		k.expect(store.RunFailed, "failed", "Rejected")
+		if err := k.do(Verb{Kind: VerbRetry, FromStep: "ok"}); err != nil {
+			t.Fatal(err)
+		}
+		second := k.open()
+		if second.ID == first.ID {
+			t.Fatal("the question is the old one")
+		}
+		k.status(k.answer(first, "U-mia", notify.Approve), store.AnswerAlready)
+		k.status(k.answer(second, "U-mia", notify.Approve), store.AnswerAccepted)
+		k.settle()
+		k.expect(store.RunSucceeded, "", "")
+		k.want("tickets", k.tickets(), []string{"mia@acme.example"})
+		k.effects(map[string]int{"message.send": 3, "message.update": 2, "ticket.create": 1})
+	})
+}

@@ -328,7 +328,7 @@ func (t *turn) nextMessage(delivered bool) {
 type sentMessage struct {
 	ref    store.MessageRef
 	reader store.Assignee
-	path   string // of the step that asked
+	prompt string // id
 }
 
 func (t *turn) messages() []sentMessage {
@@ -341,7 +341,7 @@ func (t *turn) messages() []sentMessage {
 					reader = a
 				}
 			}
-			out = append(out, sentMessage{m, reader, p.StepPath})
+			out = append(out, sentMessage{m, reader, p.ID})
 		}
 	}
 	return out
