@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
@@ -37,6 +38,10 @@ type Starter struct {
 	hint    chan struct{}
 	watches map[watchKey]*watch
 }
+
+// PersonMadeBeforeRun is the failpoint between the commit that makes somebody known
+// and that of their run.
+const PersonMadeBeforeRun = "person-made-before-run"
 
 type watchKey struct {
 	tenant model.TenantID
@@ -355,6 +360,7 @@ func (l *look) begin(ctx context.Context, w *watch, f fact, who subject, begin w
 		if err != nil {
 			return run, v, err
 		}
+		failpoint.Hit(PersonMadeBeforeRun)
 		p, err := l.Store.Person(ctx, l.tenant, id)
 		if err != nil {
 			return run, v, err
