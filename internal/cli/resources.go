@@ -140,6 +140,17 @@ var resources = []resource{
 		},
 	},
 	{
+		Name: "starts", Aliases: []string{"start"},
+		Short:   "What a Workflow has not answered with a run, and why: it waits, is held or was passed over",
+		Example: "  seatkeeper starts -n acme\n  seatkeeper starts --workflow onboard --state waiting -n acme",
+		Columns: []column{
+			{Header: "WORKFLOW", Path: "workflow", Whole: true}, {Header: "ABOUT", Path: "about"}, {Header: "EVENT", Path: "event"}, {Header: "STATE", Path: "state"},
+			{Header: "REASON", Path: "reason"}, {Header: "DUE", Path: "due", Format: minute},
+			{Header: "HAPPENED", Path: "happenedAt", Format: minute, Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
+		},
+		Filters: []filter{{"workflow", "workflow", "only of this Workflow"}, {"state", "state", "only waiting, held or skipped"}},
+	},
+	{
 		Name:    "savings",
 		Short:   "The savings ledger: potential, sunk, realised and avoided, kept apart",
 		Example: "  seatkeeper savings -n acme -o csv",

@@ -34,6 +34,7 @@ func (a *API) endpoints() []endpoint {
 		{"GET tasks", "list", "tasks", a.prompts("tasks")},
 		{"GET tasks/{name}", "get", "tasks", a.prompt("tasks")},
 		{"POST tasks/{name}/decide", "create", "tasks/decide", a.decide("tasks")},
+		{"GET starts", "list", "runs", a.starts},
 		{"GET workflows", "list", "workflows", a.workflows},
 		{"GET workflows/{name}", "get", "workflows", a.workflow},
 		{"GET workflows/{name}/revisions", "get", "workflows", a.revisions},

@@ -43,6 +43,7 @@ type Store interface {
 	ResolveAttention(ctx context.Context, t model.TenantID, id string, how store.Resolution, by store.Decider) (store.Run, error)
 	Ledger(ctx context.Context, t model.TenantID, q store.LedgerQuery) ([]model.LedgerEntry, error)
 	Audit(ctx context.Context, t model.TenantID, q store.AuditQuery) ([]model.AuditRecord, error)
+	ListStarts(ctx context.Context, t model.TenantID, q store.StartQuery) ([]store.WorkflowStart, error)
 	ListHolds(ctx context.Context, t model.TenantID) ([]store.Hold, error)
 	Hold(ctx context.Context, t model.TenantID, s store.HoldSubject) (store.Hold, error)
 	HoldItems(ctx context.Context, t model.TenantID, holdID, after string, limit int) ([]store.HoldItem, error)
