@@ -83,6 +83,8 @@ type Reconciler struct {
 	Requests Requests
 	// Webhooks makes the addresses of webhooks; nil makes none.
 	Webhooks Webhooks
+	// Mail knows whether e-mail reaches people; nil: nothing is said of it.
+	Mail Mail
 }
 
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=workflows,verbs=get;list;watch;patch
@@ -179,6 +181,7 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 	if err != nil {
 		return reconcile.Outcome{}, err
 	}
+	r.unmailed(ctx, obj, c, p)
 	if load.Unreached > 0 {
 		c.True(v1alpha1.ConditionPeopleUnreached, v1alpha1.ReasonNoReachableChannel,
 			"runs wait for people whom no channel reaches, or could not tell somebody within the last day: `seatkeeper runs --workflow "+obj.Name+"` shows which")

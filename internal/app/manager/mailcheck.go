@@ -11,6 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/controllers/organization"
@@ -20,6 +21,7 @@ import (
 
 // mailChecks tells controllers whether people can be asked by e-mail.
 type mailChecks struct {
+	objects   client.Reader
 	secrets   syncer.SecretReader
 	client    *mailer.Client
 	plain     []string
@@ -50,7 +52,7 @@ const noPublicURL = "no address is known under which people reach the gateway: s
 
 func (w *wiring) mailChecks() *mailChecks {
 	o := w.options
-	return &mailChecks{secrets: secretReader{reader: w.GetAPIReader(), serviceAccount: o.ServiceAccount}, client: mailClient(o), plain: o.PlaintextMailRelays,
+	return &mailChecks{objects: w.GetClient(), secrets: secretReader{reader: w.GetAPIReader(), serviceAccount: o.ServiceAccount}, client: mailClient(o), plain: o.PlaintextMailRelays,
 		publicURL: o.PublicURL, clock: o.Clock, known: map[string]checkedMail{}}
 }
 
@@ -67,6 +69,15 @@ func (m *mailChecks) Problem(ctx context.Context, namespace, secretName string) 
 		return v1alpha1.ReasonPublicURLUnset, noPublicURL, nil
 	}
 	return "", "", nil
+}
+
+// ProblemIn implements workflow.Mail.
+func (m *mailChecks) ProblemIn(ctx context.Context, namespace string) (reason, message string, err error) {
+	name, err := smtpSecretOf(ctx, m.objects, namespace)
+	if err != nil {
+		return "", "", err
+	}
+	return m.Problem(ctx, namespace, name)
 }
 
 // Check implements organization.Mail.

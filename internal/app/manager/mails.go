@@ -55,16 +55,24 @@ func (m *mails) server(ctx context.Context, tenant model.TenantID) (mailer.Serve
 	if err != nil {
 		return mailer.Server{}, err
 	}
-	var org v1alpha1.Organization
-	err = m.objects.Get(ctx, client.ObjectKey{Namespace: ns, Name: v1alpha1.OrganizationName}, &org)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return mailer.Server{}, fmt.Errorf("read the Organization: %w", err)
-	}
-	name := ""
-	if n := org.Spec.Notifications; n != nil {
-		name = string(n.SMTPSecretName)
+	name, err := smtpSecretOf(ctx, m.objects, ns)
+	if err != nil {
+		return mailer.Server{}, err
 	}
 	return readMailServer(ctx, m.secrets, ns, name, m.plain)
+}
+
+// smtpSecretOf is the Secret that the Organization names; empty: none.
+func smtpSecretOf(ctx context.Context, objects client.Reader, namespace string) (string, error) {
+	var org v1alpha1.Organization
+	err := objects.Get(ctx, client.ObjectKey{Namespace: namespace, Name: v1alpha1.OrganizationName}, &org)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return "", fmt.Errorf("read the Organization: %w", err)
+	}
+	if n := org.Spec.Notifications; n != nil {
+		return string(n.SMTPSecretName), nil
+	}
+	return "", nil
 }
 
 // readMailServer reads the Secret of a mail server. What somebody has to mend is

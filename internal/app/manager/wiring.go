@@ -173,7 +173,7 @@ func (w *wiring) controllers() error {
 			return (&apikey.Reconciler{Env: env, Backend: apiKeys{w.store, o.Clock}, TenantRole: role}).SetupWithManager(w, w.keyWatch.changed, o.Workers)
 		}},
 		{v1alpha1.KindWorkflow, func() error {
-			return (&workflow.Reconciler{Env: env, Backend: workflows{w.store}, Connectors: stepActions{known}, Language: expr.Workflow{}, Requests: requestRules{w.requester(), w.secretReader()}, Webhooks: w.workflowHooks()}).SetupWithManager(w, o.Workers)
+			return (&workflow.Reconciler{Env: env, Backend: workflows{w.store}, Connectors: stepActions{known}, Language: expr.Workflow{}, Requests: requestRules{w.requester(), w.secretReader()}, Webhooks: w.workflowHooks(), Mail: mail}).SetupWithManager(w, o.Workers)
 		}},
 		{v1alpha1.KindWorkflowRun, func() error {
 			return (&workflowrun.Reconciler{Env: env, Backend: workflows{w.store}}).SetupWithManager(w, o.Workers)

@@ -78,11 +78,28 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request) (asked, bool) {
 		return a.link.IsFor(answerlink.Addressee{PersonID: p.PersonID, Email: p.Email})
 	})
 	if i < 0 {
-		page.Say(w, http.StatusGone, "This question is no longer yours", "It is asked of somebody else now, or was sent to an address that is no longer yours. Nothing was changed.")
+		h.stranger(w, r, a)
 		return a, false
 	}
 	a.reader = a.view.Prompt.Assignees[i]
 	return a, true
+}
+
+// stranger turns away who was asked before and is not any more: an attempt to
+// answer is told who can, and audited (decision 15).
+func (h *Handler) stranger(w http.ResponseWriter, r *http.Request, a asked) {
+	text := "It is asked of somebody else now, or was sent to an address that is no longer yours. Nothing was changed."
+	if r.Method == http.MethodPost {
+		out, err := h.Store.AnswerPrompt(r.Context(), a.link.Tenant, store.AnswerRequest{PromptID: a.link.PromptID})
+		if err != nil {
+			h.unavailable(w, err)
+			return
+		}
+		if out.Status == store.AnswerWrongPerson {
+			text = out.Message
+		}
+	}
+	page.Say(w, http.StatusGone, "This question is no longer yours", text)
 }
 
 func (h *Handler) unknown(w http.ResponseWriter) {

@@ -313,8 +313,11 @@ func TestLinksAreOfTheirAddressee(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if code, text := o.post(o.page.URL+answerlink.Path+stolen, "Keep"); code != http.StatusGone || !strings.Contains(text, "no longer yours") {
+		if code, text := o.post(o.page.URL+answerlink.Path+stolen, "Keep"); code != http.StatusGone || !strings.Contains(text, "no longer yours") || !strings.Contains(text, "It was asked of Mia") {
 			t.Errorf("a link to who is not asked: %d %s", code, text)
+		}
+		if audits, err := o.store.Audit(t.Context(), o.tenant, store.AuditQuery{Action: "prompt.refuse"}); err != nil || len(audits) != 1 || audits[0].Detail["via"] != "e-mail link" {
+			t.Errorf("%+v, %v", audits, err)
 		}
 		if code, _ := o.post(managers, "Reclaim"); code != http.StatusOK {
 			t.Errorf("Mia: %d", code)
