@@ -265,6 +265,14 @@ func (q *Requester) once(ctx context.Context, w *wire, r WebRequest, c webCreden
 	if c.header != "" {
 		req.Header.Set(c.name, c.header)
 	}
+	// By these names net/http takes a request for one that it may repeat by
+	// itself; whether it is, the caller decides.
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if v, ok := req.Header[name]; ok {
+			delete(req.Header, name)
+			req.Header[strings.ToLower(name)] = v
+		}
+	}
 	client := &http.Client{Transport: q.transport, Timeout: requesterTimeout, CheckRedirect: q.redirects(r.Hosts)}
 	res, err := client.Do(req)
 	ans.Sent = sent.Load()
@@ -325,7 +333,7 @@ func (q *Requester) redirects(hosts []string) func(*http.Request, []*http.Reques
 		}
 		for name := range req.Header {
 			if name != "Accept" && name != "User-Agent" {
-				req.Header.Del(name)
+				delete(req.Header, name)
 			}
 		}
 		return nil

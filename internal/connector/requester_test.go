@@ -347,6 +347,23 @@ func TestRequesterAnswers(t *testing.T) {
 	if ans, err := q.Send(t.Context(), WebRequest{Method: "POST", URL: s.URL + "/broken", Hosts: []string{hostOf(t, s)}}); err == nil || !ans.Sent {
 		t.Errorf("a lost answer: %+v, %v", ans, err)
 	}
+	// On a connection that was used before, too, one request is one.
+	broken := 0
+	once := tlsServer(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			if broken++; r.Header.Get("Idempotency-Key") != "k" {
+				t.Errorf("the key is missing: %v", r.Header)
+			}
+			panic(http.ErrAbortHandler)
+		}
+	})
+	q2 := newRequester(once)
+	for _, method := range []string{"GET", "POST"} {
+		_, _ = q2.Send(t.Context(), WebRequest{Method: method, URL: once.URL, Hosts: []string{hostOf(t, once)}, Header: map[string]string{"Idempotency-Key": "k"}})
+	}
+	if broken != 1 {
+		t.Errorf("one request was sent %d times", broken)
+	}
 	s.Close()
 	if ans, err := get("/text"); err == nil || ans.Sent {
 		t.Errorf("a closed port: %+v, %v", ans, err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
 // Request is one request of an http step, filled.
@@ -56,7 +57,7 @@ const httpPrefix = "https://"
 func (t *turn) http(n *node, s *HTTPStep) {
 	req, err := t.fillRequest(n, s)
 	if err != nil {
-		t.unfilled(n, err)
+		t.unbuilt(n, err)
 		return
 	}
 	u, err := url.Parse(req.URL)
@@ -75,7 +76,7 @@ func (t *turn) http(n *node, s *HTTPStep) {
 	}
 	call := Call{Integration: httpPrefix + strings.ToLower(u.Host), Action: "http." + strings.ToLower(s.Method), Input: shown, Request: req}
 	if err := t.addVerify(n, s, &call); err != nil {
-		t.unfilled(n, err)
+		t.unbuilt(n, err)
 		return
 	}
 	info := ActionInfo{Class: s.Class}
@@ -97,6 +98,22 @@ func (t *turn) http(n *node, s *HTTPStep) {
 	default:
 		t.failStep(n, out.reason, out.message)
 	}
+}
+
+// unbuilt goes on where a request cannot be put together. One of which an
+// attempt may have had its effect is for a person.
+func (t *turn) unbuilt(n *node, err error) {
+	if _, decided := t.resolution(); decided || t.intent == nil && !t.cur.Lost {
+		t.unfilled(n, err)
+		return
+	}
+	if t.intent != nil {
+		a := *t.intent
+		t.closeIntent(a, store.AttemptAmbiguous)
+		t.audit(a, string(ResultUnknown))
+	}
+	t.cur.Asking = ""
+	t.park("OutcomeUnknown", t.redact(fmt.Sprintf("the request may have had its effect, and it cannot be put together again (%v): look, then say retry, skip or fail", err)))
 }
 
 // requested completes a step whose request had its effect.

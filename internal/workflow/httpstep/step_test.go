@@ -500,3 +500,30 @@ func TestSealedValues(t *testing.T) {
 		}
 	})
 }
+
+// TestLostKey leaves a request to a person whose effect may be there, and which
+// cannot be built again for want of the key that sealed a part of it.
+func TestLostKey(t *testing.T) {
+	k := newKit(t, storeOf(t))
+	k.handle("GET /token", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, map[string]any{"t": "canary-lost-key"}) })
+	effects := 0
+	k.handle("POST /use", func(http.ResponseWriter, *http.Request) { effects++; lose() })
+	token := k.get("token", "/token")
+	token.Outputs, token.Sensitive = map[string]string{"t": "resp.t"}, []string{"t"}
+	use := k.post("use", "/use", workflow.ClassKeyed)
+	use.HTTP.Headers = map[string]string{"X-Token": "${steps.token.t}"}
+	r := k.run("lost", token, use)
+	k.want(r, store.RunWaiting, "Retrying", "")
+	k.engine = k.newEngine(keyTwo, func(*workflow.Options) {})
+	r = k.pass(time.Minute, r.ID)
+	k.want(r, store.RunAttention, "OutcomeUnknown", `needs key "one", which the key file does not have`)
+	if effects != 1 {
+		t.Errorf("%d effects", effects)
+	}
+	if _, err := k.store.ResolveAttention(k.Context(), k.tenant, r.ID, store.ResolveSkip, store.Decider{Actor: "ops", Kind: "user"}); err != nil {
+		t.Fatal(err)
+	}
+	r = k.pass(time.Minute, r.ID)
+	k.want(r, store.RunSucceeded, "", "")
+	k.clean(r.ID, "canary-lost-key")
+}
