@@ -98,7 +98,7 @@ func newBenchServer(b *testing.B, dsn string) *benchServer {
 	ctx, stop := context.WithCancel(context.WithoutCancel(b.Context()))
 	b.Cleanup(stop)
 	go recorder.Run(ctx)
-	mux := http.NewServeMux()
+	mux := &access.Router{Refusals: access.NewRefusals(st, clock.RealClock{}, log)}
 	(&gateway.API{Store: st, Clock: clock.RealClock{}, Log: log, Requests: recorder,
 		Keys: fakeKeys{"acme": {Tenant: tenant, KeyID: "k", Name: "entra", Type: access.KeySCIM}}}).Register(mux)
 	s := &benchServer{B: b, dsn: dsn, postgres: !strings.HasPrefix(dsn, "sqlite:"), api: httptest.NewServer(mux), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loaders}}}

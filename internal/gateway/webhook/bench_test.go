@@ -25,6 +25,7 @@ import (
 	_ "modernc.org/sqlite" // and the driver "sqlite"
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/webhook"
 	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -87,7 +88,7 @@ func benchGateway(b *testing.B, dsn string) (address string, secrets map[string]
 	h := &webhook.Handler{Endpoints: &webhook.Endpoints{Store: s, Keyring: ring, Manifest: manifest, Clock: clock.RealClock{}}, Inbox: s,
 		Limiter: ratelimit.NewMemory(clock.RealClock{}), Limits: webhook.Limits{Address: unlimited, Endpoint: unlimited},
 		Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler)}
-	mux := http.NewServeMux()
+	mux := &access.Router{Refusals: access.NewRefusals(s, clock.RealClock{}, h.Log)}
 	h.Register(mux)
 	return listen(b, mux), secrets, hook, "/hooks/" + token
 }
