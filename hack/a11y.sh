@@ -16,5 +16,5 @@ if [ ! -d "$modules/node_modules/axe-core" ]; then
 fi
 pages=$(mktemp -d)
 trap 'rm -rf "$pages"' EXIT
-SEATKEEPER_A11Y_PAGES=$pages go test -count=1 -run 'PagesOfEveryKind' ./internal/gateway/answer >/dev/null
+SEATKEEPER_A11Y_PAGES=$pages go test -count=1 -run 'PagesOfEveryKind|Delegation|FaultsAreSaid' ./internal/gateway/answer ./internal/gateway/delegate >/dev/null
 A11Y_MODULES=$modules/node_modules CHROMIUM=$browser node hack/a11y/check.mjs "$pages"

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -16,6 +17,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -213,6 +216,12 @@ var (
 // field.
 func checkPage(t *testing.T, body string, head http.Header) {
 	t.Helper()
+	if dir := os.Getenv("SEATKEEPER_A11Y_PAGES"); dir != "" { // for `make a11y`
+		sum := sha256.Sum256([]byte(body))
+		if err := os.WriteFile(filepath.Join(dir, "delegate-"+hex.EncodeToString(sum[:4])+".html"), []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	policy := head.Get("Content-Security-Policy")
 	for _, want := range []string{"default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
 		if !strings.Contains(policy, want) {
