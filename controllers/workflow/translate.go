@@ -34,6 +34,8 @@ type plan struct {
 	starts     *trigger.Spec // what it says; nil: nothing starts runs by itself
 	uses       []use
 	calls      []call
+	apps       []appName
+	offboards  []string // the fields of the steps
 	requests   []httpUse
 	warnings   []string
 	// destructive says that a step takes away what is not given back by itself.
@@ -160,27 +162,24 @@ func (t *translator) steps(field string, in []step) ([]engine.Step, error) {
 	out := make([]engine.Step, 0, len(in))
 	for _, s := range in {
 		at := field + "[" + string(s.base.Name) + "]"
-		e, built, err := t.step(at, s)
+		e, err := t.step(at, s)
 		if err != nil {
 			return nil, err
 		}
-		if built {
-			out = append(out, e)
-		}
+		out = append(out, e)
 	}
 	return out, nil
 }
 
-// step translates one step; built is false for one of a kind that this version
-// does not run, which is noted.
-func (t *translator) step(field string, s step) (out engine.Step, built bool, err error) {
+// step translates one step.
+func (t *translator) step(field string, s step) (out engine.Step, err error) {
 	out = engine.Step{Name: string(s.base.Name), When: string(s.base.When)}
 	if s.base.OnError != "Fail" {
 		out.OnError = s.base.OnError
 	}
 	if s.base.Timeout != "" {
 		if out.Timeout, err = span(field+".timeout", s.base.Timeout); err != nil {
-			return out, false, err
+			return out, err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.base.Outputs)) {
@@ -192,12 +191,8 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 		}
 		out.Outputs[name] = string(s.base.Outputs[name].Value)
 	}
-	if kind := unbuiltKind(s); kind != "" {
-		t.plan.unbuilt = append(t.plan.unbuilt, field+"."+kind)
-		return out, false, nil
-	}
 	if len(out.Outputs) > 0 && s.action.Action == nil && s.action.HTTP == nil && s.action.Workflow == nil {
-		return out, false, &stepError{field + ".outputs", "only a step that calls something has an answer to take outputs from"}
+		return out, &stepError{field + ".outputs", "only a step that calls something has an answer to take outputs from"}
 	}
 	switch {
 	case s.action.Action != nil:
@@ -210,6 +205,8 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 		out.Notify, err = t.notify(field+".notify", *s.action.Notify)
 	case s.action.Wait != nil:
 		out.Wait, err = t.wait(field+".wait", *s.action.Wait)
+	case s.action.Offboarding != nil:
+		out.Offboarding, err = t.offboarding(field, *s.action.Offboarding)
 	case s.action.Workflow != nil:
 		out.Workflow, err = t.workflow(field, *s.action.Workflow)
 	case s.loop != nil:
@@ -219,20 +216,7 @@ func (t *translator) step(field string, s step) (out engine.Step, built bool, er
 	default:
 		err = &stepError{field, "the step does nothing"}
 	}
-	return out, true, err
-}
-
-// unbuiltKind names the kind of a step that this version does not run.
-func unbuiltKind(s step) string {
-	a := s.action
-	for kind, set := range map[string]bool{
-		"offboarding": a.Offboarding != nil,
-	} {
-		if set {
-			return kind
-		}
-	}
-	return ""
+	return out, err
 }
 
 func (t *translator) action(field string, s step) (*engine.ActionStep, error) {

@@ -22,7 +22,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -89,7 +91,7 @@ type Reconciler struct {
 
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=workflows,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=workflows/status,verbs=get;patch
-// +kubebuilder:rbac:groups=seatkeeper.dev,resources=integrations;connectors,verbs=get;list;watch
+// +kubebuilder:rbac:groups=seatkeeper.dev,resources=applications;integrations;connectors,verbs=get;list;watch
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
@@ -99,11 +101,15 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		Named("workflow").
 		For(&v1alpha1.Workflow{}, builder.WithPredicates(reconcile.Changed(v1alpha1.ReleaseAnnotation, v1alpha1.RotateWebhookAnnotation, v1alpha1.WebhookOverlapAnnotation))).
 		Watches(&v1alpha1.Workflow{}, r.callers(), builder.WithPredicates(reconcile.Changed())).
+		Watches(&v1alpha1.Application{}, all, builder.WithPredicates(thereOrGone)).
 		Watches(&v1alpha1.Integration{}, all, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Connector{}, all, builder.WithPredicates(reconcile.Changed())).
 		WithOptions(reconcile.ControllerOptions(workers)).
 		Complete(r.loop())
 }
+
+// thereOrGone passes only that an object has come or gone.
+var thereOrGone = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
 
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Workflow] {
 	return &reconcile.Loop[*v1alpha1.Workflow]{
@@ -316,6 +322,9 @@ func (r *Reconciler) check(ctx context.Context, obj *v1alpha1.Workflow) (*plan, 
 		p.destructive = p.destructive || destructive
 	}
 	if err := r.checkCalls(ctx, obj, p); err != nil {
+		return p, err
+	}
+	if err := r.checkOffboarding(ctx, obj, p); err != nil {
 		return p, err
 	}
 	var waits *problem

@@ -40,6 +40,12 @@ type Store interface {
 
 	SetSeatPrices(ctx context.Context, tenant model.TenantID, policy string, prices map[model.SeatKey]model.Price) error
 	FirstReclaim(ctx context.Context, tenant model.TenantID, policy string) (time.Time, error)
+
+	Workflow(ctx context.Context, tenant model.TenantID, name string) (store.WorkflowState, error)
+	TenantFacts(ctx context.Context, tenant model.TenantID) (store.TenantFacts, error)
+	Person(ctx context.Context, tenant model.TenantID, id string) (store.PersonView, error)
+	ListAccounts(ctx context.Context, tenant model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error)
+
 	BookReuse(ctx context.Context, tenant model.TenantID, policy string, reuses []store.Reuse) (int, error)
 }
 

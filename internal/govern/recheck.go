@@ -61,6 +61,9 @@ func NewRechecker(st Store, c clock.PassiveClock) *Rechecker {
 
 // Recheck implements workflow.Facts.
 func (r *Rechecker) Recheck(ctx context.Context, tenant model.TenantID, run workflow.Subject) (workflow.Verdict, error) {
+	if run.Kind == workflow.KindOffboarding {
+		return r.recheckLeaver(ctx, tenant, run)
+	}
 	var vars struct {
 		Seat workflow.ReclaimSeat `json:"seat"`
 	}

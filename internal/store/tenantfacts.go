@@ -36,6 +36,10 @@ type TenantFacts struct {
 	SCIM SCIMFacts `json:"scim,omitzero"`
 	// Protected are addresses of people whom nothing may touch.
 	Protected []string `json:"protected,omitempty"`
+	// ProtectedAccounts are the vendor's ids, by Integration, of accounts that
+	// nothing may touch, and ProtectedWhen a condition that protects others.
+	ProtectedAccounts map[string][]string `json:"protectedAccounts,omitempty"`
+	ProtectedWhen     string              `json:"protectedWhen,omitempty"`
 	// Messengers are the Integrations through which the organisation hears news.
 	Messengers []string `json:"messengers,omitempty"`
 }

@@ -42,7 +42,8 @@ type Step struct {
 	HTTP    *HTTPStep    `json:"http,omitempty"`
 	ForEach *ForEachStep `json:"forEach,omitempty"`
 	// Workflow runs another Workflow.
-	Workflow *WorkflowStep `json:"workflow,omitempty"`
+	Workflow    *WorkflowStep    `json:"workflow,omitempty"`
+	Offboarding *OffboardingStep `json:"offboarding,omitempty"`
 
 	Ask    *AskStep    `json:"ask,omitempty"`
 	Switch *SwitchStep `json:"switch,omitempty"`

@@ -25,6 +25,9 @@ const (
 	verifyTimeout = 30 * time.Second
 )
 
+// errNoLeavers is what an engine says that does not know the apps.
+var errNoLeavers = errors.New("nothing here knows what apps do with the accounts of a leaver")
+
 // launch has a turn's effect in a goroutine that reports back. There are never
 // more than MaxInFlight of them.
 func (e *Engine) launch(t *turn) {
@@ -107,6 +110,12 @@ func (e *Engine) gather(ctx context.Context, tenant model.TenantID, fx *effect) 
 			p.person, p.err = personVars(ctx, e.o.Store, tenant, v)
 		case !errors.Is(err, store.ErrNotFound):
 			p.err = err
+		}
+		return p
+	}
+	if fx.gather.leaving != nil {
+		if p.err = errNoLeavers; e.o.Leavers != nil {
+			p.leaving, p.err = e.o.Leavers.Plan(ctx, tenant, fx.subject, *fx.gather.leaving)
 		}
 		return p
 	}

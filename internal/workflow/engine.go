@@ -45,6 +45,7 @@ type Options struct {
 	Actions  Actions
 	Facts    Facts
 	People   People
+	Leavers  Leavers // of offboarding steps; nil: they wait
 	Channels []Channel
 	Requests Requests // of http steps; nil: they fail
 	Sealer   Sealer   // of sensitive outputs; nil: they fail

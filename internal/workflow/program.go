@@ -214,10 +214,10 @@ func (l *linker) compile(n *node) (err error) {
 }
 
 // reservedResults are what the results of steps have beside their outputs.
-var reservedResults = map[string]bool{"result": true, "reason": true, "message": true, "output": true, "at": true, "n": true, "path": true, "request": true, "run": true}
+var reservedResults = map[string]bool{"result": true, "reason": true, "message": true, "output": true, "at": true, "n": true, "path": true, "request": true, "run": true, "apps": true}
 
 func (s Step) kinds() (n int) {
-	for _, set := range []bool{s.Action != nil, s.HTTP != nil, s.ForEach != nil, s.Workflow != nil, s.Ask != nil, s.Notify != nil, s.Switch != nil, s.Wait != nil, s.Check != nil, s.Book != nil, s.Tell != nil, s.End != nil} {
+	for _, set := range []bool{s.Action != nil, s.HTTP != nil, s.ForEach != nil, s.Workflow != nil, s.Offboarding != nil, s.Ask != nil, s.Notify != nil, s.Switch != nil, s.Wait != nil, s.Check != nil, s.Book != nil, s.Tell != nil, s.End != nil} {
 		if set {
 			n++
 		}

@@ -105,6 +105,7 @@ type event struct {
 type prepared struct {
 	verdict   *Verdict
 	child     *childStart
+	leaving   []Leaving
 	person    map[string]any // the run's person as expressions see it; nil: not there any more
 	assignees []store.Assignee
 	// addresses has, for each assignee, the ways to reach them in order of
@@ -130,6 +131,7 @@ type gather struct {
 	person  bool
 	roles   []Role
 	child   string // the Workflow that a step is to run
+	leaving *OffboardingStep
 	to      []addressee
 	ask     *AskStep
 	info    *infoKey
@@ -319,6 +321,8 @@ func (t *turn) step(n *node) {
 		t.forEach(n, s.ForEach)
 	case s.Workflow != nil:
 		t.child(n, s.Workflow)
+	case s.Offboarding != nil:
+		t.offboard(n, s.Offboarding)
 	case s.Wait != nil:
 		t.wait(n, s.Wait)
 	case s.Book != nil:

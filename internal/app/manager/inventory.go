@@ -219,6 +219,13 @@ func factsOf(spec *v1alpha1.OrganizationSpec) store.TenantFacts {
 		for _, email := range p.People {
 			f.Protected = append(f.Protected, string(email))
 		}
+		for _, a := range p.Accounts {
+			if f.ProtectedAccounts == nil {
+				f.ProtectedAccounts = map[string][]string{}
+			}
+			f.ProtectedAccounts[string(a.Integration)] = a.ExternalIDs
+		}
+		f.ProtectedWhen = string(p.When)
 	}
 	if w := spec.Workday; w != nil {
 		f.Workday.End = string(w.End)

@@ -104,7 +104,7 @@ func (w *wiring) engine() (ctrlmanager.Runnable, error) {
 	act := w.mails(&actions{store: w.store, sessions: w.sessions, clock: w.options.Clock})
 	links := answerLinks(w.options.PublicURL, w.keys.AnswerKeys())
 	who := &people{store: w.store, objects: w.GetCache(), spaces: w.spaces}
-	e, err := newEngine(w.options, w.store, act, govern.NewRechecker(w.store, w.options.Clock), who, w.httpSender(), w.keys, key, links)
+	e, err := newEngine(w.options, w.store, act, govern.NewRechecker(w.store, w.options.Clock), who, w.leavers(who), w.httpSender(), w.keys, key, links)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,70 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
+	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/workflow"
+)
+
+// TestWorkflowOffboards takes the step offboarding through the whole manager:
+// the app's own method acts once at the vendor, and never on who is protected.
+func TestWorkflowOffboards(t *testing.T) {
+	w := newWorld(t)
+	g := NewWithT(t)
+	for name, data := range secrets {
+		w.secret(name, data)
+	}
+	zoom, hris := w.integration("zoom", nil), w.integration("csv", hrisConfig())
+	zoom.Spec.Permission, zoom.Spec.DestructiveActions = v1alpha1.PermissionReadAndAct, []v1alpha1.ActionName{"user.deactivate"}
+	hris.Name, hris.Spec.CredentialsRef.Name = "hris", "hris"
+	hris.Spec.DataTypes = []v1alpha1.DataType{v1alpha1.DataPeople}
+	leave := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "leaver"}, Spec: v1alpha1.WorkflowSpec{
+		Direction: v1alpha1.DirectionOffboarding, Trigger: v1alpha1.Trigger{Manual: &v1alpha1.ManualTrigger{Subject: "Person"}},
+		Steps: []v1alpha1.Step{{StepBase: v1alpha1.StepBase{Name: "leave"}, StepAction: v1alpha1.StepAction{Offboarding: &v1alpha1.OffboardingStep{}}}},
+	}}
+	organization := acme(w.ns)
+	w.create(organization, hris, zoom, leave)
+	for _, i := range []*v1alpha1.Integration{hris, zoom} {
+		w.ready(i, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+	}
+	w.ready(leave, metav1.ConditionTrue, v1alpha1.ReasonReconciled)
+	who := w.zoomPerson()
+	run := func(name string) *v1alpha1.WorkflowRun {
+		r := &v1alpha1.WorkflowRun{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: name}, Spec: v1alpha1.WorkflowRunSpec{
+			WorkflowRef: v1alpha1.ObjectReference{Name: "leaver"}, Subject: &v1alpha1.RunSubject{Person: v1alpha1.Email(who)}}}
+		w.create(r)
+		w.condition(r, v1alpha1.ConditionSucceeded, metav1.ConditionTrue, v1alpha1.ReasonCompleted)
+		return r
+	}
+	outcomes := func() (out []string) {
+		tenant, err := w.store.TenantByNamespace(t.Context(), w.ns)
+		w.must(err)
+		found, err := w.store.ListRuns(t.Context(), tenant, store.RunFilter{Kind: workflow.KindOffboarding})
+		w.must(err)
+		for _, r := range found {
+			out = append(out, r.Subject+" "+r.Outcome+" "+r.Reason)
+		}
+		return out
+	}
+
+	w.patch(organization, map[string]any{"spec": map[string]any{"protected": map[string]any{"people": []string{who}}}})
+	w.ready(organization, metav1.ConditionTrue, v1alpha1.ReasonReconciled)
+	run("protected")
+	g.Expect(outcomes()).To(Equal([]string{"zoom/zoom skipped Protected"}))
+	g.Expect(w.vendors.Writes(fakesaas.Zoom)).To(BeZero(), "a protected person was touched")
+
+	w.patch(organization, map[string]any{"spec": map[string]any{"protected": nil}})
+	w.ready(organization, metav1.ConditionTrue, v1alpha1.ReasonReconciled)
+	run("leaves")
+	g.Expect(outcomes()).To(Equal([]string{"zoom/zoom done ", "zoom/zoom skipped Protected"}))
+	g.Expect(w.vendors.Writes(fakesaas.Zoom)).To(Equal(1))
+}
