@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/smtp"
 	"net/textproto"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -61,8 +62,21 @@ func (c *Client) Send(ctx context.Context, s Server, to string, message []byte) 
 	}
 	res = session.transfer(s.From.Address, to, message)
 	session.close(res.Code != 0)
-	res.Message = strings.ReplaceAll(res.Message, to, "the reader")
+	res.Message = withoutAddresses(res.Message, s.From.Address)
 	return res
+}
+
+var address = regexp.MustCompile(`[^\s<>"'(),:;\[\]]+@[^\s<>"'(),:;\[\]]+`)
+
+// withoutAddresses keeps people's addresses, which servers like to repeat, out
+// of logs and conditions; the sender is nobody's.
+func withoutAddresses(s, from string) string {
+	return address.ReplaceAllStringFunc(s, func(found string) string {
+		if strings.EqualFold(found, from) {
+			return found
+		}
+		return "ADDRESS"
+	})
 }
 
 // Check connects as Send would, signs in, and sends nothing.
