@@ -97,7 +97,11 @@ func Serve(ctx context.Context, o ServerOptions, handler http.Handler, ready fun
 func protect(next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // recover returns any, and the sentinel is compared by identity as net/http does
+			p := recover()
+			if p == http.ErrAbortHandler { //nolint:errorlint // recover returns any, and the sentinel is compared by identity as net/http does
+				panic(p) // net/http cuts the answer off
+			}
+			if p != nil {
 				// The route's pattern, never the path: a path may hold a credential.
 				log.Error("A gateway handler panicked", "route", r.Pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 				w.WriteHeader(http.StatusInternalServerError)

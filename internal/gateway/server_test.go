@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 )
 
 // start serves a handler until the test ends and returns its address.
@@ -35,7 +38,12 @@ func start(t *testing.T, h http.Handler) (string, context.CancelFunc, <-chan err
 func TestPanicIsContainedAndCounted(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /boom/{secret}", func(http.ResponseWriter, *http.Request) { panic("private detail") })
-	url, _, _ := start(t, mux)
+	mux.HandleFunc("GET /half", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("half of an answer"))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	url, _, _ := start(t, access.Proxies{}.Handler(mux)) // as the gateway does
 	before := testutil.ToFloat64(requests.WithLabelValues("GET /boom/{secret}", "500"))
 	for range 2 { // the second proves that the first did not end the server
 		resp, err := http.Get(url + "/boom/s3cret")
@@ -54,6 +62,15 @@ func TestPanicIsContainedAndCounted(t *testing.T) {
 	}
 	if got := testutil.ToFloat64(requests.WithLabelValues("GET /boom/{secret}", "500")) - before; got != 2 {
 		t.Errorf("counted %v requests of the route, want 2", got)
+	}
+	// An answer that is given up is cut off, and does not pass for a whole one.
+	resp, err := http.Get(url + "/half")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if body, err := io.ReadAll(resp.Body); err == nil {
+		t.Errorf("%q passes for a whole answer", body)
 	}
 }
 

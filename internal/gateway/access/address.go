@@ -41,10 +41,14 @@ type clientKey struct{}
 // Handler lets ClientAddress see through the proxies.
 func (p Proxies) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a := p.client(r); a.IsValid() {
-			r = r.WithContext(context.WithValue(r.Context(), clientKey{}, a))
+		a := p.client(r)
+		if !a.IsValid() {
+			next.ServeHTTP(w, r)
+			return
 		}
-		next.ServeHTTP(w, r)
+		inner := r.WithContext(context.WithValue(r.Context(), clientKey{}, a))
+		defer func() { r.Pattern = inner.Pattern }() // of the mux, for who counts requests
+		next.ServeHTTP(w, inner)
 	})
 }
 
