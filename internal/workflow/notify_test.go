@@ -169,3 +169,16 @@ func TestCheckOfNotices(t *testing.T) {
 		})
 	}
 }
+
+// A text that an expression made too long is cut, so that channels take it.
+func TestNotifyAtLength(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.put(cel(tells(func(s *Step) { s.Notify.Text = "${input.long}" })))
+		k.by("a", func(r *StartRequest) { r.Input = map[string]any{"long": strings.Repeat("ü+", 8_000)} })
+		k.expect(store.RunSucceeded, "", "")
+		if n := len([]rune(k.lastSent())); n < maxText || n > maxText+1000 {
+			t.Errorf("%d characters were sent", n)
+		}
+	})
+}

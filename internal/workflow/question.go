@@ -169,7 +169,17 @@ func (t *turn) text(n *node) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return inWords(v), nil
+	return clipped(inWords(v)), nil
+}
+
+// maxText bounds what people are sent, in characters: every channel takes it.
+const maxText = 8000
+
+func clipped(s string) string {
+	if r := []rune(s); len(r) > maxText {
+		return string(r[:maxText-1]) + "…"
+	}
+	return s
 }
 
 // inWords writes a value into a text.
@@ -515,7 +525,18 @@ func whoAnswered(p store.Prompt) decision {
 
 // matter compiles what a question, an approval or a task has of expressions.
 func (l *linker) matter(n *node, s *AskStep) (err error) {
-	field := n.field + "." + map[notify.MatterKind]string{notify.Approval: "approval", notify.Choice: "ask", notify.Task: "delegate"}[s.Matter.Kind]
+	kind, ok := map[notify.MatterKind]string{notify.Approval: "approval", notify.Choice: "ask", notify.Task: "delegate"}[s.Matter.Kind]
+	field := n.field + "." + kind
+	switch {
+	case !ok:
+		return fmt.Errorf("%s: nobody knows how to ask a %q", n.field, s.Matter.Kind)
+	case len(s.Stages) == 0:
+		return fmt.Errorf("%s: there is nobody to ask", field)
+	case len(s.Options) == 0:
+		return fmt.Errorf("%s: there is nothing to choose from", field)
+	case s.OnTimeout != "" && !slices.Contains(s.Options, s.OnTimeout):
+		return fmt.Errorf("%s: silence counts as %q, which is none of the options", field, s.OnTimeout)
+	}
 	if s.Matter.Text != "" {
 		if n.text, err = l.value(field+".text", s.Matter.Text); err != nil {
 			return err

@@ -427,6 +427,10 @@ func TestCheckOfMatters(t *testing.T) {
 		"text":    {func(s *Step) { s.Ask.Matter.Text = "${nobody}" }, "steps[ok].approval.text: column 3: undeclared reference"},
 		"address": {func(s *Step) { s.Ask.Stages[0].To = &Recipient{Email: "${person.x}"} }, "steps[ok].approval.to[0]: "},
 		"nobody":  {func(s *Step) { s.Ask.Stages[0].To = nil }, "steps[ok].approval: a stage without anybody"},
+		"stages":  {func(s *Step) { s.Ask.Stages = nil }, "steps[ok].approval: there is nobody to ask"},
+		"options": {func(s *Step) { s.Ask.Options = nil }, "steps[ok].approval: there is nothing to choose from"},
+		"silence": {func(s *Step) { s.Ask.OnTimeout = "Maybe" }, `steps[ok].approval: silence counts as "Maybe"`},
+		"kind":    {func(s *Step) { s.Ask.Matter.Kind = "poll" }, `steps[ok]: nobody knows how to ask a "poll"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := Check(cel(approval("ok", c.change)), expr.Workflow{}); err == nil || !strings.HasPrefix(err.Error(), c.want) {

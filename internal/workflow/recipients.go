@@ -4,6 +4,7 @@
 package workflow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -37,7 +38,7 @@ func (e *Engine) gatherMatter(ctx context.Context, tenant model.TenantID, fx *ef
 			if p.has(a) || reach.NotSelf && self(fx.subject, a) {
 				continue
 			}
-			a.Role = r.name()
+			a.Role, a.Name = r.name(), cmp.Or(a.Name, a.Email)
 			ways, err := e.ways(ctx, tenant, &how, &a, len(p.assignees))
 			if err != nil {
 				return &prepared{err: err}
