@@ -155,7 +155,8 @@ type LoopBase struct {
 	// +kubebuilder:validation:Pattern=`^[a-z][a-zA-Z0-9]*$`
 	As string `json:"as,omitempty"`
 
-	// maxParallel items at the same time. Default 1.
+	// maxParallel is an upper bound of the items at the same time. This version
+	// takes one after the other. Default 1.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64
