@@ -162,7 +162,7 @@ func checkManagerRights(t *testing.T, in *installation, mode string) {
 // TestRolesOfPeople asks what the roles that ship allow whom they are bound to.
 func TestRolesOfPeople(t *testing.T) {
 	in := install(t, "sqlite")
-	for _, role := range []string{"viewer", "auditor", "editor", "approver"} {
+	for _, role := range []string{"viewer", "auditor", "editor", "approver", "answerer"} {
 		in.bind(t, "seatkeeper-"+role, role)
 	}
 	ask := func(user, verb, resource string, namespace string) bool {
@@ -204,6 +204,12 @@ func TestRolesOfPeople(t *testing.T) {
 		{"editor", "create", "runs/approve", false},
 		{"approver", "create", "runs/stop", true},
 		{"approver", "create", "integrations", false},
+		{"approver", "create", "approvals/decide", true},
+		{"answerer", "create", "approvals/decide", true},
+		{"answerer", "list", "tasks", true},
+		{"answerer", "list", "runs", false},
+		{"answerer", "create", "runs/approve", false},
+		{"viewer", "list", "reviews", false},
 	} {
 		if got := ask(c.user, c.verb, c.resource, in.tenant); got != c.want {
 			t.Errorf("%s may %s %s: %v; want %v", c.user, c.verb, c.resource, got, c.want)
