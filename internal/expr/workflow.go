@@ -37,11 +37,17 @@ var workflowTypes = func() map[string]map[string]*cel.Type {
 		delete(person, name)
 	}
 	person["accounts"] = cel.ListType(cel.ObjectType("PersonAccount"))
+	person["groups"] = cel.ListType(cel.StringType)
+	person["manager"] = cel.ObjectType("PersonManager")
 	return map[string]map[string]*cel.Type{
 		"Person": person,
 		"PersonAccount": {
 			"integration": cel.StringType, "externalId": cel.StringType, "username": cel.StringType, "displayName": cel.StringType,
 			"status": cel.StringType, "kind": cel.StringType, "role": cel.StringType, "isAdmin": cel.BoolType,
+		},
+		"PersonManager": {
+			"email": cel.StringType, "displayName": cel.StringType, "title": cel.StringType, "department": cel.StringType,
+			"employeeId": cel.StringType, "timeZone": cel.StringType, "lifecycle": cel.StringType,
 		},
 		"Event": {"kind": cel.StringType, "data": cel.DynType},
 		"Org":   policyTypes["Org"],

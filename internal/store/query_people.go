@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -217,4 +218,27 @@ func (s *Store) GroupPeople(ctx context.Context, tenant model.TenantID, groups [
 		return nil, fmt.Errorf("list the people of groups: %w", err)
 	}
 	return out, nil
+}
+
+// maxGroupsOfPerson bounds the groups of one person.
+const maxGroupsOfPerson = 1000
+
+// PersonGroups returns the names of the groups in which a person is, sorted:
+// those that Integrations list, and those that identity providers push.
+func (s *Store) PersonGroups(ctx context.Context, tenant model.TenantID, person string) ([]string, error) {
+	names, err := collect(ctx, s.reads, func(r *sql.Rows) (name string, err error) { return name, r.Scan(&name) }, `SELECT DISTINCT g.name FROM account a`+connected("a")+`
+		JOIN membership m ON m.tenant=a.tenant AND m.source=a.source AND m.account_external_id=a.external_id AND m.removed_at IS NULL
+		JOIN directory_group g ON g.tenant=m.tenant AND g.source=m.source AND g.external_id=m.group_external_id AND g.removed_at IS NULL
+		WHERE a.tenant=$1 AND a.person_id=$2 AND a.app_external_id='' AND a.removed_at IS NULL
+		ORDER BY 1 LIMIT $3`, tenant, person, maxGroupsOfPerson)
+	if err != nil {
+		return nil, fmt.Errorf("list the groups of a person: %w", err)
+	}
+	pushed, err := s.scimGroupsOf(ctx, tenant, person)
+	if err != nil {
+		return nil, fmt.Errorf("list the groups of a person: %w", err)
+	}
+	names = append(names, pushed...)
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }

@@ -310,3 +310,17 @@ func (s *Store) scimGroupPeople(ctx context.Context, tenant model.TenantID, grou
 		WHERE g.tenant=$1 AND g.display_name IN (`+list+`) ORDER BY g.display_name, ps.person_id`, args...)
 	return err
 }
+
+// scimGroupsOf returns the names of the pushed groups in which a person is.
+func (s *Store) scimGroupsOf(ctx context.Context, tenant model.TenantID, person string) ([]string, error) {
+	return collect(ctx, s.reads, func(r *sql.Rows) (string, error) {
+		var doc string
+		if err := r.Scan(&doc); err != nil {
+			return "", err
+		}
+		o, err := scimObject([]byte(doc))
+		return scimString(o, "displayName"), err
+	}, `SELECT g.document FROM person_source ps JOIN scim_member m ON m.tenant=ps.tenant AND m.member_id=ps.external_id
+		JOIN scim_group g ON g.tenant=m.tenant AND g.id=m.group_id
+		WHERE ps.tenant=$1 AND ps.person_id=$2 AND ps.source=$3 AND ps.removed_at IS NULL ORDER BY g.display_name LIMIT $4`, tenant, person, scimSource, maxGroupsOfPerson)
+}

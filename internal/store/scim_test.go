@@ -225,6 +225,11 @@ func TestSCIMGroupPeople(t *testing.T) {
 		if !slices.Equal(got["on call"], want) || len(got["other"]) != 0 {
 			t.Errorf("people of groups: %v, want %v", got, want)
 		}
+		names, err := w.s.PersonGroups(w.Context(), w.tenant, want[0])
+		w.must(err)
+		if !slices.Equal(names, []string{"On Call"}) {
+			t.Errorf("groups of a person: %q", names)
+		}
 	})
 }
 

@@ -6,6 +6,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -289,6 +290,11 @@ func TestGroupPeople(t *testing.T) {
 		w.must(err)
 		if len(got["execs"]) != 1 || got["execs"][0] != w.people()["a@acme.example"].ID || len(got["all"]) != 2 || len(got) != 2 {
 			w.Fatalf("%v", got)
+		}
+		names, err := w.s.PersonGroups(w.Context(), w.tenant, w.people()["a@acme.example"].ID)
+		w.must(err)
+		if !slices.Equal(names, []string{"all", "execs"}) {
+			w.Fatalf("groups of a person: %q", names)
 		}
 	})
 }

@@ -222,6 +222,10 @@ func (w *world) reads(ring *store.Keyring, k ids, token string) map[string]strin
 	put("people counts", lifecycles, err)
 	groups, err := s.GroupPeople(ctx, w.tenant, []string{"sales"})
 	put("groups", groups, err)
+	for mail, p := range w.people() {
+		names, err := s.PersonGroups(ctx, w.tenant, p.ID)
+		put("groups of "+mail, names, err)
+	}
 	put("seats", w.seats(store.SeatFilter{KnownAs: map[string]model.AppIdentity{"zoom": {Names: []string{"zoom", "slack"}}}}), nil)
 	verdicts, _, err := s.SeatVerdicts(ctx, w.tenant, store.VerdictQuery{})
 	put("verdicts", verdicts, err)

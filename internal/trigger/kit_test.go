@@ -32,6 +32,7 @@ type office struct {
 	tenant  model.TenantID
 	starter *Starter
 	people  []model.Record
+	groups  map[string][]string // by name: ids of people, who then have accounts
 	asked   int
 	hooks   int
 }
@@ -99,6 +100,19 @@ func (o *office) sync() {
 	o.must(y.Stage(ctx, "workers", "", o.people))
 	_, err = y.FinishStream(ctx, "workers", store.StreamOutcome{Complete: true, Types: []model.DataType{model.DataPeople}, Guard: model.DefaultShrinkGuard})
 	o.must(err)
+	var accounts []model.Record
+	for name, members := range o.groups {
+		accounts = append(accounts, model.Record{Group: &model.Group{ExternalID: name, Name: name}})
+		for _, id := range members {
+			accounts = append(accounts, model.Record{Account: &model.Account{ExternalID: "a-" + id, PersonKey: id + "@acme.example", Username: id, Status: model.AccountActive}},
+				model.Record{Membership: &model.Membership{GroupExternalID: name, AccountExternalID: "a-" + id}})
+		}
+	}
+	if len(accounts) > 0 {
+		o.must(y.Stage(ctx, "users", "", accounts))
+		_, err = y.FinishStream(ctx, "users", store.StreamOutcome{Complete: true, Types: []model.DataType{model.DataAccounts, model.DataGroups}, Guard: model.DefaultShrinkGuard})
+		o.must(err)
+	}
 	o.must(y.Close(ctx))
 	o.must(o.store.FinishIntegration(ctx, claims[0], store.IntegrationResult{Status: json.RawMessage(`{}`), Synced: true}))
 }

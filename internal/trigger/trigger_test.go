@@ -77,6 +77,23 @@ func TestRehire(t *testing.T) {
 	})
 }
 
+// TestConditionsSeeThePersonWhole: a condition reads groups and the manager.
+func TestConditionsSeeThePersonWhole(t *testing.T) {
+	eachOffice(t, func(o *office) {
+		o.employ(50)
+		o.groups = map[string][]string{"Sales EMEA": {"ada"}, "All": {"ada", "bob"}}
+		o.sync()
+		o.workflow("onboard", joiners(func(s *Spec) {
+			s.When = "'Sales EMEA' in person.groups && person.manager.displayName == 'e001' && person.accounts.exists(a, a.integration == 'hris')"
+		}))
+		managed := func(p *model.Person) { p.ManagerEmail = "e001@acme.example" }
+		o.people = append(o.people, person("ada", managed), person("bob", managed))
+		o.sync()
+		o.look()
+		o.started("onboard", "ada@acme.example")
+	})
+}
+
 // TestMovers looks only at the fields that were asked for.
 func TestMovers(t *testing.T) {
 	eachOffice(t, func(o *office) {

@@ -241,13 +241,15 @@ func PriorityOf(direction string, urgent bool) store.Priority {
 
 // PeopleStore reads people with what they have.
 type PeopleStore interface {
+	Person(ctx context.Context, tenant model.TenantID, id string) (store.PersonView, error)
+	PersonGroups(ctx context.Context, tenant model.TenantID, person string) ([]string, error)
 	ListAccounts(ctx context.Context, tenant model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error)
 }
 
 // maxAccounts bounds the accounts that a run knows of its person.
 const maxAccounts = 200
 
-// personVars is a person, with the accounts that are there now, as expressions
+// personVars is a person, with the accounts and groups that are there now, as expressions
 // see one (decision 25).
 func personVars(ctx context.Context, st PeopleStore, tenant model.TenantID, p store.PersonView) (map[string]any, error) {
 	found, _, err := st.ListAccounts(ctx, tenant, store.AccountQuery{Page: store.Page{Limit: maxAccounts}, PersonID: p.ID})
@@ -264,6 +266,22 @@ func personVars(ctx context.Context, st PeopleStore, tenant model.TenantID, p st
 			"status": string(a.Status), "kind": string(cmp.Or(a.Kind, model.AccountHuman)), "role": a.Role, "isAdmin": a.IsAdmin,
 		})
 	}
+	groups := []any{}
+	var manager store.PersonView
+	if p.ID != "" { // else it is somebody who is not known yet
+		names, err := st.PersonGroups(ctx, tenant, p.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			groups = append(groups, name)
+		}
+	}
+	if p.ManagerID != "" {
+		if manager, err = st.Person(ctx, tenant, p.ManagerID); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, fmt.Errorf("read the manager of a person: %w", err)
+		}
+	}
 	custom := p.Custom
 	if custom == nil {
 		custom = map[string]any{}
@@ -273,6 +291,10 @@ func personVars(ctx context.Context, st PeopleStore, tenant model.TenantID, p st
 		"title": p.Title, "department": p.Department, "division": p.Division, "costCenter": p.CostCenter,
 		"location": p.Location, "timeZone": p.TimeZone, "employeeId": p.EmployeeID, "employmentType": p.EmploymentType,
 		"managerEmail": p.ManagerEmail, "startDate": string(p.StartDate), "endDate": string(p.EndDate), "lifecycle": string(p.Lifecycle),
-		"custom": custom, "accounts": accounts,
+		"custom": custom, "accounts": accounts, "groups": groups,
+		"manager": map[string]any{
+			"email": cmp.Or(manager.Email, p.ManagerEmail), "displayName": manager.DisplayName, "title": manager.Title, "department": manager.Department,
+			"employeeId": manager.EmployeeID, "timeZone": manager.TimeZone, "lifecycle": string(manager.Lifecycle),
+		},
 	}, nil
 }

@@ -209,6 +209,7 @@ func TestWorkflowAddress(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(list).To(HaveLen(1))
 	g.Expect(list[0].State).To(Equal(store.EventHandled))
+	g.Eventually(w.runs, 15*time.Second).Should(HaveLen(1)) // the delivery is a run
 
 	g.Expect(w.client.Delete(t.Context(), hire)).To(Succeed())
 	g.Eventually(func() int {
