@@ -126,7 +126,7 @@ func (s *sensitivity) walk(field string, steps []step, in []around) {
 		s.count++
 		s.made[name] = here
 		a := one.action
-		if a.Wait != nil || a.Approval != nil || a.Ask != nil || a.Delegate != nil || a.Workflow != nil {
+		if a.Wait != nil || a.Approval != nil || a.Ask != nil || a.Delegate != nil || a.Offboarding != nil || a.Workflow != nil {
 			s.waits[name] = here
 		}
 		may := a.Action != nil || a.HTTP != nil || one.isCase
