@@ -206,7 +206,8 @@ type OffboardingMethod struct {
 
 	// unmanagedAccounts are accounts of the app that no Integration can act on,
 	// such as those that only an identity provider knows. Where entries differ,
-	// Delegate wins. Default Delegate.
+	// Delegate wins. Default Delegate. Those that an Integration only sees from
+	// the side are not looked at yet.
 	// +optional
 	// +kubebuilder:validation:Enum=Delegate;Ignore
 	UnmanagedAccounts string `json:"unmanagedAccounts,omitempty"`

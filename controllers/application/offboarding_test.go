@@ -106,12 +106,25 @@ func TestOffboardingIsChecked(t *testing.T) {
 	expect(metav1.ConditionFalse, v1alpha1.ReasonOffboardingInvalid,
 		[]string{`has no action user.deactivate; name user.suspend. spec.offboarding[gone].name: there is no Integration "gone"`}, task, delegated)
 
+	// What nothing is done about yet is said, and not shown as if it were.
+	side := &v1alpha1.Integration{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "okta"}, Spec: v1alpha1.IntegrationSpec{Connector: "okta", Permission: v1alpha1.PermissionReadAndAct}}
+	if err := c.Create(t.Context(), side); err != nil {
+		t.Fatal(err)
+	}
+	known := v1alpha1.OffboardingStatus{Name: "zoom", Method: "Automatic", Action: "user.suspend", Source: "Default"}
+	declared := app.Spec.Offboarding[2]
+	patch(app, func() {
+		app.Spec.Offboarding = []v1alpha1.OffboardingMethod{declared, {Name: "okta", Method: "Delegate"}}
+	})
+	expect(metav1.ConditionFalse, v1alpha1.ReasonNotImplemented, []string{"spec.offboarding[okta]: this version does nothing"}, known, delegated)
+	patch(app, func() { app.Spec.Offboarding[1].Method = "Ignore" })
+	expect(metav1.ConditionTrue, v1alpha1.ReasonReconciled, nil, known, delegated)
+
 	// A disconnected account takes its offboarding with it.
-	patch(app, func() { app.Spec.Offboarding = app.Spec.Offboarding[2:] })
-	expect(metav1.ConditionTrue, v1alpha1.ReasonReconciled, nil, v1alpha1.OffboardingStatus{Name: "zoom", Method: "Automatic", Action: "user.suspend", Source: "Default"}, delegated)
+	patch(app, func() { app.Spec.Offboarding = app.Spec.Offboarding[:1] })
+	expect(metav1.ConditionTrue, v1alpha1.ReasonReconciled, nil, known, delegated)
 	if err := c.Delete(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
-	expect(metav1.ConditionFalse, v1alpha1.ReasonReferenceNotFound, []string{"spec.offboarding[zoom-eu].name", "remove the entry"},
-		v1alpha1.OffboardingStatus{Name: "zoom", Method: "Automatic", Action: "user.suspend", Source: "Default"})
+	expect(metav1.ConditionFalse, v1alpha1.ReasonReferenceNotFound, []string{"spec.offboarding[zoom-eu].name", "remove the entry"}, known)
 }
