@@ -178,7 +178,7 @@ func runTests(ctx context.Context, e *env, args []string, only string, verbose b
 	case passed == 0:
 		return usageError{fmt.Errorf("no test has a name that contains %q", only)}
 	}
-	e.say("%d tests passed.", passed)
+	e.say("Passed: %d.", passed)
 	return nil
 }
 
