@@ -86,7 +86,14 @@ func TestOffboarding(t *testing.T) {
 			suspend("zoom", "z1"),
 		})
 		k.put(cel(Step{Name: "leave", Offboarding: &OffboardingStep{}}, ticket("after", "after")))
-		k.vendor.script("user.suspend", func(Call) (Result, error) { return Result{Class: ResultDenied, Sent: true, Message: "no"}, nil })
+		for range 3 { // whichever comes first
+			k.vendor.script("user.suspend", func(c Call) (Result, error) {
+				if c.Integration == "google" {
+					return Result{Class: ResultDenied, Sent: true, Message: "no"}, nil
+				}
+				return k.vendor.do(c), nil
+			})
+		}
 		k.by("k")
 		k.stand("wf", "waiting WaitingForRun")
 		k.want("at once", k.called(), []string{"box user.suspend b1", "google user.suspend g1", "zoom user.suspend z1"})
@@ -95,33 +102,19 @@ func TestOffboarding(t *testing.T) {
 			t.Errorf("%d calls before the grace period is over", n)
 		}
 		k.pass(2 * 24 * time.Hour)
-		if n, doubled := k.vendor.count("user.delete"); n > 1 || len(doubled) > 0 {
-			t.Errorf("%d deletions, %v", n, doubled)
-		}
 		r := k.stand("wf", "failed AppsFailed")
-		if !strings.Contains(r.Message, "1 of 4 accounts") || !strings.Contains(r.Message, "Denied no") {
+		if r.Message != "1 of 4 accounts: google: Denied no" {
 			t.Error(r.Message)
 		}
-		apps := k.apps("leave")
-		denied := slices.IndexFunc(apps, func(s string) bool { return strings.HasSuffix(s, "failed Denied") })
-		if denied < 0 || len(apps) != 4 || apps[2] != "wiki skipped it is suspended already" {
-			t.Fatalf("apps %q", apps)
-		}
+		k.want("apps", k.apps("leave"), []string{"box done", "google failed Denied", "wiki skipped it is suspended already", "zoom done"})
 
 		// Who says retry has another try at the one that failed, and at no other.
-		sent := len(k.called())
 		if _, err := Do(t.Context(), k.store, k.tenant, r.ID, Verb{Kind: VerbRetry, By: store.Decider{Actor: "eve"}}, expr.Workflow{}); err != nil {
 			t.Fatal(err)
 		}
 		k.settle()
-		if denied == 0 { // its deletion has a grace period of its own
-			k.pass(31 * 24 * time.Hour)
-			sent++
-		}
 		k.stand("wf", "succeeded")
-		if n := len(k.called()); n != sent+2 { // and the ticket behind it
-			t.Errorf("%d calls, then %d: %q", sent, n, k.called())
-		}
+		k.want("in all", k.called(), []string{"box user.delete b1", "box user.suspend b1", "desk ticket.create <nil>", "google user.suspend g1", "google user.suspend g1", "zoom user.suspend z1"})
 	})
 }
 

@@ -48,6 +48,7 @@ type world struct {
 	// workflow runs a user's Workflow for each person instead of asking them.
 	workflow bool
 	approval bool // of one that asks
+	nested   bool // of one whose items run another
 	// http names such a Workflow whose steps are requests; endpoints are where
 	// their hosts are, beside the simulators.
 	http      string
@@ -97,7 +98,7 @@ func (w *world) start(failpoint string, timeout time.Duration) *process {
 	endpoints := w.sim.Endpoints()
 	maps.Copy(endpoints, w.endpoints)
 	raw, err := json.Marshal(config{
-		DSN: w.dsn, Endpoints: endpoints, HTTP: w.http, Seats: w.seats, Failpoint: failpoint, Timeout: timeout, Workflow: w.workflow, Approval: w.approval,
+		DSN: w.dsn, Endpoints: endpoints, HTTP: w.http, Nested: w.nested, Seats: w.seats, Failpoint: failpoint, Timeout: timeout, Workflow: w.workflow, Approval: w.approval,
 		Secrets: map[string]map[string]string{
 			"zoom":  {"accountId": fakesaas.SimZoomAccountID, "clientId": fakesaas.SimZoomClientID, "clientSecret": fakesaas.SimZoomClientSecret},
 			"slack": {"token": fakesaas.SimSlackBotToken},

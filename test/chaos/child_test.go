@@ -49,6 +49,16 @@ type config struct {
 	Workflow, Approval bool
 	// HTTP names such a Workflow whose steps are requests.
 	HTTP string
+	// Nested runs one whose items run another Workflow.
+	Nested bool
+}
+
+// runs is how many there are in the end.
+func (c config) runs() int {
+	if c.Nested {
+		return 2 * len(c.Seats)
+	}
+	return len(c.Seats)
 }
 
 // seat is one seat to reclaim.
@@ -117,6 +127,8 @@ func runChild(raw string) error {
 	switch {
 	case c.HTTP != "":
 		create = startRequests
+	case c.Nested:
+		create = startNested
 	case c.Workflow:
 		create = startWorkflows
 	}
@@ -141,7 +153,7 @@ func runChild(raw string) error {
 				return fmt.Errorf("run %s is parked at %s: %s: %s", r.ID, r.StepPath, r.Reason, r.Message)
 			}
 		}
-		if ended == len(c.Seats) {
+		if ended == c.runs() {
 			break
 		}
 		select {
