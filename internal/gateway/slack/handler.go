@@ -102,6 +102,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		h.unavailable(w, "look up the workspace", err)
 		return
 	}
+	if len(secret) > 0 {
+		note := access.NoteOf(r.Context())
+		note.Tenant, note.ObjectKind, note.ObjectName = tenant, "Integration", integration
+	}
 	// A workspace that does not exist has no secret and fails here like a
 	// forged signature does.
 	if err := verify(secret, body, r.Header, h.Clock.Now()); err != nil {

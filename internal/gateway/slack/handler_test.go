@@ -19,6 +19,7 @@ import (
 
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
@@ -76,7 +77,7 @@ func newHandler(t *testing.T, w *world) (*Handler, *store.Store, http.Handler) {
 		t.Fatal(err)
 	}
 	h := &Handler{Inbox: s, Directory: w, Answers: w, Replier: w, Clock: clocktesting.NewFakePassiveClock(now), Log: slog.New(slog.DiscardHandler)}
-	mux := http.NewServeMux()
+	mux := &access.Router{Refusals: access.NewRefusals(s, clocktesting.NewFakeClock(now), h.Log)}
 	h.Register(mux)
 	return h, s, mux
 }
@@ -155,7 +156,7 @@ func TestForgedAndReplayedRequestsChangeNothing(t *testing.T) {
 
 func TestReplayIsRefused(t *testing.T) {
 	w := &world{}
-	_, _, mux := newHandler(t, w)
+	_, s, mux := newHandler(t, w)
 	body := clickBody("U1", "tok", "Reclaim")
 	if code := post(mux, signed(path, body, now, testSecret)); code != http.StatusOK {
 		t.Fatalf("first: status %d", code)
@@ -165,6 +166,13 @@ func TestReplayIsRefused(t *testing.T) {
 	}
 	if len(w.answers) != 1 {
 		t.Errorf("answered %d times", len(w.answers))
+	}
+	// What a known workspace refuses is in the audit of its tenant; what is sent to
+	// another is in nobody's.
+	post(mux, signed("/slack/interactions/acme/slack-2", body, now, testSecret))
+	records, err := s.Audit(t.Context(), 7, store.AuditQuery{Action: access.ActionRefuse})
+	if err != nil || len(records) != 1 || records[0].ObjectName != "slack" {
+		t.Errorf("audit: %+v, %v", records, err)
 	}
 }
 
