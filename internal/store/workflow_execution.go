@@ -90,7 +90,7 @@ const (
 		LEFT JOIN workflow w ON w.tenant=r.tenant AND w.name=r.name
 		LEFT JOIN person p ON p.tenant=r.tenant AND p.id=r.person_id AND NOT p.hidden
 		LEFT JOIN integration_state i ON i.tenant=a.tenant AND i.name=a.integration AND i.hidden_at IS NULL WHERE `
-	executionLast = `a.tenant = $1 AND r.kind = 'Workflow' AND NOT EXISTS (SELECT 1 FROM attempt b WHERE b.tenant=a.tenant AND b.run_id=a.run_id
+	executionLast = `a.tenant = $1 AND r.kind IN ('Workflow', 'Offboarding') AND NOT EXISTS (SELECT 1 FROM attempt b WHERE b.tenant=a.tenant AND b.run_id=a.run_id
 		AND b.step_path=a.step_path AND b.loop_ix=a.loop_ix AND (b.generation > a.generation OR b.generation = a.generation AND b.n > a.n))`
 )
 

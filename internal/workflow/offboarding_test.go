@@ -223,3 +223,21 @@ func TestOffboardingDelegates(t *testing.T) {
 		}
 	})
 }
+
+// TestOffboardingIsShown: what is done to the accounts counts as done by the
+// Workflow.
+func TestOffboardingIsShown(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.leaving(plan{suspend("box", "b1")})
+		w := k.put(cel(Step{Name: "leave", Offboarding: &OffboardingStep{}}))
+		k.by("k")
+		found, _, _, err := k.store.ActionExecutions(t.Context(), k.tenant, store.ExecutionQuery{WorkflowID: w.APIID})
+		if err != nil || len(found) != 1 || found[0].Action != "user.suspend" || found[0].Status != store.ExecutionSuccess {
+			t.Errorf("%+v, %v", found, err)
+		}
+		if n := k.audits()["user.suspend"]; n != 1 {
+			t.Errorf("%d audit records of one call", n)
+		}
+	})
+}
