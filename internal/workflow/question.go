@@ -40,6 +40,11 @@ type Recipient struct {
 // literal reports an address that the definition itself names.
 func (r Recipient) literal() bool { return !strings.Contains(r.Email, "${") }
 
+// approves reports a step that nobody passes over but by an approval.
+func (s Step) approves() bool {
+	return s.Ask != nil && s.Ask.Matter != nil && s.Ask.Matter.Kind == notify.Approval
+}
+
 // Results of an approval.
 const (
 	StepApproved = "Approved"

@@ -472,3 +472,28 @@ func TestAskedAgainAfterRetry(t *testing.T) {
 		k.effects(map[string]int{"message.send": 3, "message.update": 2, "ticket.create": 1})
 	})
 }
+
+// Who may skip steps may not pass over an approval, and what was asked at a step
+// that was skipped takes no answer any more.
+func TestSkippedQuestions(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		p := k.asked(approval("ok"), task("Optional"), ticket("done", "x"))
+		k.refuses(Verb{Kind: VerbSkip}, "only who is asked can give")
+		k.status(k.answer(p, "U-mia", notify.Approve), store.AnswerAccepted)
+		k.settle()
+		p = k.open()
+		if err := k.do(Verb{Kind: VerbSkip}); err != nil {
+			t.Fatal(err)
+		}
+		k.expect(store.RunSucceeded, "", "")
+		k.status(k.answer(p, "U-mia", notify.Done), store.AnswerLate)
+	})
+	t.Run("rejected", func(t *testing.T) {
+		eachStore(t, func(t *testing.T, k *kit) {
+			p := k.asked(approval("ok"), ticket("never", "x"))
+			k.status(k.answer(p, "U-mia", notify.Reject), store.AnswerAccepted)
+			k.settle()
+			k.refuses(Verb{Kind: VerbSkip}, "only who is asked can give")
+		})
+	})
+}

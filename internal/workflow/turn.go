@@ -239,6 +239,7 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 	} else if t.unplaced() {
 		t.claim()
 	}
+	t.withdrawElsewhere()
 	for moves := range maxMoves {
 		if moves >= longTurn && len(t.cur.Loops) > 0 && t.event.kind == eventDue && !t.done {
 			t.run.State, t.run.DueAt, t.done = store.RunReady, t.now, true
@@ -284,6 +285,9 @@ func (t *turn) move() {
 func (t *turn) step(n *node) {
 	if how, ok := t.resolution(); ok && n.step.Action == nil && n.step.HTTP == nil && t.loopOf(n) == nil {
 		t.run.Reason, t.run.Message = "", ""
+		if n.step.approves() && how == store.ResolveSkip {
+			how = store.ResolveFail // only who is asked can give it
+		}
 		switch how {
 		case store.ResolveSkip:
 			t.complete(n, map[string]any{"result": "skipped"})
@@ -342,6 +346,16 @@ func (t *turn) goTo(path string) {
 	t.run.Lane = ""
 	if !t.cur.Failing {
 		t.run.Reason, t.run.Message = "", ""
+	}
+}
+
+// withdrawElsewhere closes what was asked at a step that a person had the run
+// leave.
+func (t *turn) withdrawElsewhere() {
+	for _, p := range t.prompts {
+		if p.State == store.PromptOpen && p.StepPath != t.run.StepPath {
+			t.closePrompt(p, store.PromptWithdrawn, "the run has gone on without an answer")
+		}
 	}
 }
 

@@ -343,6 +343,8 @@ func (r *rewinding) skip() (string, error) {
 		return "", refused("run %s has not come to any step", r.run.ID)
 	case strings.Contains(path, "[#"):
 		return "", refused("step %q is inside of a forEach, whose items go on by themselves", StepName(path))
+	case n.step.approves():
+		return "", refused("step %q is an approval, which only who is asked can give; retry the run from it to have it asked again", StepName(path))
 	case r.loaded.Intent != nil || r.run.State == store.RunWaiting && (r.cur.Lost || r.cur.Asking != ""):
 		return "", refused("step %q of run %s may have had its effect, which is being found out; wait for it, or stop the run", StepName(path), r.run.ID)
 	}
