@@ -283,11 +283,11 @@ func (c *conversation) data() bool {
 		defer c.s.mu.Unlock()
 		c.s.messages = append(c.s.messages, m)
 	}
-	switch reply := c.s.next(End); {
-	case reply == TakeAndDrop:
+	switch reply := c.s.next(End); reply {
+	case TakeAndDrop:
 		take()
 		return false
-	case reply == "":
+	case "":
 		take()
 		return c.text.PrintfLine("250 taken") == nil
 	default:
