@@ -95,7 +95,7 @@ func newWorkflowRestoreCommand(e *env) *cobra.Command {
 		Long: `Print the YAML of an earlier revision, to commit or to apply. Nothing is
 changed: what a pipeline applies from git would undo it. Runs that are under way
 stay on their own revision.`,
-		Example: "  seatkeeper workflow restore zoom-leaver --revision 3 -n acme > workflows/zoom-leaver.yaml",
+		Example: "  seatkeeper workflow restore zoom-leaver --revision 3 -n acme",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if revision < 1 {
