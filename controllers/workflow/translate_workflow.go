@@ -24,8 +24,8 @@ import (
 // call is another Workflow that a step runs.
 type call struct{ field, name string }
 
-func (t *translator) workflow(field string, s v1alpha1.WorkflowStep) (*engine.WorkflowStep, error) {
-	out := &engine.WorkflowStep{Name: string(s.Name)}
+func (t *translator) workflow(field string, s v1alpha1.WorkflowStep) (*engine.CallStep, error) {
+	out := &engine.CallStep{Name: string(s.Name)}
 	for _, name := range slices.Sorted(maps.Keys(s.Input)) {
 		var v any
 		if raw := s.Input[name].Raw; len(raw) > 0 {

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -61,7 +62,7 @@ func (s *Store) lockSlots(ctx context.Context, tx *sql.Tx, runs []Run) error {
 	for _, d := range all {
 		var name string
 		err := tx.QueryRowContext(ctx, `SELECT name FROM workflow WHERE tenant=$1 AND name=$2`+s.dialect.forUpdate, d.tenant, d.name).Scan(&name)
-		if err != nil && err != sql.ErrNoRows { //nolint:errorlint // Scan does not wrap it
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("lock the places of Workflow %q: %w", d.name, err)
 		}
 	}

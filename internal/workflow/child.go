@@ -15,9 +15,9 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
-// WorkflowStep runs another Workflow for the same person, and waits for the end
+// CallStep runs another Workflow for the same person, and waits for the end
 // of that run.
-type WorkflowStep struct {
+type CallStep struct {
 	Name  string         `json:"name"`
 	Input map[string]any `json:"input,omitempty"`
 }
@@ -72,7 +72,7 @@ func (e *Engine) childOf(ctx context.Context, tenant model.TenantID, name string
 }
 
 // child starts the run of another Workflow, or looks how it stands.
-func (t *turn) child(n *node, s *WorkflowStep) {
+func (t *turn) child(n *node, s *CallStep) {
 	if t.cur.Phase == phaseChild {
 		t.awaitChild(n, s)
 		return
@@ -161,7 +161,7 @@ func (t *turn) startChild(n *node, w *childStart, input any) {
 }
 
 // awaitChild goes on when the run of the step has ended.
-func (t *turn) awaitChild(n *node, s *WorkflowStep) {
+func (t *turn) awaitChild(n *node, s *CallStep) {
 	if !t.loadedChildren { // it waited for something else meanwhile
 		t.run.State, t.run.DueAt, t.run.Reason, t.run.Message = store.RunReady, t.now, store.ReasonWaitingForRun, ""
 		t.done = true

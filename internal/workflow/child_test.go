@@ -20,7 +20,7 @@ func named(name string) func(*store.WorkflowState) {
 
 // runs is a step that runs another Workflow.
 func runs(name, workflow string, input map[string]any) Step {
-	return Step{Name: name, Workflow: &WorkflowStep{Name: workflow, Input: input}}
+	return Step{Name: name, Workflow: &CallStep{Name: workflow, Input: input}}
 }
 
 // of returns the runs of a Workflow, the oldest first.

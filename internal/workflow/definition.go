@@ -42,7 +42,7 @@ type Step struct {
 	HTTP    *HTTPStep    `json:"http,omitempty"`
 	ForEach *ForEachStep `json:"forEach,omitempty"`
 	// Workflow runs another Workflow.
-	Workflow    *WorkflowStep    `json:"workflow,omitempty"`
+	Workflow    *CallStep        `json:"workflow,omitempty"`
 	Offboarding *OffboardingStep `json:"offboarding,omitempty"`
 
 	Ask    *AskStep    `json:"ask,omitempty"`

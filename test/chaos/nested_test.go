@@ -34,7 +34,7 @@ func startNested(ctx context.Context, s *store.Store, tenant model.TenantID, c c
 			{Name: "which", Switch: &workflow.SwitchStep{
 				When: []workflow.CaseStep{{When: "item == 'seat'", Steps: []workflow.Step{act("seat", "license.remove")}}},
 				Otherwise: []workflow.Step{
-					{Name: "account", Workflow: &workflow.WorkflowStep{Name: "inner", Input: map[string]any{"account": "${input.account}"}}},
+					{Name: "account", Workflow: &workflow.CallStep{Name: "inner", Input: map[string]any{"account": "${input.account}"}}},
 				},
 			}},
 		}}},
