@@ -213,4 +213,3 @@ func testFiles(args []string) (files []string, err error) {
 	}
 	return files, nil
 }
-

@@ -183,7 +183,7 @@ func TestRefused(t *testing.T) {
 		"nothing":                      {leaver, "", "leaver_test.yaml:1: is empty"},
 		"no name":                      {leaver, "tests:\n- given: {}\n", "leaver_test.yaml:2: the test has no name"},
 		"no person":                    {leaver, "tests:\n- name: a\n", `leaver_test.yaml:2: test "a": the Workflow runs for a person`},
-		"an answer to no step":         {leaver, plain + "    answers: {agre: {answer: Approve}}\n", `given.answers.agre: the Workflow has no step "agre"`},
+		"an answer to no step":         {leaver, plain + "    answers: {consent: {answer: Approve}}\n", `given.answers.consent: the Workflow has no step "consent"`},
 		"an answer that is none":       {leaver, plain + "    answers: {giveBack: {result: perhaps}}\n", `given.answers.giveBack.result: "perhaps"`},
 		"an answer of nobody":          {leaver, "tests:\n- name: a\n  given:\n    person: " + jo + "    answers: {agree: {answer: Approve, by: eve@acme.example}}\n", `eve@acme.example answers "Approve"`},
 		"a field of the Workflow":      {strings.Replace(leaver, "      timeout: 2d", "      timout: 2d", 1), plain, "leaver.yaml:16: spec.steps[0].approval.timout: there is no such field"},

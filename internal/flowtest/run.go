@@ -299,7 +299,7 @@ func (w *world) peek(step string) (Answer, bool) {
 func (o *Outcome) Asked() []ExpectedQuestion {
 	out := []ExpectedQuestion{}
 	for _, p := range o.Run.Prompts {
-		q := ExpectedQuestion{Step: workflow.StepName(p.StepPath), Answer: string(p.Answer)}
+		q := ExpectedQuestion{Step: workflow.StepName(p.StepPath), Answer: p.Answer}
 		for _, a := range p.Assignees {
 			q.To = append(q.To, a.Email)
 		}
