@@ -7,7 +7,6 @@
 package workflow
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +29,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	engine "github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -174,7 +174,11 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 	}
 	if p != nil {
 		state.Subject = p.definition.Subject
-		if p.starts != nil && (bad == nil || bad.waits) { // else the one before stays
+		// What happens while something else is missing waits for it. A trigger that
+		// is wrong leaves the one before in place.
+		if p.starts != nil && trigger.Check(*p.starts, r.Language) == nil {
+			p.destructive = p.destructive || bad != nil && !bad.waits // not every step was looked at
+			p.guarded()
 			if state.Trigger, err = p.starts.Marshal(); err != nil {
 				return reconcile.Outcome{}, err
 			}
@@ -240,7 +244,7 @@ func written(obj *v1alpha1.Workflow) (spec, author string, err error) {
 	}
 	var at time.Time
 	for _, m := range obj.ManagedFields {
-		if m.Subresource == "" && m.Time != nil && !m.Time.Before(&metav1.Time{Time: at}) && m.FieldsV1 != nil && bytes.Contains(m.FieldsV1.Raw, []byte(`"f:spec"`)) {
+		if m.Subresource == "" && m.Time != nil && !m.Time.Before(&metav1.Time{Time: at}) && m.FieldsV1 != nil && strings.Contains(m.FieldsV1.GetRawString(), `"f:spec"`) {
 			author, at = m.Manager, m.Time.Time
 		}
 	}

@@ -44,6 +44,7 @@ type Store interface {
 	Workflow(ctx context.Context, tenant model.TenantID, name string) (store.WorkflowState, error)
 	TenantFacts(ctx context.Context, tenant model.TenantID) (store.TenantFacts, error)
 	Person(ctx context.Context, tenant model.TenantID, id string) (store.PersonView, error)
+	PersonByEmail(ctx context.Context, tenant model.TenantID, email string) (store.PersonView, error)
 	ListAccounts(ctx context.Context, tenant model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error)
 
 	BookReuse(ctx context.Context, tenant model.TenantID, policy string, reuses []store.Reuse) (int, error)

@@ -195,6 +195,11 @@ func (s *Store) ReleasedItems(ctx context.Context, tenant model.TenantID, subjec
 func (s *Store) ReleaseHold(ctx context.Context, tenant model.TenantID, subject HoldSubject, digest string, by model.Actor, reason string) (Hold, error) {
 	var out Hold
 	err := s.write(ctx, func(tx *sql.Tx) error {
+		if subject.Kind == HoldWorkflow { // what it holds stays the same until it is released
+			if err := s.lockTenant(ctx, tx, tenant); err != nil {
+				return err
+			}
+		}
 		h, err := s.hold(ctx, tx, tenant, subject)
 		if err != nil {
 			return err
@@ -223,7 +228,7 @@ func (s *Store) ReleaseHold(ctx context.Context, tenant model.TenantID, subject 
 			}
 		}
 		if subject.Kind == HoldWorkflow {
-			if err := wakeHeld(ctx, tx, tenant, subject, now); err != nil {
+			if err := releaseStarts(ctx, tx, tenant, subject, now); err != nil {
 				return err
 			}
 		}

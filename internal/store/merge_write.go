@@ -66,13 +66,13 @@ func (m *merger) writePeople(ctx context.Context, touched []string) (mails []str
 	return m.writeIdentifiers(ctx, touched)
 }
 
-// periodOf counts the employments of a person: who is here again after having
-// left is in the next one.
+// periodOf counts the employments of a person: who is no longer
+// past is in the next one.
 func periodOf(before *mergedPerson, now model.Lifecycle) int64 {
 	switch {
 	case before == nil:
 		return 1
-	case before.lifecycle == model.LifecyclePast && (now == model.LifecycleFuture || now == model.LifecycleCurrent || now == model.LifecycleOnLeave):
+	case before.lifecycle == model.LifecyclePast && now != model.LifecyclePast:
 		return before.period + 1
 	}
 	return before.period

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -46,6 +47,8 @@ type AccountQuery struct {
 	Kind     string
 	Admin    bool   // administrators only
 	PersonID string // of this person
+	// Known restricts to accounts whose id, or whose person's address, is among these.
+	Known []string
 	// Unlinked restricts to accounts of nobody known.
 	Unlinked bool
 	Search   string // in user name, display name and e-mail
@@ -79,6 +82,16 @@ func (s *Store) ListAccounts(ctx context.Context, tenant model.TenantID, q Accou
 	c.in("a.status", q.Statuses)
 	c.equal("a.kind", q.Kind)
 	c.equal("a.person_id", q.PersonID)
+	if len(q.Known) > 0 {
+		mails := make([]string, len(q.Known))
+		for i, k := range q.Known {
+			mails[i] = strings.ToLower(k)
+		}
+		var ids, keys string
+		ids, c.args = inList(c.args, q.Known)
+		keys, c.args = inList(c.args, mails)
+		c.where = append(c.where, "(a.external_id IN ("+ids+") OR a.person_key IN ("+keys+"))")
+	}
 	if q.Unlinked {
 		c.where = append(c.where, "a.person_id = ''")
 	}

@@ -65,7 +65,9 @@ func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w Workfl
 			return err
 		}
 		w.APIID, w.Revision, w.CreatedAt, w.UpdatedAt, w.ScannedAt, w.ScanAt = have.APIID, have.Revision, have.CreatedAt, have.UpdatedAt, have.ScannedAt, have.ScanAt
-		if w.State != WorkflowReady && w.Trigger == "" {
+		if have.deletedAt != 0 { // made anew: it looks at nothing of before
+			w.CreatedAt = fromMillis(s.now())
+		} else if w.State != WorkflowReady && w.Trigger == "" {
 			w.Trigger = have.Trigger // what it answers waits until it is mended
 		}
 		if len(definition) > 0 {
@@ -92,6 +94,7 @@ func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w Workfl
 			ON CONFLICT (tenant, name) DO UPDATE SET display_name=excluded.display_name, trigger_kind=excluded.trigger_kind, trigger_spec=excluded.trigger_spec, subject=excluded.subject,
 			direction=excluded.direction, revision=excluded.revision, state=excluded.state, message=excluded.message, suspended=excluded.suspended,
 			dry_run=excluded.dry_run, updated_at=excluded.updated_at, deleted_at=NULL,
+			created_at=CASE WHEN workflow.deleted_at IS NOT NULL THEN excluded.created_at ELSE workflow.created_at END,
 			scanned_at=CASE WHEN workflow.deleted_at IS NOT NULL OR workflow.trigger_spec <> excluded.trigger_spec THEN excluded.scanned_at ELSE workflow.scanned_at END,
 			scan_at=CASE WHEN workflow.deleted_at IS NOT NULL OR workflow.trigger_spec <> excluded.trigger_spec THEN excluded.scan_at ELSE workflow.scan_at END`,
 			tenant, w.Name, w.APIID, w.DisplayName, w.TriggerKind, w.Trigger, w.Subject, w.Direction, w.Revision, w.State, w.Message, w.Suspended, w.DryRun, now); err != nil {

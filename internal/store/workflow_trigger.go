@@ -22,7 +22,9 @@ type StartState string
 const (
 	StartWaiting StartState = "waiting" // for its moment, or for its Workflow
 	StartHeld    StartState = "held"    // by the guard
-	StartSkipped StartState = "skipped" // it was decided that there is no run
+	// StartReleased: by a person, from what the guard held.
+	StartReleased StartState = "released"
+	StartSkipped  StartState = "skipped" // it was decided that there is no run
 )
 
 // WorkflowStart is a fact that a Workflow would answer with a run, and has not.
@@ -53,8 +55,8 @@ func WorkflowHold(workflow string) HoldSubject {
 // looked for.
 func (s *Store) TriggerWork(ctx context.Context) ([]model.TenantID, error) {
 	return collect(ctx, s.reads, func(r *sql.Rows) (t model.TenantID, err error) { return t, r.Scan(&t) },
-		`SELECT tenant FROM trigger_event WHERE state='new' UNION SELECT tenant FROM workflow_start WHERE state IN ('waiting', 'held') AND look_at <= $1
-		UNION SELECT tenant FROM workflow WHERE deleted_at IS NULL AND scan_at <= $1`, s.now())
+		`SELECT tenant FROM trigger_event WHERE state='new' UNION SELECT tenant FROM workflow_start WHERE state <> 'skipped' AND look_at <= $1
+		UNION SELECT tenant FROM workflow WHERE deleted_at IS NULL AND trigger_spec <> '' AND scan_at <= $1`, s.now())
 }
 
 const startColumns = `workflow, trigger_key, kind, person_id, label, source, data, state, reason, message, happened_at, due_at, look_at, decided_at`
@@ -70,18 +72,9 @@ func scanStart(r *sql.Rows) (w WorkflowStart, err error) {
 // DueStarts returns starts that wait and are due, the longest due first.
 func (s *Store) DueStarts(ctx context.Context, tenant model.TenantID, limit int) ([]WorkflowStart, error) {
 	out, err := collect(ctx, s.reads, scanStart, `SELECT `+startColumns+` FROM workflow_start
-		WHERE tenant=$1 AND state IN ('waiting', 'held') AND look_at <= $2 ORDER BY look_at, trigger_key LIMIT $3`, tenant, s.now(), clampLimit(limit))
+		WHERE tenant=$1 AND state <> 'skipped' AND look_at <= $2 ORDER BY look_at, trigger_key LIMIT $3`, tenant, s.now(), clampLimit(limit))
 	if err != nil {
 		return nil, fmt.Errorf("read starts that are due: %w", err)
-	}
-	return out, nil
-}
-
-// HeldStarts returns everything that the guard of a Workflow holds, by key.
-func (s *Store) HeldStarts(ctx context.Context, tenant model.TenantID, workflow string) ([]WorkflowStart, error) {
-	out, err := collect(ctx, s.reads, scanStart, `SELECT `+startColumns+` FROM workflow_start WHERE tenant=$1 AND workflow=$2 AND state='held' ORDER BY trigger_key`, tenant, workflow)
-	if err != nil {
-		return nil, fmt.Errorf("read held starts: %w", err)
 	}
 	return out, nil
 }
@@ -121,9 +114,8 @@ func (s *Store) StartedSince(ctx context.Context, tenant model.TenantID, workflo
 }
 
 func startedSince(ctx context.Context, q querier, tenant model.TenantID, workflow string, since time.Time) (n int64, err error) {
-	// Ids of runs sort by time, so that the range of the index is short.
-	err = q.QueryRowContext(ctx, `SELECT count(*) FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND created_at >= $4 AND trigger_kind <> 'manual'`,
-		tenant, kindWorkflow, workflow, since.UnixMilli()).Scan(&n)
+	err = q.QueryRowContext(ctx, `SELECT count(*) FROM run WHERE tenant=$1 AND kind='Workflow' AND name=$2 AND created_at >= $3 AND trigger_kind <> 'manual'`,
+		tenant, workflow, since.UnixMilli()).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count the runs of Workflow %q: %w", workflow, err)
 	}
@@ -140,10 +132,13 @@ type StartBatch struct {
 	Starts []WorkflowStart
 	// Dropped end without a trace: what they waited for is no longer so.
 	Dropped []WorkflowStart
+	// Of are the Workflows of these runs as the look saw them.
+	Of []WorkflowState
 	// Counted is by what the guards let these runs start.
 	Counted []StartCount
-	// Holds are what the guards hold now.
-	Holds []HeldStarts
+	// Holds say of Workflows what their guards allow; what they hold is what is
+	// written as held.
+	Holds []Hold
 	// Scans are the Workflows whose moments were looked for.
 	Scans []Scan
 }
@@ -160,13 +155,6 @@ type StartCount struct {
 	Workflow string
 	Since    time.Time
 	N        int64
-}
-
-// HeldStarts is what the guard of a Workflow holds after a look; nothing ends
-// the hold.
-type HeldStarts struct {
-	Hold  Hold
-	Items []HoldItem
 }
 
 // ErrStartsMoved reports that runs started beside those that a guard counted: the
@@ -190,6 +178,9 @@ func (s *Store) ApplyStarts(ctx context.Context, tenant model.TenantID, b StartB
 				return ErrStartsMoved
 			}
 		}
+		if err := s.sameWorkflows(ctx, tx, tenant, b.Of); err != nil {
+			return err
+		}
 		if started, err = s.createRuns(ctx, tx, tenant, b.Runs); err != nil {
 			return err
 		}
@@ -197,12 +188,7 @@ func (s *Store) ApplyStarts(ctx context.Context, tenant model.TenantID, b StartB
 			return err
 		}
 		for _, h := range b.Holds {
-			if len(h.Items) == 0 {
-				err = s.clearHold(ctx, tx, tenant, h.Hold.HoldSubject)
-			} else {
-				_, err = s.putHold(ctx, tx, tenant, h.Hold, h.Items)
-			}
-			if err != nil {
+			if err := s.holdStarts(ctx, tx, tenant, h); err != nil {
 				return err
 			}
 		}
@@ -232,6 +218,35 @@ func (s *Store) ApplyStarts(ctx context.Context, tenant model.TenantID, b StartB
 	return started, nil
 }
 
+// sameWorkflows returns ErrStartsMoved if a Workflow is not as it was.
+func (s *Store) sameWorkflows(ctx context.Context, tx *sql.Tx, tenant model.TenantID, seen []WorkflowState) error {
+	for _, w := range seen {
+		now, err := scanWorkflow(tx.QueryRowContext(ctx, `SELECT `+workflowColumns+` FROM workflow WHERE tenant=$1 AND name=$2`+s.dialect.forUpdate, tenant, w.Name))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if err != nil || now.deletedAt != 0 || now.Suspended != w.Suspended || now.State != w.State || now.Revision != w.Revision || now.Trigger != w.Trigger || now.DryRun != w.DryRun {
+			return ErrStartsMoved
+		}
+	}
+	return nil
+}
+
+// holdStarts makes the hold of a Workflow that of what is held.
+func (s *Store) holdStarts(ctx context.Context, tx *sql.Tx, tenant model.TenantID, h Hold) error {
+	items, err := collect(ctx, tx, func(r *sql.Rows) (it HoldItem, err error) { return it, r.Scan(&it.Item, &it.Label, &it.Detail) },
+		`SELECT trigger_key, label, kind FROM workflow_start WHERE tenant=$1 AND workflow=$2 AND state='held' ORDER BY trigger_key`, tenant, h.SubjectName)
+	if err != nil {
+		return err
+	}
+	if len(items) == 0 {
+		return s.clearHold(ctx, tx, tenant, h.HoldSubject)
+	}
+	h.Count = int64(len(items))
+	_, err = s.putHold(ctx, tx, tenant, h, items)
+	return err
+}
+
 func (s *Store) writeStarts(ctx context.Context, tx *sql.Tx, tenant model.TenantID, b StartBatch) error {
 	ended := b.Dropped
 	for _, r := range b.Runs {
@@ -252,20 +267,34 @@ func (s *Store) writeStarts(ctx context.Context, tx *sql.Tx, tenant model.Tenant
 			w.HappenedAt.UnixMilli(), w.DueAt.UnixMilli(), w.LookAt.UnixMilli(), now}
 	}
 	return s.insertRows(ctx, tx, `workflow_start (tenant, `+startColumns+`)`, rows, ` ON CONFLICT (tenant, workflow, trigger_key) DO UPDATE SET
-		person_id=excluded.person_id, label=excluded.label, data=excluded.data, state=excluded.state, reason=excluded.reason, message=excluded.message,
-		due_at=excluded.due_at, look_at=excluded.look_at, decided_at=excluded.decided_at WHERE workflow_start.state <> 'skipped'`)
+		person_id=excluded.person_id, label=excluded.label, data=excluded.data, kind=excluded.kind, reason=excluded.reason, message=excluded.message,
+		state=CASE WHEN workflow_start.state='released' AND excluded.state='held' THEN 'released' ELSE excluded.state END,
+		look_at=CASE WHEN workflow_start.state='released' AND excluded.state='held' THEN workflow_start.look_at ELSE excluded.look_at END,
+		source=excluded.source, happened_at=excluded.happened_at, due_at=excluded.due_at, decided_at=excluded.decided_at`)
+}
+
+// StartedKeys returns which of the keys have a run of the Workflow.
+func (s *Store) StartedKeys(ctx context.Context, tenant model.TenantID, workflow string, keys []string) (map[string]bool, error) {
+	return s.keysOf(ctx, tenant, workflow, keys, `SELECT trigger_key FROM run WHERE tenant=$1 AND kind='Workflow' AND name=$2 AND trigger_key IN (`, "")
 }
 
 // TakenKeys returns which of the keys have a run of the Workflow, or a start that
 // was decided.
 func (s *Store) TakenKeys(ctx context.Context, tenant model.TenantID, workflow string, keys []string) (map[string]bool, error) {
+	return s.keysOf(ctx, tenant, workflow, keys, `SELECT trigger_key FROM run WHERE tenant=$1 AND kind='Workflow' AND name=$2 AND trigger_key IN (`,
+		` UNION SELECT trigger_key FROM workflow_start WHERE tenant=$1 AND workflow=$2 AND trigger_key IN (`)
+}
+
+func (s *Store) keysOf(ctx context.Context, tenant model.TenantID, workflow string, keys []string, query, union string) (map[string]bool, error) {
 	out := map[string]bool{}
 	for from := 0; from < len(keys); from += listChunk {
 		chunk := keys[from:min(from+listChunk, len(keys))]
-		list, args := inList([]any{tenant, workflow, kindWorkflow}, chunk)
-		found, err := collect(ctx, s.reads, func(r *sql.Rows) (key string, err error) { return key, r.Scan(&key) },
-			`SELECT trigger_key FROM run WHERE tenant=$1 AND kind=$3 AND name=$2 AND trigger_key IN (`+list+`)
-			UNION SELECT trigger_key FROM workflow_start WHERE tenant=$1 AND workflow=$2 AND trigger_key IN (`+list+`)`, args...)
+		list, args := inList([]any{tenant, workflow}, chunk)
+		statement := query + list + ")"
+		if union != "" {
+			statement += union + list + ")"
+		}
+		found, err := collect(ctx, s.reads, func(r *sql.Rows) (key string, err error) { return key, r.Scan(&key) }, statement, args...)
 		if err != nil {
 			return nil, fmt.Errorf("find what was started: %w", err)
 		}
@@ -284,7 +313,7 @@ func (s *Store) RecheckStarts(ctx context.Context, tenant model.TenantID, people
 	}
 	return s.write(ctx, func(tx *sql.Tx) error {
 		list, args := inList([]any{tenant, s.now()}, people)
-		_, err := tx.ExecContext(ctx, `UPDATE workflow_start SET look_at=$2 WHERE tenant=$1 AND state='waiting' AND look_at > $2 AND person_id IN (`+list+`)`, args...)
+		_, err := tx.ExecContext(ctx, `UPDATE workflow_start SET look_at=$2 WHERE tenant=$1 AND state IN ('waiting', 'held') AND look_at > $2 AND person_id IN (`+list+`)`, args...)
 		return err
 	})
 }
@@ -309,8 +338,8 @@ func (s *Store) PruneStarts(ctx context.Context, tenant model.TenantID, before t
 	})
 }
 
-// wakeHeld has what the guard of a Workflow held looked at now.
-func wakeHeld(ctx context.Context, q querier, tenant model.TenantID, subject HoldSubject, now int64) error {
-	_, err := q.ExecContext(ctx, `UPDATE workflow_start SET look_at=$3 WHERE tenant=$1 AND workflow=$2 AND state='held'`, tenant, subject.SubjectName, now)
+// releaseStarts lets what the guard of a Workflow holds start.
+func releaseStarts(ctx context.Context, q querier, tenant model.TenantID, subject HoldSubject, now int64) error {
+	_, err := q.ExecContext(ctx, `UPDATE workflow_start SET state='released', look_at=$3 WHERE tenant=$1 AND workflow=$2 AND state='held'`, tenant, subject.SubjectName, now)
 	return err
 }

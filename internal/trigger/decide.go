@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
@@ -64,8 +65,6 @@ func skip(now time.Time, reason, format string, args ...any) verdict {
 // open says whether the Workflow takes facts at all now.
 func (w *watch) open(f fact, now time.Time) (v verdict, ok bool) {
 	switch {
-	case w.Suspended && f.kind == kindSchedule:
-		return verdict{drop: true}, false // the next time is as good
 	case w.Suspended:
 		v = wait(now.Add(lookAgain), ReasonSuspended, "Workflow %q is suspended: the run starts when it is not", w.Name)
 	case w.State != store.WorkflowReady:
@@ -98,6 +97,44 @@ func (w *watch) decide(f fact, now time.Time, all map[string]any) verdict {
 		}
 	}
 	return verdict{start: true}
+}
+
+// stands says whether what a fact tells of a person is still so: who is back since,
+// or in another employment, is none of its concern any more.
+func (f fact) stands(p store.PersonView) bool {
+	switch f.kind {
+	case string(model.EventPersonLeft):
+		return p.Period == f.period && p.Lifecycle == model.LifecyclePast
+	case string(model.EventPersonJoined):
+		return p.Period == f.period && p.Lifecycle != model.LifecyclePast
+	case kindStartsOn, kindEndsOn:
+		return p.Period == f.period
+	}
+	return true
+}
+
+// answers says whether the Workflow still has the fact in its trigger: it may have
+// been changed since the fact was written down.
+func (w *watch) answers(f fact) bool {
+	switch f.kind {
+	case string(model.EventPersonJoined):
+		return w.watches(Joined)
+	case string(model.EventPersonLeft):
+		return w.watches(Left)
+	case string(model.EventPersonChanged):
+		return w.watches(Changed)
+	case kindStartsOn:
+		return w.watches(StartsOn)
+	case kindEndsOn:
+		return w.watches(EndsOn)
+	case string(model.EventRealtime):
+		return w.spec.Realtime != nil && w.spec.Realtime.Integration == f.source && w.spec.Realtime.Event == f.data["event"]
+	case string(model.EventWebhook):
+		return w.spec.Webhook != nil
+	case kindSchedule:
+		return w.spec.Schedule != nil
+	}
+	return false
 }
 
 // moment is a time to which the start of a run is moved, compiled.
@@ -138,18 +175,26 @@ func (m *moment) instant(scope map[string]any, clocks workflow.Clocks) (at time.
 // not, or has passed before anybody knew of the fact.
 func (m *moment) come(w *watch, f fact, now time.Time, scope map[string]any, clocks workflow.Clocks) (verdict, bool) {
 	at, known, err := m.instant(scope, clocks)
+	seen := f.at
+	if f.row != nil && !at.Equal(f.row.DueAt) { // the date is another one now
+		seen = now
+	}
 	switch {
 	case err != nil:
 		return skip(now, ReasonExpression, "%v", err), false
 	case !known && f.dated(): // taken back
 		return verdict{drop: true}, false
+	case !known && f.kind == string(model.EventPersonLeft): // who has left without a date has left
+		return verdict{}, true
+	case !known && now.Sub(f.at) > tooLate:
+		return skip(now, ReasonTooLate, "spec.at.date had no value for a week"), false
 	case !known:
 		return wait(now.Add(time.Hour), ReasonMoment, "spec.at.date has no value yet"), false
 	case now.Before(at):
 		v := wait(at, ReasonMoment, "the run starts at %s", at.Format(time.RFC3339))
 		v.due = at
 		return v, false
-	case f.row != nil, !at.Before(f.at), w.late(f, at, clocks): // it was waited for, or is caught up with
+	case f.row != nil && at.Equal(f.row.DueAt), !at.Before(seen), w.late(f, seen, at, clocks): // it was waited for, or is caught up with
 		return verdict{}, true
 	}
 	return skip(now, ReasonPassed, "its moment, %s, had passed when this became known: spec.catchUp says what to do then", at.Format(time.RFC3339)), false
@@ -158,7 +203,7 @@ func (m *moment) come(w *watch, f fact, now time.Time, scope map[string]any, clo
 // late says whether a moment that had passed when the fact came to be known still
 // counts. Unless the Workflow says otherwise, what has just happened does, and a
 // date that is a week old does not.
-func (w *watch) late(f fact, at time.Time, clocks workflow.Clocks) bool {
+func (w *watch) late(f fact, seen, at time.Time, clocks workflow.Clocks) bool {
 	c := w.spec.CatchUp
 	if c == nil {
 		c = &CatchUp{Mode: CatchUpRun}
@@ -170,7 +215,7 @@ func (w *watch) late(f fact, at time.Time, clocks workflow.Clocks) bool {
 	case CatchUpRun:
 		return true
 	case CatchUpRunIfWithin:
-		return !f.at.After(c.Within.After(at, clocks.Zone("")))
+		return !seen.After(c.Within.After(at, clocks.Zone("")))
 	}
 	return false
 }
@@ -184,7 +229,7 @@ type candidate struct {
 // choose divides candidates by the guard: what a person released starts in any
 // case, and of the others, the oldest first, as many as the guard leaves. It is
 // pure.
-func choose(candidates []candidate, allowed, started int64, released map[string]bool) (start, held []candidate) {
+func choose(candidates []candidate, allowed, started int64) (start, held []candidate) {
 	sorted := slices.Clone(candidates)
 	slices.SortStableFunc(sorted, func(a, b candidate) int {
 		return cmp.Or(a.fact.at.Compare(b.fact.at), cmp.Compare(a.fact.key, b.fact.key))
@@ -192,7 +237,7 @@ func choose(candidates []candidate, allowed, started int64, released map[string]
 	left := max(0, allowed-started)
 	for _, c := range sorted {
 		switch {
-		case released[c.fact.key]:
+		case c.fact.row != nil && c.fact.row.State == store.StartReleased:
 			start = append(start, c)
 		case left > 0:
 			start = append(start, c)

@@ -25,10 +25,9 @@ type Store interface {
 	ListWorkflows(ctx context.Context, tenant model.TenantID) ([]store.WorkflowState, error)
 	NewEvents(ctx context.Context, tenant model.TenantID, limit int) ([]model.Event, error)
 	DueStarts(ctx context.Context, tenant model.TenantID, limit int) ([]store.WorkflowStart, error)
-	HeldStarts(ctx context.Context, tenant model.TenantID, workflow string) ([]store.WorkflowStart, error)
+	StartedKeys(ctx context.Context, tenant model.TenantID, workflow string, keys []string) (map[string]bool, error)
 	TakenKeys(ctx context.Context, tenant model.TenantID, workflow string, keys []string) (map[string]bool, error)
 	StartedSince(ctx context.Context, tenant model.TenantID, workflow string, since time.Time) (int64, error)
-	ReleasedItems(ctx context.Context, tenant model.TenantID, subject store.HoldSubject) (map[string]bool, error)
 	PeopleCounts(ctx context.Context, tenant model.TenantID) (map[model.Lifecycle]int64, error)
 	RecheckStarts(ctx context.Context, tenant model.TenantID, people []string) error
 	ApplyStarts(ctx context.Context, tenant model.TenantID, b store.StartBatch) (int, error)

@@ -35,6 +35,7 @@ type office struct {
 	groups  map[string][]string // by name: ids of people, who then have accounts
 	asked   int
 	hooks   int
+	shrink  model.Guard
 }
 
 // eachOffice runs a test on both databases.
@@ -49,7 +50,7 @@ func eachOffice(t *testing.T, fn func(o *office)) {
 func newOffice(t *testing.T, st *store.Store, clock *clocktesting.FakeClock) *office {
 	t.Helper()
 	tenant, err := st.EnsureTenant(t.Context(), "acme")
-	o := &office{T: t, store: st, clock: clock, tenant: tenant, starter: NewStarter(Starter{Store: st, Language: expr.Workflow{}, Clock: clock, Log: slog.New(slog.DiscardHandler)})}
+	o := &office{T: t, store: st, clock: clock, tenant: tenant, shrink: model.DefaultShrinkGuard, starter: NewStarter(Starter{Store: st, Language: expr.Workflow{}, Clock: clock, Log: slog.New(slog.DiscardHandler)})}
 	o.must(err)
 	o.must(st.SetTenantFacts(t.Context(), tenant, store.TenantFacts{LifecycleIntegration: "hris", Domains: []string{"acme.example"}, TimeZone: "Europe/Berlin"}))
 	return o
@@ -98,7 +99,7 @@ func (o *office) sync() {
 	y, err := o.store.BeginSync(ctx, claims[0])
 	o.must(err)
 	o.must(y.Stage(ctx, "workers", "", o.people))
-	_, err = y.FinishStream(ctx, "workers", store.StreamOutcome{Complete: true, Types: []model.DataType{model.DataPeople}, Guard: model.DefaultShrinkGuard})
+	_, err = y.FinishStream(ctx, "workers", store.StreamOutcome{Complete: true, Types: []model.DataType{model.DataPeople}, Guard: o.shrink})
 	o.must(err)
 	var accounts []model.Record
 	for name, members := range o.groups {

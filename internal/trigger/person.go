@@ -97,6 +97,9 @@ func (w *watch) findByBody(ctx context.Context, st Store, tenant model.TenantID,
 		if err != nil || value == "" {
 			continue // the body does not have it
 		}
+		if len(value) > maxField {
+			return s, skip(now, ReasonBadPerson, "the %s that the body says has %d bytes: at most %d are taken", m.Field, len(value), maxField), false, nil
+		}
 		var p store.PersonView
 		switch m.Field {
 		case MatchEmployeeID:
@@ -171,7 +174,7 @@ func text(f func(map[string]any) (any, error), scope map[string]any) (string, er
 	case nil:
 		return "", nil
 	case string:
-		return strings.TrimSpace(x), nil
+		return strings.TrimSpace(strings.ReplaceAll(x, "\x00", "")), nil
 	case int64:
 		return strconv.FormatInt(x, 10), nil
 	case float64:

@@ -34,7 +34,12 @@ const (
 func (l *look) scan(ctx context.Context, w *watch, facts []fact) ([]fact, error) {
 	done := store.Scan{Workflow: w.Name, At: l.now}
 	var err error
+	_, ready := w.open(fact{due: l.now}, l.now)
 	switch {
+	case !ready && !w.Suspended: // what passes meanwhile is caught up with
+		done.At, done.Next = w.ScannedAt, l.now.Add(lookAgain)
+	case w.spec.Schedule != nil && w.Suspended:
+		_, done.Next, err = l.times(ctx, w, nil)
 	case w.spec.Schedule != nil:
 		facts, done.Next, err = l.times(ctx, w, facts)
 	case w.startsOn != nil || w.endsOn != nil:
@@ -68,7 +73,7 @@ func (l *look) times(ctx context.Context, w *watch, facts []fact) (_ []fact, nex
 	}
 	for _, at := range missed {
 		known := fact{kind: kindSchedule, at: l.now}
-		if l.now.Sub(at) > onTime && w.spec.CatchUp != nil && !w.late(known, at, workflow.Clocks{Organization: zone}) {
+		if l.now.Sub(at) > onTime && w.spec.CatchUp != nil && !w.late(known, l.now, at, workflow.Clocks{Organization: zone}) {
 			continue
 		}
 		key := schedule.Key(at, loc)

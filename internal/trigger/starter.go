@@ -25,6 +25,8 @@ const (
 	pollIdle = 5 * time.Second
 	// batch is how many events, or starts, one look takes.
 	batch = 500
+	// maxRounds is how many such looks follow each other before others have a turn.
+	maxRounds = 100
 )
 
 // Starter starts the runs of Workflows. One process of an installation runs it;
@@ -92,7 +94,10 @@ func (s *Starter) Start(ctx context.Context) error {
 // Look handles everything that may be handled now. The error is the store's; that
 // of one tenant keeps no other waiting.
 func (s *Starter) Look(ctx context.Context) (worked bool, err error) {
-	for ctx.Err() == nil {
+	for range maxRounds {
+		if ctx.Err() != nil {
+			return worked, ctx.Err()
+		}
 		tenants, err := s.Store.TriggerWork(ctx)
 		if err != nil || len(tenants) == 0 {
 			return worked, err
@@ -108,7 +113,7 @@ func (s *Starter) Look(ctx context.Context) (worked bool, err error) {
 			return worked, errors.Join(failed...)
 		}
 	}
-	return worked, ctx.Err()
+	return worked, nil // the next look goes on
 }
 
 // tenant takes one look at what happened in a tenant.
@@ -155,7 +160,7 @@ func (s *Starter) look(ctx context.Context, tenant model.TenantID) error {
 		}
 		if len(facts) > 0 {
 			if err := l.workflow(ctx, w, facts); err != nil {
-				return fmt.Errorf("Workflow %q: %w", w.Name, err)
+				return fmt.Errorf("start the runs of Workflow %q: %w", w.Name, err)
 			}
 		}
 	}
@@ -196,7 +201,7 @@ func (s *Starter) load(ctx context.Context, tenant model.TenantID) ([]*watch, er
 		}
 		var spec Spec
 		if err := json.Unmarshal([]byte(state.Trigger), &spec); err != nil {
-			return nil, fmt.Errorf("the trigger of Workflow %q: %w", state.Name, err)
+			return nil, fmt.Errorf("read the trigger of Workflow %q: %w", state.Name, err)
 		}
 		w, err := compile(state, spec, s.Language)
 		if err != nil { // its controller says so too; what happens meanwhile waits
@@ -225,7 +230,6 @@ type look struct {
 // what has just come.
 func (l *look) facts(ctx context.Context, w *watch, events []model.Event, due []store.WorkflowStart) ([]fact, error) {
 	var out []fact
-	seen := map[string]bool{}
 	for _, row := range due {
 		if row.Workflow != w.Name {
 			continue
@@ -234,9 +238,13 @@ func (l *look) facts(ctx context.Context, w *watch, events []model.Event, due []
 		if err != nil {
 			return nil, err
 		}
-		out, seen[f.key] = append(out, f), true
+		if !w.answers(f) {
+			l.note(ctx, w, f, verdict{drop: true})
+			continue
+		}
+		out = append(out, f)
 	}
-	var fresh []fact
+	fresh := map[string]fact{}
 	var keys []string
 	for _, e := range events {
 		found, err := w.facts(e)
@@ -245,19 +253,35 @@ func (l *look) facts(ctx context.Context, w *watch, events []model.Event, due []
 			continue
 		}
 		for _, f := range found {
-			if !seen[f.key] {
-				fresh, keys, seen[f.key] = append(fresh, f), append(keys, f.key), true
+			have, twice := fresh[f.key]
+			if !twice {
+				keys = append(keys, f.key)
+			}
+			// That somebody came or left is more than the date on which they were to.
+			if !twice || have.dated() && !f.dated() {
+				fresh[f.key] = f
 			}
 		}
 	}
 	if len(keys) == 0 {
 		return out, nil
 	}
-	taken, err := l.Store.TakenKeys(ctx, l.tenant, w.Name, keys)
+	started, err := l.Store.StartedKeys(ctx, l.tenant, w.Name, keys)
 	if err != nil {
 		return nil, err
 	}
-	return append(out, slices.DeleteFunc(fresh, func(f fact) bool { return taken[f.key] })...), nil
+	for _, key := range keys {
+		f := fresh[key]
+		at := slices.IndexFunc(out, func(row fact) bool { return row.key == key })
+		switch {
+		case started[key]:
+		case at < 0:
+			out = append(out, f)
+		case out[at].dated() && !f.dated():
+			out[at] = f
+		}
+	}
+	return out, nil
 }
 
 // orphans ends starts whose Workflow has no trigger any more.
@@ -265,6 +289,7 @@ func (l *look) orphans(watches []*watch, due []store.WorkflowStart) {
 	for _, row := range due {
 		if !slices.ContainsFunc(watches, func(w *watch) bool { return w.Name == row.Workflow }) {
 			l.out.Dropped = append(l.out.Dropped, row)
+			l.out.Holds = append(l.out.Holds, store.Hold{HoldSubject: store.WorkflowHold(row.Workflow), Reason: ReasonGuardHeld})
 		}
 	}
 }
@@ -313,6 +338,9 @@ func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
 		}
 		l.out.Runs = append(l.out.Runs, run)
 	}
+	if len(l.out.Runs) > 0 {
+		l.out.Of = append(l.out.Of, w.WorkflowState)
+	}
 	return l.hold(ctx, w, held)
 }
 
@@ -324,6 +352,9 @@ func (l *look) consider(ctx context.Context, w *watch, f fact) (c candidate, v v
 	who, v, ok, err := w.find(ctx, l.Store, l.tenant, f, l.now)
 	if err != nil || !ok {
 		return c, v, false, err
+	}
+	if who.known != nil && !f.stands(*who.known) {
+		return c, verdict{drop: true}, false, nil
 	}
 	begin := workflow.Beginning{Event: f.event(), Person: who.view(), Why: why(f), DryRun: w.DryRun}
 	all, err := begin.Vars(ctx, l.Store, l.tenant)
@@ -376,7 +407,7 @@ func (l *look) begin(ctx context.Context, w *watch, f fact, who subject, begin w
 	}
 	urgent := w.spec.Realtime != nil || w.spec.Webhook != nil
 	run = store.NewRun{
-		Kind: workflow.KindWorkflow, Name: w.Name, Revision: w.Revision, TriggerKind: w.TriggerKind, TriggerKey: f.key, Subject: f.label,
+		Kind: workflow.KindWorkflow, Name: w.Name, Revision: w.Revision, TriggerKind: w.TriggerKind, TriggerKey: f.key, Subject: clip(f.label),
 		Cause: fmt.Sprintf("%s/%s revision %d, %s", workflow.KindWorkflow, w.Name, w.Revision, f.key), Vars: vars, Priority: workflow.PriorityOf(w.Direction, urgent),
 	}
 	if who.known != nil {

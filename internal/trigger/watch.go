@@ -4,10 +4,14 @@
 package trigger
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -155,6 +159,7 @@ type fact struct {
 	data   map[string]any
 	at     time.Time // when it came to be known
 	due    time.Time // when its run is to start
+	period int64     // of employment, of facts about one
 	// row is the start that waited; nil for what has just come.
 	row *store.WorkflowStart
 }
@@ -205,7 +210,7 @@ func (w *watch) fact(e model.Event) (f fact, ok bool, err error) {
 		if id == "" {
 			id = e.ID
 		}
-		f.key, f.label = "realtime/"+e.Integration+"/"+id, or(r.Person, r.PersonExternalID, r.Account, r.App, r.Name)
+		f.key, f.label = "realtime/"+e.Integration+"/"+short(id), or(r.Person, r.PersonExternalID, r.Account, r.App, r.Name)
 		f.data, err = decoded(e.Payload)
 		return f, true, err
 	case w.spec.Webhook != nil && e.Kind == model.EventWebhook && e.Subject == workflow.KindWorkflow+"/"+w.Name:
@@ -234,9 +239,9 @@ func (w *watch) personFact(f fact, e model.Event) (fact, bool, error) {
 	f.person = e.Subject
 	switch event {
 	case Joined:
-		f.key = joinKey(f.person, p.Period)
+		f.key, f.period = joinKey(f.person, p.Period), p.Period
 	case Left:
-		f.key = leaveKey(f.person, p.Period)
+		f.key, f.period = leaveKey(f.person, p.Period), p.Period
 	default:
 		if !slices.ContainsFunc(p.Changed, func(field string) bool { return slices.Contains(w.spec.Person.Changed, field) }) {
 			return f, false, nil
@@ -273,7 +278,7 @@ func (w *watch) datedFacts(e model.Event) (out []fact, err error) {
 }
 
 func datedFact(kind, person string, period int64, date string, at time.Time) fact {
-	f := fact{kind: kind, person: person, data: map[string]any{"date": date}, at: at, due: at, key: joinKey(person, period)}
+	f := fact{kind: kind, person: person, data: map[string]any{"date": date}, at: at, due: at, key: joinKey(person, period), period: period}
 	if kind == kindEndsOn {
 		f.key = leaveKey(person, period)
 	}
@@ -283,7 +288,8 @@ func datedFact(kind, person string, period int64, date string, at time.Time) fac
 // waiting is a fact that was written down before.
 func waiting(row store.WorkflowStart) (fact, error) {
 	data, err := decoded(row.Data)
-	return fact{key: row.Key, kind: row.Kind, person: row.PersonID, label: row.Label, source: row.Source, data: data, at: row.HappenedAt, due: row.DueAt, row: &row}, err
+	period, _ := strconv.ParseInt(row.Key[strings.LastIndexByte(row.Key, '/')+1:], 10, 64) // only where the key has one
+	return fact{period: period, key: row.Key, kind: row.Kind, person: row.PersonID, label: row.Label, source: row.Source, data: data, at: row.HappenedAt, due: row.DueAt, row: &row}, err
 }
 
 func decoded(raw json.RawMessage) (out map[string]any, err error) {
@@ -308,13 +314,33 @@ func (f fact) event() map[string]any { return map[string]any{"kind": f.kind, "da
 
 // start is the fact as a row.
 func (f fact) start(workflow string, v verdict) store.WorkflowStart {
-	out := store.WorkflowStart{Workflow: workflow, Key: f.key, Kind: f.kind, PersonID: f.person, Label: f.label, Source: f.source,
+	out := store.WorkflowStart{Workflow: workflow, Key: f.key, Kind: f.kind, PersonID: f.person, Label: clip(f.label), Source: f.source,
 		State: v.state, Reason: v.reason, Message: v.message, HappenedAt: f.at, DueAt: f.due, LookAt: v.look}
 	if !v.due.IsZero() {
 		out.DueAt = v.due
 	}
 	out.Data, _ = json.Marshal(f.data) // came from JSON
 	return out
+}
+
+// maxKey bounds what of a vendor's id is in a key, which an index has.
+const maxKey = 200
+
+// short is an id, or the digest of a long one.
+func short(id string) string {
+	if len(id) <= maxKey {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// clip bounds what people read.
+func clip(text string) string {
+	if r := []rune(text); len(r) > maxKey {
+		return string(r[:maxKey]) + "…"
+	}
+	return text
 }
 
 func or(texts ...string) string {

@@ -32,6 +32,8 @@ type actions struct {
 	store    *store.Store
 	sessions *syncer.Sessions
 	clock    clock.PassiveClock
+	// protected says why the accounts that a call names may not be touched.
+	protected func(ctx context.Context, tenant model.TenantID, integration string, input map[string]any) (string, error)
 
 	mu   sync.Mutex
 	open map[syncer.Key]*openSession
@@ -63,6 +65,12 @@ func (a *actions) Action(ctx context.Context, tenant model.TenantID, integration
 		Class: workflow.Class(info.Class), HasPrecheck: info.HasPrecheck, HasVerify: info.HasVerify, VerifyWithin: info.VerifyWithin,
 		WaitTimeout: info.WaitTimeout, WaitEvery: info.WaitEvery, EndsAccount: info.EndsAccount, Refused: refused, Paused: paused,
 	}, nil
+}
+
+// touches reports an action that protected accounts are protected from: one that
+// takes something away, changes the account itself, or moves its data.
+func touches(info connector.ActionInfo) bool {
+	return info.Effect == connector.EffectRemoves || info.Destructive || info.Name == "user.update" || info.Name == "data.transfer"
 }
 
 // refusal says why an action may not be sent, or nothing.
@@ -99,6 +107,15 @@ func (a *actions) Execute(ctx context.Context, tenant model.TenantID, c workflow
 		if info, ok := s.Action(c.Action); ok {
 			if why := refusal(c.Integration, spec, info); why != "" {
 				return connector.ActionResult{Class: connector.ResultDenied, Message: why}, nil
+			}
+			if a.protected != nil && touches(info) {
+				why, err := a.protected(ctx, tenant, c.Integration, c.Input)
+				if err != nil { // nothing was sent: it is tried again
+					return connector.ActionResult{Class: connector.ResultFailed, Message: "whether the account is protected could not be found out: " + err.Error()}, nil
+				}
+				if why != "" {
+					return connector.ActionResult{Class: connector.ResultDenied, Message: why + "; nothing was done"}, nil
+				}
 			}
 		}
 		return s.Execute(ctx, call)

@@ -101,10 +101,11 @@ func (w *wiring) engine() (ctrlmanager.Runnable, error) {
 	if err != nil {
 		return nil, err
 	}
-	act := w.mails(&actions{store: w.store, sessions: w.sessions, clock: w.options.Clock})
+	recheck := govern.NewRechecker(w.store, w.options.Clock)
+	act := w.mails(&actions{store: w.store, sessions: w.sessions, clock: w.options.Clock, protected: recheck.Protected})
 	links := answerLinks(w.options.PublicURL, w.keys.AnswerKeys())
 	who := &people{store: w.store, objects: w.GetCache(), spaces: w.spaces}
-	e, err := newEngine(w.options, w.store, act, govern.NewRechecker(w.store, w.options.Clock), who, w.leavers(who), w.httpSender(), w.keys, key, links)
+	e, err := newEngine(w.options, w.store, act, recheck, who, w.leavers(who), w.httpSender(), w.keys, key, links)
 	if err != nil {
 		return nil, err
 	}

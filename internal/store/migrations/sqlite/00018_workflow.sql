@@ -46,7 +46,9 @@ CREATE TABLE workflow_start (
   decided_at BIGINT NOT NULL,
   PRIMARY KEY (tenant, workflow, trigger_key)
 );
-CREATE INDEX workflow_start_look ON workflow_start (tenant, look_at) WHERE state IN ('waiting', 'held');
-CREATE INDEX workflow_start_person ON workflow_start (tenant, person_id) WHERE state = 'waiting';
+CREATE INDEX workflow_start_look ON workflow_start (tenant, look_at) WHERE state <> 'skipped';
+CREATE INDEX workflow_start_person ON workflow_start (tenant, person_id) WHERE state <> 'skipped';
+-- What a guard counts.
+CREATE INDEX run_started ON run (tenant, name, created_at) WHERE kind = 'Workflow' AND trigger_kind <> 'manual';
 -- The action executions of a tenant, newest first.
 CREATE INDEX attempt_recent ON attempt (tenant, started_at);
