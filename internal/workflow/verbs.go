@@ -348,9 +348,6 @@ func (r *rewinding) skip() (string, error) {
 	case r.loaded.Intent != nil || r.run.State == store.RunWaiting && (r.cur.Lost || r.cur.Asking != ""):
 		return "", refused("step %q of run %s may have had its effect, which is being found out; wait for it, or stop the run", StepName(path), r.run.ID)
 	}
-	if r.run.State == store.RunWaiting && r.cur.Phase == phaseChild && n.step.Workflow != nil {
-		return "", refused("run %s waits for the run of Workflow %q that step %q started: stop that one, and the step ends", r.run.ID, n.step.Workflow.Name, StepName(path))
-	}
 	delete(r.vars, "failure")
 	r.vars.setStep(n.step.Name, map[string]any{"result": resultSkipped, "reason": "SkippedByPerson", "message": "skipped by " + r.verb.By.Actor, "path": n.path, "at": r.now.Format(time.RFC3339)})
 	r.restart(n.next)

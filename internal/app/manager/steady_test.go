@@ -180,7 +180,7 @@ func TestKindsThatDoNotActSaySo(t *testing.T) {
 		ApplicationRef: v1alpha1.ObjectReference{Name: "zoom"}, Person: "jo@acme.example", RequestedBy: "jo@acme.example"}}
 	app := w.zoomApp()
 	app.Spec.Catalog = &v1alpha1.Catalog{Requestable: true}
-	// A trigger that is not watched starts nothing, and says so.
+	// A Workflow waits for what it names, and then for what starts it.
 	left := w.leave()
 	left.Name, left.Spec.Trigger = "left", v1alpha1.Trigger{Person: &v1alpha1.PersonTrigger{Events: []v1alpha1.PersonEvent{v1alpha1.PersonLeft}}}
 	w.create(app, request, left)
@@ -195,7 +195,7 @@ func TestKindsThatDoNotActSaySo(t *testing.T) {
 	w.create(zoom)
 	w.ready(zoom, metav1.ConditionTrue, v1alpha1.ReasonSynced)
 	w.condition(left, v1alpha1.ConditionValid, metav1.ConditionTrue, v1alpha1.ReasonCompiled)
-	c = w.ready(left, metav1.ConditionFalse, v1alpha1.ReasonNotImplemented)
+	c = w.ready(left, metav1.ConditionTrue, v1alpha1.ReasonReconciled)
 	g.Expect(c.Message).To(ContainSubstring("spec.trigger.person"))
 	for _, o := range []reconcile.Object{request, left, zoom} {
 		reconciletest.Check(t, w.client, o)
