@@ -107,6 +107,7 @@ func (s *Store) commitArrivals(ctx context.Context, batch []*arrival) {
 		}
 		close(a.done)
 	}
+	s.log.committed(ctx, len(batch))
 }
 
 const (

@@ -36,9 +36,10 @@ type Options struct {
 type Store struct {
 	dialect dialect
 	clock   clock.PassiveClock
-	db      *sql.DB // writes; on PostgreSQL also reads
-	reads   *sql.DB // a read pool; the same pool as db on PostgreSQL
-	inbox   *sql.DB // received events; its own file on SQLite (decision 7), its own connections on PostgreSQL
+	db      *sql.DB   // writes; on PostgreSQL also reads
+	reads   *sql.DB   // a read pool; the same pool as db on PostgreSQL
+	inbox   *sql.DB   // received events; its own file on SQLite (decision 7), its own connections on PostgreSQL
+	log     *inboxLog // of the inbox on SQLite
 	lock    *os.File
 	onDue   atomic.Pointer[func()] // see OnRunsDue
 
@@ -123,17 +124,22 @@ func openSQLite(ctx context.Context, dir string, o Options) (_ *Store, err error
 	if s.reads, err = openSQLiteFile(ctx, main, true, 4, largeCache); err != nil {
 		return nil, err
 	}
-	s.inbox, err = openSQLiteFile(ctx, filepath.Join(dir, "inbox.db"), false, 1, smallCache, "secure_delete(ON)", // see FinishEvent
-		// Copies its log into the file rarely: what arrives in a burst waits for it.
-		"wal_autocheckpoint(8000)")
+	inbox := filepath.Join(dir, "inbox.db")
+	if s.inbox, err = openSQLiteFile(ctx, inbox, false, 1, mediumCache, "secure_delete(ON)", // see FinishEvent
+		"wal_autocheckpoint(32000)"); err != nil { // see inboxLog, which does it before
+		return nil, err
+	}
+	log, err := openSQLiteFile(ctx, inbox, false, 1, smallCache)
+	s.log = &inboxLog{db: log}
 	return s, err
 }
 
 // Sizes of the cache of a connection, in KiB. A commit that has split a page
 // walks all of it, which the inbox's many small commits would mostly do.
 const (
-	largeCache = "cache_size(-65536)"
-	smallCache = "cache_size(-4096)"
+	largeCache  = "cache_size(-65536)"
+	mediumCache = "cache_size(-16384)"
+	smallCache  = "cache_size(-256)"
 )
 
 // openSQLiteFile opens one file in WAL mode with synchronous=FULL: NORMAL
@@ -174,7 +180,7 @@ func (s *Store) receiving() *sql.DB {
 
 // Close releases connections and the directory's lock.
 func (s *Store) Close() error {
-	var errs []error
+	errs := []error{s.log.close()}
 	seen := map[*sql.DB]bool{}
 	for _, db := range []*sql.DB{s.reads, s.inbox, s.db} {
 		if db != nil && !seen[db] {

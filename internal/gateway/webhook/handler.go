@@ -19,6 +19,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -175,7 +176,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (*target, taken, 
 func (h *Handler) commit(ctx context.Context, t *target, in connector.WebhookRequest, id string) (Receipt, error) {
 	e := store.Event{Tenant: t.Tenant, Endpoint: t.Endpoint.Endpoint(), Body: in.Body, Headers: keptHeaders(in.Header)}
 	if id != "" {
-		e.DedupeKey = "id/" + digest([]byte(id))
+		e.DedupeKey = dedupeKey(id)
 	} else {
 		e.DedupeKey, e.DedupeFor = "body/"+digest(in.Body), cmp.Or(t.window, bodyWindow)
 	}
@@ -187,6 +188,20 @@ func (h *Handler) commit(ctx context.Context, t *target, in connector.WebhookReq
 		h.Received()
 	}
 	return Receipt{ID: stored}, err
+}
+
+// opaqueID is what senders call a message by in a header made for it, which says
+// nothing of a person.
+var opaqueID = regexp.MustCompile(`^(?:Webhook-Id|X-Github-Delivery)\n[A-Za-z0-9_-]{1,64}$`)
+
+// dedupeKey keeps an opaque id as it is: many senders' sort by time, so that
+// those of a burst are neighbours in the index and their commit writes few of
+// its pages. Of any other only the digest outlives the delivery.
+func dedupeKey(id string) string {
+	if opaqueID.MatchString(id) {
+		return "id:" + id
+	}
+	return "id/" + digest([]byte(id))
 }
 
 func digest(b []byte) string {
