@@ -5,15 +5,10 @@ package workflow
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/seatkeeper/seatkeeper/internal/failpoint"
-	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/notify"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
@@ -26,79 +21,6 @@ const (
 	askRemind = "remind" // deliver a reminder
 	askHeld   = "held"   // nobody could be asked yet: look again
 )
-
-const (
-	// unreachableFor is how long a question that nobody can be sent waits
-	// before it looks for a channel again.
-	unreachableFor = time.Hour
-	// nobodyFor is the same for a question that there is nobody to ask.
-	nobodyFor = 24 * time.Hour
-	// farAway is the end of a question that could not be delivered: silence
-	// means nothing when nobody was asked.
-	farAway = 10 * 365 * 24 * time.Hour
-)
-
-// ask asks people and waits for the answer.
-func (t *turn) ask(n *node, s *AskStep) {
-	if s.Matter != nil {
-		t.askMatter(n, s)
-		return
-	}
-	if p, ok := t.prompt(t.run.StepPath); ok && p.State == store.PromptAnswered && !t.underWay() {
-		t.answered(n, s, p)
-		return
-	}
-	switch t.cur.Phase {
-	case askFind:
-		t.askFind(n, s)
-	case askSend, askRemind:
-		t.askDeliver(n, s)
-	case askHeld:
-		t.askHeld(n, s)
-	default:
-		t.askWait(n, s)
-	}
-}
-
-// underWay reports a delivery whose end is not recorded: people may answer a
-// message before this process knows that it was sent.
-func (t *turn) underWay() bool { return t.intent != nil || t.cur.Asking != "" || t.cur.Lost }
-
-// prompt returns the prompt of the current stage.
-func (t *turn) prompt(path string) (store.Prompt, bool) {
-	id := t.promptID(path)
-	i := slices.IndexFunc(t.prompts, func(p store.Prompt) bool { return p.ID == id })
-	if i < 0 {
-		return store.Prompt{}, false
-	}
-	return t.prompts[i], true
-}
-
-// promptID is the same however often the step is begun, so that a prompt and
-// its token exist once.
-func (t *turn) promptID(path string) string {
-	name := fmt.Appendf(nil, "prompt\x00%s\x00%s\x00%d", t.run.ID, path, t.cur.Stage)
-	if t.cur.Round > 0 { // asked again because a person sent the run back
-		name = fmt.Appendf(name, "\x00%d", t.cur.Round)
-	}
-	return uuid.NewSHA1(idemNamespace, name).String()
-}
-
-// putPrompt writes a prompt.
-func (t *turn) putPrompt(p store.Prompt) {
-	for _, list := range []*[]store.Prompt{&t.prompts, &t.change.Prompts} {
-		if i := slices.IndexFunc(*list, func(o store.Prompt) bool { return o.ID == p.ID }); i >= 0 {
-			(*list)[i] = p
-		} else {
-			*list = append(*list, p)
-		}
-	}
-}
-
-func (t *turn) closePrompt(p store.Prompt, state store.PromptState, why string) {
-	p.State, p.ClosedReason = state, why
-	t.putPrompt(p)
-}
 
 // askFind creates the stage's prompt once it is known whom to ask.
 func (t *turn) askFind(n *node, s *AskStep) {
@@ -159,6 +81,75 @@ func (t *turn) askFind(n *node, s *AskStep) {
 	t.cur.Phase, t.cur.At, t.cur.Delivered = askSend, 0, 0
 }
 
+const (
+	// unreachableFor is how long a question that nobody can be sent waits
+	// before it looks for a channel again.
+	unreachableFor = time.Hour
+	// nobodyFor is the same for a question that there is nobody to ask.
+	nobodyFor = 24 * time.Hour
+	// farAway is the end of a question that could not be delivered: silence
+	// means nothing when nobody was asked.
+	farAway = 10 * 365 * 24 * time.Hour
+)
+
+// ask asks people and waits for the answer.
+func (t *turn) ask(n *node, s *AskStep) {
+	if s.Matter != nil {
+		t.askMatter(n, s)
+		return
+	}
+	if p, ok := t.prompt(t.run.StepPath); ok && p.State == store.PromptAnswered && !t.underWay() {
+		t.answered(n, s, p)
+		return
+	}
+	switch t.cur.Phase {
+	case askFind:
+		t.askFind(n, s)
+	case askSend, askRemind:
+		t.askDeliver(n, s)
+	case askHeld:
+		t.askHeld(n, s)
+	default:
+		t.askWait(n, s)
+	}
+}
+
+// askMatter asks people what a user's Workflow wants of them.
+func (t *turn) askMatter(n *node, s *AskStep) {
+	switch {
+	case t.dryRun():
+		t.askDry(n, s)
+		return
+	case t.cur.Settled != nil:
+		t.askClose(n, s)
+		return
+	case t.underWay():
+	case t.stepOverdue():
+		message := fmt.Sprintf("nobody answered within the step's timeout of %s", n.step.Timeout)
+		t.settleMatter(settled{Failed: reasonTimedOut, Message: message})
+		return
+	default:
+		if p, ok := t.answeredHere(s); ok {
+			t.answered(n, s, p)
+			return
+		}
+	}
+	switch t.cur.Phase {
+	case askFind:
+		t.askFind(n, s)
+	case askSend, askRemind:
+		t.askDeliver(n, s)
+	case askHeld:
+		t.askHeld(n, s)
+	default:
+		t.askWait(n, s)
+	}
+}
+
+// underWay reports a delivery whose end is not recorded: people may answer a
+// message before this process knows that it was sent.
+func (t *turn) underWay() bool { return t.intent != nil || t.cur.Asking != "" || t.cur.Lost }
+
 // askNobody goes on where nobody is left to ask. The default that a policy
 // declares is what a person's silence stands for: it applies where somebody was
 // asked, in this step or before, and never where nobody could be.
@@ -213,200 +204,9 @@ func (t *turn) arises(s *AskStep) (Verdict, bool) {
 	return t.verdict()
 }
 
-// withdraw ends a question that no longer arises, whether it was sent or not.
-func (t *turn) withdraw(n *node, p store.Prompt, v Verdict) {
-	if p.ID != "" {
-		t.closePrompt(p, store.PromptWithdrawn, v.Message)
-	}
-	t.auditPolicy("prompt.withdraw", v.Reason, Withdrawn)
-	t.settleAs(n, decision{Answer: Withdrawn, Source: sourceWithdrawn, Reason: v.Reason}, v.Reason, v.Message, false)
-}
-
-func (t *turn) openPrompt(n *node, s *AskStep, assignees []store.Assignee) {
-	id := t.promptID(t.run.StepPath)
-	p, ok := t.prompt(t.run.StepPath)
-	if !ok {
-		subject, _ := json.Marshal(t.vars["seat"]) // came from JSON
-		p = store.Prompt{
-			Tenant: t.run.Tenant, ID: id, RunID: t.run.ID, StepPath: t.run.StepPath, Stage: t.cur.Stage, Purpose: s.Purpose,
-			TokenHash: store.HashPromptToken(t.env.token(t.run.Tenant, id)), State: store.PromptOpen, Options: s.Options, Subject: subject, CreatedAt: t.now,
-		}
-	}
-	p.Assignees, p.State, p.ClosedReason = assignees, store.PromptOpen, ""
-	if len(t.cur.Deliveries) > 0 {
-		p.ExpiresAt = s.Timeout.After(t.now, zoneOf(assignees[0].TimeZone))
-	} else {
-		p.ExpiresAt = t.now.Add(farAway)
-	}
-	t.putPrompt(p)
-	if !ok {
-		p.Subject = t.asked(n, s, p)
-		t.putPrompt(p)
-	}
-}
-
-// subjectQuestion is where a prompt's subject has what was asked, for the page
-// that asks the same.
-const subjectQuestion = "question"
-
-// asked is a prompt's subject with what was asked.
-func (t *turn) asked(n *node, s *AskStep, p store.Prompt) json.RawMessage {
-	q, err := t.question(n, s, delivery{})
-	if err != nil {
-		return p.Subject // a delivery says what is wrong
-	}
-	subject := map[string]any{}
-	if json.Unmarshal(p.Subject, &subject) != nil || subject == nil {
-		subject = map[string]any{}
-	}
-	subject[subjectQuestion] = q
-	raw, err := json.Marshal(subject)
-	if err != nil {
-		return p.Subject
-	}
-	return raw
-}
-
 func (t *turn) unreachable(message string) {
 	t.cur.Phase = askHeld
 	t.sleep(t.now.Add(unreachableFor), "NoReachableChannel", message)
-}
-
-// askDeliver sends the question, or a reminder, to each assignee.
-func (t *turn) askDeliver(n *node, s *AskStep) {
-	for t.cur.At < len(t.cur.Deliveries) {
-		if p, ok := t.prompt(t.run.StepPath); !ok || p.State != store.PromptOpen && !t.underWay() {
-			break // answered meanwhile: nobody else need be disturbed
-		}
-		d := t.cur.Deliveries[t.cur.At]
-		q, err := t.question(n, s, d)
-		if err != nil {
-			t.fail("BadInput", err.Error())
-			return
-		}
-		channel, ok := t.env.channels[d.Kind]
-		if !ok {
-			t.nextWay()
-			continue
-		}
-		if d.Kind == ChannelEmail && !t.linked(n, d, &q) {
-			t.nextWay()
-			continue
-		}
-		call, err := channel.Send(d.Integration, d.Address, q)
-		if err != nil && s.Matter != nil {
-			t.run.Message = err.Error()
-			t.nextWay()
-			continue
-		}
-		if err != nil {
-			t.fail("BadInput", err.Error())
-			return
-		}
-		spec := callSpec{path: t.deliveryPath(n, d), loop: t.cur.At, call: call, postedPoint: failpoint.PromptPostedNotRecorded}
-		if s.Matter != nil {
-			spec.retry = askReach
-		}
-		if d.Kind == ChannelEmail {
-			spec.retry.Timeout = mailTimeout
-		}
-		var out callOutcome
-		if s.Matter == nil {
-			out = t.perform(spec)
-		} else {
-			out = t.deliver(spec)
-		}
-		switch {
-		case out.pending && t.run.State == store.RunAttention && d.Kind == ChannelEmail:
-			t.unpark() // whether a mail arrived need not be known: a second question does no harm
-			t.nextWay()
-		case out.pending:
-			return
-		case out.ok:
-			t.delivered(n, channel, d, out.output)
-		default:
-			t.run.Message = out.message
-			t.nextWay()
-		}
-	}
-	t.sent(n, s)
-}
-
-// linked gives the question the links of the page where its reader answers.
-func (t *turn) linked(n *node, d delivery, q *notify.Question) bool {
-	if t.env.link == nil {
-		t.run.Message = "no address is known under which people reach the gateway, so nobody can be asked by e-mail: set the manager's --public-url"
-		return false
-	}
-	p, _ := t.prompt(t.run.StepPath)
-	q.Links = map[string]string{}
-	for _, asked := range q.Prompts() {
-		link, err := t.env.link(t.run.Tenant, asked.ID, p.Assignees[d.Assignee])
-		if err != nil {
-			t.run.Message = "no link could be made: " + err.Error()
-			return false
-		}
-		q.Links[asked.ID] = link
-	}
-	return true
-}
-
-// deliveryPath names the logical effect: stage, reminder and way.
-func (t *turn) deliveryPath(n *node, d delivery) string {
-	if t.cur.Phase == askRemind {
-		return fmt.Sprintf("%s#%d.remind%d.%s", t.run.StepPath, t.cur.Stage, t.cur.Reminders, d.Kind)
-	}
-	return fmt.Sprintf("%s#%d.%s", t.run.StepPath, t.cur.Stage, d.Kind)
-}
-
-// delivered records where the message is. A message whose place is not told
-// was sent all the same; it cannot be updated later.
-func (t *turn) delivered(n *node, channel Channel, d delivery, output map[string]any) {
-	p, _ := t.prompt(t.run.StepPath)
-	if ref, err := channel.Ref(output); err == nil {
-		p.Messages = append(p.Messages, store.MessageRef{Kind: d.Kind, Integration: d.Integration, PersonID: p.Assignees[d.Assignee].PersonID, Ref: ref,
-			Reminder: t.cur.Phase == askRemind})
-		t.putPrompt(p)
-	}
-	t.nextMessage(true)
-}
-
-// nextWay tries the assignee's next channel.
-func (t *turn) nextWay() {
-	d := t.cur.Deliveries[t.cur.At]
-	if len(d.Else) == 0 {
-		t.nextMessage(false)
-		return
-	}
-	next := d.Else[0]
-	next.Else = d.Else[1:]
-	t.cur.Deliveries[t.cur.At] = next
-	t.cur.resetEffect()
-}
-
-// sent begins the wait once every assignee was tried.
-func (t *turn) sent(n *node, s *AskStep) {
-	p, _ := t.prompt(t.run.StepPath)
-	first := t.cur.Phase == askSend
-	t.cur.Phase = askWait
-	if first {
-		t.cur.AskedAt = t.now
-	}
-	switch {
-	case p.State != store.PromptOpen: // answered meanwhile: the next move sees it
-	case first && t.cur.Delivered == 0 && t.cur.Stage+1 < len(s.Stages):
-		t.closePrompt(p, store.PromptExpired, "no channel took the question, so others are asked now")
-		found := cmp.Or(t.cur.Found, t.cur.Stage+1)
-		t.nextStage(t.cur.Stage + 1)
-		t.cur.Unreached, t.cur.Found = true, found
-	case first && t.cur.Delivered == 0 && t.firstFound(s):
-	case first && t.cur.Delivered == 0:
-		p.ExpiresAt = t.now.Add(farAway)
-		t.putPrompt(p)
-		t.unreachable(s.noChannel("took the question: " + t.run.Message))
-	default:
-		t.sleepUntilNext(p, s)
-	}
 }
 
 // askWait waits for an answer. Each time it wakes without one it looks again
@@ -491,73 +291,15 @@ func (t *turn) nextStage(stage int) {
 	t.event = event{kind: eventDue}
 }
 
-// auditPolicy records a decision that no person took.
-func (t *turn) auditPolicy(action, reason, result string) {
-	t.change.Audits = append(t.change.Audits, model.AuditRecord{
-		Actor: t.run.Kind + "/" + t.run.Name, ActorKind: model.ActorPolicy, Action: action, ObjectKind: t.run.Kind, ObjectName: t.run.Name,
-		PersonID: t.run.PersonID, Reason: reason, Cause: t.run.Cause, RunID: t.run.ID, Result: result,
-	})
-}
-
-// answered takes the recorded answer.
-func (t *turn) answered(n *node, s *AskStep, p store.Prompt) {
-	t.settle(n, s, whoAnswered(p), "answered "+p.Answer)
-}
-
-// settle ends the ask with a decision.
-func (t *turn) settle(n *node, s *AskStep, d decision, message string) {
-	if s.Matter != nil {
-		t.settleAnswer(n, s, d)
-		return
+// later is the first stage whose turn comes after a silence; those in between
+// are others who could have been asked instead.
+func (s *AskStep) later(stage int) int {
+	for i := stage + 1; i < len(s.Stages); i++ {
+		if s.Matter == nil || s.Stages[i].Group != s.Stages[stage].Group {
+			return i
+		}
 	}
-	t.settleAs(n, d, d.Source, message, true)
-}
-
-func (t *turn) settleAs(n *node, d decision, reason, message string, decides bool) {
-	if decides {
-		t.vars["decision"] = map[string]any{"answer": d.Answer, "by": d.By, "kind": string(d.Kind), "role": d.Role, "name": d.Name, "reason": d.Reason, "source": d.Source}
-	}
-	t.complete(n, map[string]any{"answer": d.Answer, "source": d.Source, "reason": reason, "message": message})
-}
-
-// question words what is asked.
-func (t *turn) question(n *node, s *AskStep, d delivery) (notify.Question, error) {
-	if s.Matter != nil {
-		return t.matterQuestion(s, d)
-	}
-	seat, err := t.seat()
-	if err != nil {
-		return notify.Question{}, err
-	}
-	p, _ := t.prompt(t.run.StepPath)
-	to := p.Assignees[d.Assignee]
-	q := notify.Question{
-		Asker: seat.Asker, Policy: t.run.Name, Why: seat.Why, To: to.Name, Zone: zoneOf(to.TimeZone), Deadline: p.ExpiresAt, Silence: s.OnTimeout,
-		KeepFor: spanWords(s.KeepFor), NextUp: "your manager", Contact: seat.Contact,
-		Seats: []notify.Seat{{
-			PromptID: p.ID, Token: t.env.token(t.run.Tenant, p.ID), Options: s.Options, App: seat.AppTitle, Plan: seat.PlanName, Account: seat.Account,
-			LastUse: seat.LastUse, Source: seat.Source, Observed: seat.Observed, YearlyCost: seat.YearlyCost, Effect: seat.Effect, GetBack: seat.GetBack,
-		}},
-	}
-	if to.PersonID != t.run.PersonID {
-		q.Holder = seat.PersonName
-	}
-	if t.cur.Phase == askRemind {
-		q.Reminder = t.cur.Reminders
-	}
-	return q, nil
-}
-
-func spanWords(s Span) string {
-	switch {
-	case s.Days == 1:
-		return "1 day"
-	case s.Days != 0:
-		return fmt.Sprintf("%d days", s.Days)
-	case s.Elapsed >= 48*time.Hour && s.Elapsed%(24*time.Hour) == 0:
-		return fmt.Sprintf("%d days", int(s.Elapsed.Hours())/24)
-	}
-	return s.String()
+	return len(s.Stages)
 }
 
 // until returns the end of the quiet hours that now falls into.
@@ -584,4 +326,16 @@ func (q *QuietHours) until(now time.Time, zone *time.Location) (time.Time, bool)
 		return at(0), true
 	}
 	return time.Time{}, false
+}
+
+// firstFound has the first who was found keep the question while no channel
+// reaches anybody: they may come and answer it.
+func (t *turn) firstFound(s *AskStep) bool {
+	if s.Matter == nil || t.cur.Found == 0 || t.cur.Offline {
+		return false
+	}
+	found := t.cur.Found
+	t.nextStage(found - 1)
+	t.cur.Unreached, t.cur.Found, t.cur.Offline = true, found, true
+	return true
 }

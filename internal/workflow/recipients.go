@@ -14,6 +14,74 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
+// Recipient is whom a step of a user's Workflow turns to: a role, or an address.
+type Recipient struct {
+	Role Role `json:"role,omitempty"`
+	// Email has holes. One without may name a mailbox that is no person's: who
+	// wrote the Workflow chose it. One that was computed must be a person's.
+	Email string `json:"email,omitempty"`
+}
+
+// literal reports an address that the definition itself names.
+func (r Recipient) literal() bool { return !strings.Contains(r.Email, "${") }
+
+// addressee is a recipient whose address is known.
+type addressee struct {
+	Recipient
+	address string
+}
+
+func (t *turn) addressed(r Recipient, email value) (addressee, error) {
+	if r.Role != "" {
+		return addressee{Recipient: r}, nil
+	}
+	v, err := email(t.scope())
+	if err != nil {
+		return addressee{}, err
+	}
+	address, ok := v.(string)
+	if !ok || !strings.Contains(address, "@") {
+		return addressee{}, fmt.Errorf("%v is no e-mail address", v)
+	}
+	return addressee{r, strings.TrimSpace(address)}, nil
+}
+
+// name is how the definition names a recipient; an address is no name.
+func (r addressee) name() string {
+	if r.Role != "" {
+		return string(r.Role)
+	}
+	return "Named"
+}
+
+// whom says whom the stage asks; the address may be computed.
+func (t *turn) whom(n *node, s *AskStep) (gather, error) {
+	stage := s.Stages[t.cur.Stage]
+	g := gather{roles: stage.Roles, ask: s}
+	if stage.To == nil {
+		return g, nil
+	}
+	to, err := t.addressed(*stage.To, n.to[t.cur.Stage])
+	g.to = []addressee{to}
+	return g, err
+}
+
+// recipients compiles the addresses of those whom a step turns to.
+func (l *linker) recipients(field string, to []Recipient) ([]value, error) {
+	out := make([]value, len(to))
+	for i, r := range to {
+		if r.Role != "" {
+			continue
+		}
+		v, err := l.value(fmt.Sprintf("%s.to[%d]", field, i), r.Email)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
 // gatherMatter finds those whom a step of a user's Workflow turns to, and how
 // they are reached: nobody twice.
 func (e *Engine) gatherMatter(ctx context.Context, tenant model.TenantID, fx *effect) *prepared {
@@ -51,14 +119,6 @@ func (e *Engine) gatherMatter(ctx context.Context, tenant model.TenantID, fx *ef
 
 func (p *prepared) has(a store.Assignee) bool {
 	return slices.ContainsFunc(p.assignees, func(b store.Assignee) bool { return b.AnswerName() == a.AnswerName() })
-}
-
-// name is how the definition names a recipient; an address is no name.
-func (r addressee) name() string {
-	if r.Role != "" {
-		return string(r.Role)
-	}
-	return "Named"
 }
 
 // self reports somebody who would decide about themselves: the person whom the
