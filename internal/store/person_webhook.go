@@ -66,7 +66,14 @@ func (s *Store) AddWebhookPerson(ctx context.Context, tenant model.TenantID, w W
 		if id, err = s.mergeRow(ctx, tx, tenant, webhookSource, w.Person.ExternalID); err != nil || id == "" {
 			return err // without an id it waits for a review, which stays
 		}
-		return s.appendAudit(ctx, tx, tenant, model.AuditRecord{Actor: w.By.Actor, ActorKind: w.By.Kind, Action: "person.create", ObjectKind: "Person",
+		action, rows := "person.create", 0
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM person_source WHERE tenant=$1 AND person_id=$2`, tenant, id).Scan(&rows); err != nil {
+			return err
+		}
+		if rows > 1 { // somebody whom a source had
+			action = "person.update"
+		}
+		return s.appendAudit(ctx, tx, tenant, model.AuditRecord{Actor: w.By.Actor, ActorKind: w.By.Kind, Action: action, ObjectKind: "Person",
 			ObjectName: id, PersonID: id, Reason: w.By.Reason, Result: "done", Subject: map[string]string{"email": w.Person.Email, "name": w.Person.DisplayName}})
 	})
 	if err != nil {

@@ -32,11 +32,20 @@ type actions struct {
 	store    *store.Store
 	sessions *syncer.Sessions
 	clock    clock.PassiveClock
-	// protected says why the accounts that a call names may not be touched.
-	protected func(ctx context.Context, tenant model.TenantID, integration string, input map[string]any) (string, error)
+	guard    protector
 
 	mu   sync.Mutex
 	open map[syncer.Key]*openSession
+}
+
+// protector says why the accounts that the input of a call names may not be
+// touched, or nothing.
+type protector interface {
+	Protected(ctx context.Context, tenant model.TenantID, integration string, input map[string]any) (string, error)
+}
+
+func newActions(s *store.Store, sessions *syncer.Sessions, c clock.PassiveClock, guard protector) *actions {
+	return &actions{store: s, sessions: sessions, clock: c, guard: guard, open: map[syncer.Key]*openSession{}}
 }
 
 var _ workflow.Actions = (*actions)(nil)
@@ -108,8 +117,8 @@ func (a *actions) Execute(ctx context.Context, tenant model.TenantID, c workflow
 			if why := refusal(c.Integration, spec, info); why != "" {
 				return connector.ActionResult{Class: connector.ResultDenied, Message: why}, nil
 			}
-			if a.protected != nil && touches(info) {
-				why, err := a.protected(ctx, tenant, c.Integration, c.Input)
+			if touches(info) {
+				why, err := a.guard.Protected(ctx, tenant, c.Integration, c.Input)
 				if err != nil { // nothing was sent: it is tried again
 					return connector.ActionResult{Class: connector.ResultFailed, Message: "whether the account is protected could not be found out: " + err.Error()}, nil
 				}
@@ -199,9 +208,6 @@ func (a *actions) session(ctx context.Context, tenant model.TenantID, integratio
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.open == nil {
-		a.open = map[syncer.Key]*openSession{}
-	}
 	// A session that is replaced may still be in use; it has nothing that needs
 	// closing but idle connections, which time out.
 	a.open[key] = &openSession{session: session, spec: string(st.Spec), until: now.Add(sessionAge)}

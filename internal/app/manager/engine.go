@@ -66,8 +66,8 @@ func engineRunnable(e *workflow.Engine) everywhere {
 	return func(ctx context.Context) error { return e.Run(ctx) }
 }
 
-// starter wires what starts runs of Workflows.
-func (w *wiring) starter() *trigger.Starter {
+// newStarter wires what starts runs of Workflows.
+func (w *wiring) newStarter() *trigger.Starter {
 	return trigger.NewStarter(trigger.Starter{
 		Store: w.store, Language: expr.Workflow{}, Clock: w.options.Clock, Log: w.options.Log.With("component", "trigger"),
 	})

@@ -21,7 +21,7 @@ import (
 // hooks wires what handles the events that webhooks receive.
 func (w *wiring) hooks() *webhook.Drainer {
 	return webhook.NewDrainer(webhook.Drainer{
-		Store: w.store, Keyring: w.keys, Manifest: w.sessions.Manifest, Due: w.worker.Wake,
+		Store: w.store, Keyring: w.keys, Manifest: w.sessions.Manifest, Due: w.worker.Wake, Told: w.starter.Hint,
 		Clock: w.options.Clock, Log: w.options.Log.With("component", "webhooks"),
 	})
 }

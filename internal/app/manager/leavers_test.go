@@ -16,7 +16,8 @@ import (
 )
 
 // TestWorkflowOffboards takes the step offboarding through the whole manager:
-// the app's own method acts once at the vendor, and never on who is protected.
+// the app's own method acts once at the vendor, and never on who is protected. An
+// action that a Workflow calls by its name leaves them alone as well.
 func TestWorkflowOffboards(t *testing.T) {
 	w := newWorld(t)
 	g := NewWithT(t)
@@ -31,19 +32,26 @@ func TestWorkflowOffboards(t *testing.T) {
 		Direction: v1alpha1.DirectionOffboarding, Trigger: v1alpha1.Trigger{Manual: &v1alpha1.ManualTrigger{Subject: "Person"}},
 		Steps: []v1alpha1.Step{{StepBase: v1alpha1.StepBase{Name: "leave"}, StepAction: v1alpha1.StepAction{Offboarding: &v1alpha1.OffboardingStep{}}}},
 	}}
+	direct := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "direct"}, Spec: v1alpha1.WorkflowSpec{
+		Trigger: v1alpha1.Trigger{Manual: &v1alpha1.ManualTrigger{Subject: "Person"}},
+		Steps: []v1alpha1.Step{{StepBase: v1alpha1.StepBase{Name: "off"}, StepAction: v1alpha1.StepAction{Action: &v1alpha1.ActionStep{
+			Integration: "zoom", Name: "user.deactivate", With: map[string]v1alpha1.Value{"userId": raw(t, "${person.accounts.filter(a, a.integration == 'zoom')[0].externalId}")}}}}},
+	}}
 	organization := acme(w.ns)
-	w.create(organization, hris, zoom, leave)
+	w.create(organization, hris, zoom, leave, direct)
 	for _, i := range []*v1alpha1.Integration{hris, zoom} {
 		w.ready(i, metav1.ConditionTrue, v1alpha1.ReasonSynced)
 	}
 	w.ready(leave, metav1.ConditionTrue, v1alpha1.ReasonReconciled)
 	who := w.zoomPerson()
-	run := func(name string) *v1alpha1.WorkflowRun {
+	start := func(name, of string) *v1alpha1.WorkflowRun {
 		r := &v1alpha1.WorkflowRun{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: name}, Spec: v1alpha1.WorkflowRunSpec{
-			WorkflowRef: v1alpha1.ObjectReference{Name: "leaver"}, Subject: &v1alpha1.RunSubject{Person: v1alpha1.Email(who)}}}
+			WorkflowRef: v1alpha1.ObjectReference{Name: v1alpha1.ResourceName(of)}, Subject: &v1alpha1.RunSubject{Person: v1alpha1.Email(who)}}}
 		w.create(r)
-		w.condition(r, v1alpha1.ConditionSucceeded, metav1.ConditionTrue, v1alpha1.ReasonCompleted)
 		return r
+	}
+	run := func(name string) {
+		w.condition(start(name, "leaver"), v1alpha1.ConditionSucceeded, metav1.ConditionTrue, v1alpha1.ReasonCompleted)
 	}
 	outcomes := func() (out []string) {
 		tenant, err := w.store.TenantByNamespace(t.Context(), w.ns)
@@ -59,6 +67,7 @@ func TestWorkflowOffboards(t *testing.T) {
 	w.patch(organization, map[string]any{"spec": map[string]any{"protected": map[string]any{"people": []string{who}}}})
 	w.ready(organization, metav1.ConditionTrue, v1alpha1.ReasonReconciled)
 	run("protected")
+	w.condition(start("by-name", "direct"), v1alpha1.ConditionSucceeded, metav1.ConditionFalse, v1alpha1.ReasonStepFailed)
 	g.Expect(outcomes()).To(Equal([]string{"zoom/zoom skipped Protected"}))
 	g.Expect(w.vendors.Writes(fakesaas.Zoom)).To(BeZero(), "a protected person was touched")
 

@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/govern"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
@@ -110,10 +111,11 @@ func actionsOf(t *testing.T, text, url string) (*actions, model.TenantID) {
 	if _, err := st.UpsertIntegration(t.Context(), tenant, store.IntegrationSpec{Name: "mover", Connector: "mover", Spec: spec}); err != nil {
 		t.Fatal(err)
 	}
-	return &actions{store: st, clock: clock.RealClock{}, sessions: &syncer.Sessions{
+	sessions := &syncer.Sessions{
 		Builtin: func(string) (*connector.Manifest, error) { return manifest, nil },
 		Secrets: secretData{"token": "t0ken"}, Budget: budgets(st), Endpoints: map[string]string{"mover.example": url},
-	}}, tenant
+	}
+	return newActions(st, sessions, clock.RealClock{}, govern.NewRechecker(st, clock.RealClock{})), tenant
 }
 
 const refusingManifest = `

@@ -31,6 +31,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer"
+	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	"github.com/seatkeeper/seatkeeper/internal/version"
 )
 
@@ -44,6 +45,7 @@ type wiring struct {
 	spaces   *tenantNames
 	sessions *syncer.Sessions
 	worker   *syncer.Worker
+	starter  *trigger.Starter
 	poller   *poller
 	keyWatch *keyWatch
 }
@@ -78,7 +80,8 @@ func (w *wiring) add(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	runnables = append(runnables, engine, w.starter())
+	w.starter = w.newStarter()
+	runnables = append(runnables, engine, w.starter)
 	gw, err := w.gateway()
 	if err != nil {
 		return err
@@ -102,7 +105,7 @@ func (w *wiring) engine() (ctrlmanager.Runnable, error) {
 		return nil, err
 	}
 	recheck := govern.NewRechecker(w.store, w.options.Clock)
-	act := w.mails(&actions{store: w.store, sessions: w.sessions, clock: w.options.Clock, protected: recheck.Protected})
+	act := w.mails(newActions(w.store, w.sessions, w.options.Clock, recheck))
 	links := answerLinks(w.options.PublicURL, w.keys.AnswerKeys())
 	who := &people{store: w.store, objects: w.GetCache(), spaces: w.spaces}
 	e, err := newEngine(w.options, w.store, act, recheck, who, w.leavers(who), w.httpSender(), w.keys, key, links)

@@ -59,7 +59,9 @@ type Drainer struct {
 	Keyring  *store.Keyring
 	Manifest func(spec handover.Spec) (*connector.Manifest, error)
 	// Due is called when an Integration was made due.
-	Due   func()
+	Due func()
+	// Told is called when events that may start runs were stored.
+	Told  func()
 	Clock clock.WithTicker
 	Log   *slog.Logger
 
@@ -251,6 +253,9 @@ func (d *Drainer) apply(ctx context.Context, hook store.Hook, of []reading) erro
 	handled.WithLabelValues("handled").Add(float64(len(of)))
 	if due && d.Due != nil {
 		d.Due()
+	}
+	if len(batch.Events) > 0 && d.Told != nil {
+		d.Told()
 	}
 	return nil
 }

@@ -52,6 +52,9 @@ func TestBurstAsksForOneSync(t *testing.T) {
 			w.clock.Step(time.Millisecond)
 			if i%100 == 0 {
 				w.must(w.drainer.Drain(w.Context()))
+				if told := i/100 + 1; w.told != told {
+					w.Fatalf("what starts runs was told %d times, want %d", w.told, told)
+				}
 			}
 		}
 		events := w.events()

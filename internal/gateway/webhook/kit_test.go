@@ -48,6 +48,7 @@ type world struct {
 	server  *httptest.Server
 	log     *syncBuffer
 	synced  int // how often the sync workers were woken
+	told    int // and what starts runs
 }
 
 type syncBuffer struct {
@@ -82,7 +83,7 @@ func newWorld(t *testing.T, open storetest.Opener) *world {
 	w.tenant, err = w.s.EnsureTenant(t.Context(), "acme")
 	w.must(err)
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.drainer = webhook.NewDrainer(webhook.Drainer{Store: w.s, Keyring: w.ring, Manifest: manifest, Due: func() { w.synced++ }, Clock: w.clock, Log: log})
+	w.drainer = webhook.NewDrainer(webhook.Drainer{Store: w.s, Keyring: w.ring, Manifest: manifest, Due: func() { w.synced++ }, Told: func() { w.told++ }, Clock: w.clock, Log: log})
 	w.handler = w.gateway(w.s, log)
 	w.server = serve(t, w.handler, access.NewRefusals(w.s, w.clock, log))
 	return w
