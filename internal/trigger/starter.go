@@ -22,7 +22,7 @@ import (
 
 const (
 	pollBusy = time.Second
-	pollIdle = 5 * time.Second
+	pollIdle = 2 * time.Second
 	// batch is how many events, or starts, one look takes.
 	batch = 500
 	// maxRounds is how many such looks follow each other before others have a turn.
