@@ -117,8 +117,17 @@ func (s *Store) ClearHold(ctx context.Context, tenant model.TenantID, subject Ho
 	return s.write(ctx, func(tx *sql.Tx) error { return s.clearHold(ctx, tx, tenant, subject) })
 }
 
+// clearHold ends the current hold. The members of a set that was released stay,
+// as evidence of what somebody let pass; of one that nobody let pass only the
+// digest and the count do.
 func (s *Store) clearHold(ctx context.Context, q querier, tenant model.TenantID, subject HoldSubject) error {
-	_, err := q.ExecContext(ctx, `UPDATE guard_hold SET superseded_at=$5 WHERE tenant=$1 AND kind=$2 AND subject_kind=$3 AND subject_name=$4 AND superseded_at IS NULL`,
+	_, err := q.ExecContext(ctx, `DELETE FROM guard_hold_item WHERE tenant=$1 AND hold_id IN (SELECT id FROM guard_hold
+		WHERE tenant=$1 AND kind=$2 AND subject_kind=$3 AND subject_name=$4 AND superseded_at IS NULL AND released_at IS NULL)`,
+		tenant, subject.Kind, subject.SubjectKind, subject.SubjectName)
+	if err != nil {
+		return err
+	}
+	_, err = q.ExecContext(ctx, `UPDATE guard_hold SET superseded_at=$5 WHERE tenant=$1 AND kind=$2 AND subject_kind=$3 AND subject_name=$4 AND superseded_at IS NULL`,
 		tenant, subject.Kind, subject.SubjectKind, subject.SubjectName, s.now())
 	return err
 }
