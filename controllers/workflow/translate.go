@@ -105,12 +105,19 @@ func (p *plan) triggerOf(t v1alpha1.Trigger) {
 		}
 	}
 	switch {
+	case t.Application != nil:
+		p.definition.Subject = engine.SubjectApplication
+	case t.Contract != nil:
+		p.definition.Subject = engine.SubjectContract
+	case t.License != nil:
+		p.definition.Subject = engine.SubjectLicense
 	case t.Manual != nil && t.Manual.Subject == engine.SubjectPerson, t.Person != nil, t.Webhook != nil && t.Webhook.Person != nil,
 		t.Realtime != nil && t.Realtime.Subject == engine.SubjectPerson:
 		p.definition.Subject = engine.SubjectPerson
 	case t.Manual != nil && t.Manual.Subject != "" && t.Manual.Subject != "None":
 		p.unbuilt = append(p.unbuilt, "spec.trigger.manual.subject: "+t.Manual.Subject)
-	case t.Application != nil, t.License != nil, t.Contract != nil: // runs about those need variables that are not there
+	}
+	if t.Application != nil || t.License != nil || t.Contract != nil { // their runs are made, and nothing starts them yet
 		p.unbuilt = append(p.unbuilt, "spec.trigger."+p.trigger)
 	}
 }

@@ -18,7 +18,11 @@ import (
 type appName struct{ field, name string }
 
 func (t *translator) offboarding(field string, s v1alpha1.OffboardingStep) (*engine.OffboardingStep, error) {
-	if t.plan.definition.Subject != engine.SubjectPerson {
+	switch t.plan.definition.Subject {
+	case engine.SubjectPerson:
+	case engine.SubjectLicense:
+		return nil, &stepError{field, "an unused seat is no reason to offboard who holds it; give the seat back by an action"}
+	default:
 		return nil, &stepError{field, "the run is about no person; give the trigger a subject Person"}
 	}
 	out := &engine.OffboardingStep{}

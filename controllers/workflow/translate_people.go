@@ -144,14 +144,33 @@ func (t *translator) recipients(field string, in []v1alpha1.Recipient) ([]*engin
 			continue
 		}
 		at := field + "[" + strconv.Itoa(i) + "].role"
-		switch subject := t.plan.definition.Subject; {
+		subject := t.plan.definition.Subject
+		roles := rolesOf[subject]
+		switch {
+		case slices.Contains(roles, r.Role):
 		case subject == "":
 			return nil, &stepError{at, fmt.Sprintf("nobody is %s: runs of this trigger are about nobody; name somebody by email", r.Role)}
-		case subject == engine.SubjectPerson && (r.Role == v1alpha1.RoleAppOwner || r.Role == v1alpha1.RoleOwner):
-			return nil, &stepError{at, fmt.Sprintf("nobody is %s: runs of this trigger are about a person, and about no application; use Manager, or name somebody by email", r.Role)}
+		default:
+			return nil, &stepError{at, fmt.Sprintf("nobody is %s: runs of this trigger have the subject %s; use %s, or name somebody by email", r.Role, subject, oneOf(roles))}
 		}
 	}
 	return out, nil
+}
+
+// rolesOf are the roles that somebody can have for a run, by its subject.
+var rolesOf = map[string][]v1alpha1.RecipientRole{
+	engine.SubjectPerson:      {v1alpha1.RolePerson, v1alpha1.RoleManager},
+	engine.SubjectLicense:     {v1alpha1.RolePerson, v1alpha1.RoleManager, v1alpha1.RoleAppOwner},
+	engine.SubjectApplication: {v1alpha1.RoleAppOwner},
+	engine.SubjectContract:    {v1alpha1.RoleAppOwner, v1alpha1.RoleOwner},
+}
+
+func oneOf(roles []v1alpha1.RecipientRole) string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return strings.Join(names, " or ")
 }
 
 func (t *translator) notify(field string, s v1alpha1.NotifyStep) (*engine.NotifyStep, error) {

@@ -118,7 +118,7 @@ func guard(g *v1alpha1.Guard) (*trigger.Guard, error) {
 
 // guarded gives a trigger the guard that it has without one of its own.
 func (p *plan) guarded() {
-	if p.starts != nil && p.starts.Guard == nil && (p.definition.Subject == engine.SubjectPerson || p.destructive || len(p.calls) > 0) {
+	if p.starts != nil && p.starts.Guard == nil && (engine.HasPerson(p.definition.Subject) || p.destructive || len(p.calls) > 0) {
 		g := trigger.DefaultGuard
 		p.starts.Guard = &g
 	}

@@ -23,11 +23,17 @@ const (
 	VarInput = "input"
 	VarSteps = "steps"
 	VarVars  = "vars"
+
+	VarContract = "contract"
 )
 
-// SubjectPerson is the subject of workflows whose runs are about a person; no
-// other subject gives a variable yet.
-const SubjectPerson = "Person"
+// subjectVars are the variables of runs by their subject, and their types.
+var subjectVars = map[string]map[string]string{
+	"Person":      {VarPerson: "Person"},
+	"Application": {VarApplication: "Application"},
+	"Contract":    {VarContract: "Contract", VarApplication: "Application"},
+	"License":     {VarLicense: "License", VarPerson: "Person", VarApplication: "ApplicationSummary"},
+}
 
 // workflowTypes are what a workflow's variables hold. A person is merged from
 // every source, so the ids of sources are with the accounts.
@@ -39,6 +45,14 @@ var workflowTypes = func() map[string]map[string]*cel.Type {
 	person["accounts"] = cel.ListType(cel.ObjectType("PersonAccount"))
 	person["groups"] = cel.ListType(cel.StringType)
 	person["manager"] = cel.ObjectType("PersonManager")
+	summary := map[string]*cel.Type{
+		"name": cel.StringType, "displayName": cel.StringType, "declared": cel.BoolType, "category": cel.StringType, "state": cel.StringType,
+		"url": cel.StringType, "tags": cel.ListType(cel.StringType), "owners": cel.ListType(cel.StringType), "connected": cel.BoolType, "inIdP": cel.BoolType,
+		"users": cel.IntType, "spend": cel.IntType, "currency": cel.StringType, "sources": cel.ListType(cel.StringType),
+	}
+	application := maps.Clone(summary)
+	application["contracts"] = cel.ListType(cel.ObjectType("Contract"))
+	application["accounts"], application["moreAccounts"] = cel.ListType(cel.ObjectType("ApplicationAccount")), cel.IntType
 	return map[string]map[string]*cel.Type{
 		"Person": person,
 		"PersonAccount": {
@@ -48,6 +62,25 @@ var workflowTypes = func() map[string]map[string]*cel.Type {
 		"PersonManager": {
 			"email": cel.StringType, "displayName": cel.StringType, "title": cel.StringType, "department": cel.StringType,
 			"employeeId": cel.StringType, "timeZone": cel.StringType, "lifecycle": cel.StringType,
+		},
+		"Application": application, "ApplicationSummary": summary,
+		"ApplicationAccount": {
+			"integration": cel.StringType, "externalId": cel.StringType, "username": cel.StringType, "displayName": cel.StringType, "email": cel.StringType,
+			"status": cel.StringType, "kind": cel.StringType, "role": cel.StringType, "isAdmin": cel.BoolType,
+		},
+		"Contract": {
+			"name": cel.StringType, "displayName": cel.StringType, "source": cel.StringType, "application": cel.StringType, "vendor": cel.StringType,
+			"state": cel.StringType, "start": cel.StringType, "end": cel.StringType, "cancellationDeadline": cel.StringType,
+			"renewal": cel.StringType, "autoRenew": cel.BoolType, "noticeDays": cel.IntType, "owner": cel.StringType, "url": cel.StringType,
+			"value": cel.IntType, "annual": cel.IntType, "currency": cel.StringType, "lines": cel.ListType(cel.ObjectType("ContractLine")),
+		},
+		"ContractLine": {
+			"plan": cel.StringType, "quantity": cel.IntType, "period": cel.StringType, "unitCostMinor": cel.IntType, "currency": cel.StringType,
+		},
+		"License": {
+			"integration": cel.StringType, "externalId": cel.StringType, "username": cel.StringType, "planKey": cel.StringType, "planName": cel.StringType,
+			"policy": cel.StringType, "reason": cel.StringType, "since": cel.StringType, "daysUnused": cel.IntType, "lastUsed": cel.StringType,
+			"signal": cel.StringType, "cost": cel.IntType, "currency": cel.StringType,
 		},
 		"Event": {"kind": cel.StringType, "data": cel.DynType},
 		"Org":   policyTypes["Org"],
@@ -82,13 +115,24 @@ var workflowBase = sync.OnceValues(func() (*cel.Env, error) {
 	)
 })
 
-var workflowOfPerson = sync.OnceValues(func() (*cel.Env, error) {
-	env, err := workflowBase()
-	if err != nil {
-		return nil, err
+// workflowOf are the environments by subject.
+var workflowOf = func() map[string]func() (*cel.Env, error) {
+	out := map[string]func() (*cel.Env, error){}
+	for subject, vars := range subjectVars {
+		out[subject] = sync.OnceValues(func() (*cel.Env, error) {
+			env, err := workflowBase()
+			if err != nil {
+				return nil, err
+			}
+			var opts []cel.EnvOption
+			for name, of := range vars {
+				opts = append(opts, cel.Variable(name, cel.ObjectType(of)))
+			}
+			return env.Extend(opts...)
+		})
 	}
-	return env.Extend(cel.Variable(VarPerson, cel.ObjectType("Person")))
-})
+	return out
+}()
 
 var workflowOutput = sync.OnceValues(func() (*cel.Env, error) {
 	return base(
@@ -99,10 +143,11 @@ var workflowOutput = sync.OnceValues(func() (*cel.Env, error) {
 })
 
 func workflowEnv(subject string, locals []string) (*Env, error) {
-	env, err := workflowBase()
-	if subject == SubjectPerson {
-		env, err = workflowOfPerson()
+	environment := workflowBase
+	if of := workflowOf[subject]; of != nil {
+		environment = of
 	}
+	env, err := environment()
 	if err == nil && len(locals) > 0 {
 		opts := make([]cel.EnvOption, 0, len(locals))
 		for _, name := range locals {

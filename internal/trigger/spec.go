@@ -19,7 +19,7 @@ type Spec struct {
 	Webhook  *Webhook  `json:"webhook,omitempty"`
 	Schedule *Schedule `json:"schedule,omitempty"`
 
-	// Subject is workflow.SubjectPerson for runs about a person, else empty.
+	// Subject is what runs are about, as workflow names it; empty: nothing.
 	Subject string `json:"subject,omitempty"`
 	// When is a condition over what a run begins with; empty: always.
 	When string `json:"when,omitempty"`
@@ -108,7 +108,7 @@ var DefaultGuard = Guard{MinItems: model.DefaultActionGuard.MinItems, MaxPercent
 // Allowed is how many runs about people of a set of total may start in a window.
 // Where runs are about nobody there is no set, and MinItems is all there is.
 func (g Guard) Allowed(subject string, total int64) int64 {
-	if subject != workflow.SubjectPerson {
+	if !workflow.HasPerson(subject) {
 		return int64(g.MinItems)
 	}
 	return model.Guard{MinItems: g.MinItems, MaxPercent: g.MaxPercent}.Allowed(total)

@@ -150,6 +150,7 @@ const (
 	RolePerson   Role = "Person"   // the run's own person
 	RoleManager  Role = "Manager"  // of the run's person
 	RoleAppOwner Role = "AppOwner" // owners of the app concerned
+	RoleOwner    Role = "Owner"    // of the contract that the run is about
 )
 
 // People knows who holds a role and how to reach them.

@@ -13,9 +13,6 @@ import (
 // those of flows that the code makes itself.
 const LanguageCEL = "CEL"
 
-// SubjectPerson is the Definition.Subject of runs that are about a person.
-const SubjectPerson = "Person"
-
 // Language compiles the expressions of definitions. What it returns is a pure
 // function of the variables: the interpreter evaluates inside a transaction
 // that may be repeated. subject decides which variables there are; locals name

@@ -23,7 +23,7 @@ const (
 )
 
 // scopeVars are the variables of a run that its expressions see.
-var scopeVars = []string{"person", "event", "input", "steps", "vars", "org"}
+var scopeVars = []string{"person", "application", "contract", "license", "event", "input", "steps", "vars", "org"}
 
 // scope returns the variables of the current step's expressions. now is when
 // the step began, so that a repeated look at it sees the same.

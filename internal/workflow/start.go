@@ -172,10 +172,15 @@ type VarsStore interface {
 type Beginning struct {
 	Event  map[string]any // kind and data
 	Input  map[string]any
-	Person *store.PersonView // nil: the run has no subject
-	Why    string            // it was started, for people
-	By     string            // who started it by hand; empty: nobody
-	DryRun bool
+	Person *store.PersonView // nil: the run has none
+	// App, Contract and License are what the run is about, where that is no person;
+	// App is that of the contract or the seat too.
+	App      *model.AppFacts
+	Contract *model.ContractFacts
+	License  *model.SeatFacts
+	Why      string // it was started, for people
+	By       string // who started it by hand; empty: nobody
+	DryRun   bool
 }
 
 // Vars are the variables of the run, of which expressions see some.
@@ -210,6 +215,15 @@ func (b Beginning) Vars(ctx context.Context, st VarsStore, tenant model.TenantID
 		if all["person"], err = personVars(ctx, st, tenant, *b.Person); err != nil {
 			return nil, err
 		}
+	}
+	if b.App != nil {
+		all["application"] = appVars(*b.App, b.License == nil)
+	}
+	if b.Contract != nil {
+		all["contract"] = contractVars(*b.Contract)
+	}
+	if b.License != nil {
+		all["license"] = licenseVars(*b.License)
 	}
 	return all, nil
 }
@@ -252,9 +266,12 @@ const maxAccounts = 200
 // personVars is a person, with the accounts and groups that are there now, as expressions
 // see one (decision 25).
 func personVars(ctx context.Context, st PeopleStore, tenant model.TenantID, p store.PersonView) (map[string]any, error) {
-	found, _, err := st.ListAccounts(ctx, tenant, store.AccountQuery{Page: store.Page{Limit: maxAccounts}, PersonID: p.ID})
-	if err != nil {
-		return nil, fmt.Errorf("read the accounts of a person: %w", err)
+	var found []store.AccountView
+	var err error
+	if p.ID != "" { // else it is somebody who is not known yet, and has none
+		if found, _, err = st.ListAccounts(ctx, tenant, store.AccountQuery{Page: store.Page{Limit: maxAccounts}, PersonID: p.ID}); err != nil {
+			return nil, fmt.Errorf("read the accounts of a person: %w", err)
+		}
 	}
 	accounts := make([]any, 0, len(found))
 	for _, a := range found {
@@ -268,7 +285,7 @@ func personVars(ctx context.Context, st PeopleStore, tenant model.TenantID, p st
 	}
 	groups := []any{}
 	var manager store.PersonView
-	if p.ID != "" { // else it is somebody who is not known yet
+	if p.ID != "" {
 		names, err := st.PersonGroups(ctx, tenant, p.ID)
 		if err != nil {
 			return nil, err

@@ -40,7 +40,7 @@ func (t *turn) wait(n *node, s *WaitStep) {
 
 // refreshed reads the run's person again.
 func (t *turn) refreshed() bool {
-	if !t.program.cel || t.program.subject != SubjectPerson {
+	if !t.program.cel || !HasPerson(t.program.subject) {
 		return true
 	}
 	if t.event.kind != eventPrepared {

@@ -80,6 +80,15 @@ func (p *people) holders(ctx context.Context, tenant model.TenantID, run workflo
 		return p.byID(ctx, tenant, person.ManagerID, role)
 	case workflow.RoleAppOwner:
 		return p.owners(ctx, tenant, run)
+	case workflow.RoleOwner:
+		about, err := aboutOf(run)
+		if err != nil {
+			return nil, err
+		}
+		if about.Contract.Owner == "" { // as the kind Contract documents
+			return p.owners(ctx, tenant, run)
+		}
+		return p.byEmail(ctx, tenant, about.Contract.Owner, role)
 	}
 	return nil, fmt.Errorf("nobody knows who holds role %q", role)
 }
@@ -153,8 +162,12 @@ func (p *people) assignee(ctx context.Context, tenant model.TenantID, person sto
 
 // owners are those of the Application that the run is about, the primary first.
 func (p *people) owners(ctx context.Context, tenant model.TenantID, run workflow.Subject) ([]store.Assignee, error) {
-	seat, err := seatOfRun(run)
-	if err != nil || seat.App == "" {
+	about, err := aboutOf(run)
+	name := about.Seat.App
+	if name == "" && about.Application.Declared {
+		name = about.Application.Name
+	}
+	if err != nil || name == "" {
 		return nil, err
 	}
 	ns, err := p.spaces.of(ctx, tenant)
@@ -162,12 +175,12 @@ func (p *people) owners(ctx context.Context, tenant model.TenantID, run workflow
 		return nil, err
 	}
 	var app v1alpha1.Application
-	err = p.objects.Get(ctx, client.ObjectKey{Namespace: ns, Name: seat.App}, &app)
+	err = p.objects.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, &app)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the owners of Application %q: %w", seat.App, err)
+		return nil, fmt.Errorf("read the owners of Application %q: %w", name, err)
 	}
 	var primary, others []store.Assignee
 	for _, o := range app.Spec.Owners {
@@ -184,14 +197,29 @@ func (p *people) owners(ctx context.Context, tenant model.TenantID, run workflow
 	return append(primary, others...), nil
 }
 
+// about is what a run is about, in its variables: the seat of a policy's own flow,
+// or the subject of a Workflow.
+type about struct {
+	Seat        workflow.ReclaimSeat `json:"seat"`
+	Application struct {
+		Name     string `json:"name"`
+		Declared bool   `json:"declared"`
+	} `json:"application"`
+	Contract struct {
+		Owner string `json:"owner"`
+	} `json:"contract"`
+}
+
+func aboutOf(run workflow.Subject) (out about, err error) {
+	if err := json.Unmarshal(run.Vars, &out); err != nil {
+		return out, fmt.Errorf("read the variables of run %s: %w", run.RunID, err)
+	}
+	return out, nil
+}
+
 func seatOfRun(run workflow.Subject) (workflow.ReclaimSeat, error) {
-	var vars struct {
-		Seat workflow.ReclaimSeat `json:"seat"`
-	}
-	if err := json.Unmarshal(run.Vars, &vars); err != nil {
-		return vars.Seat, fmt.Errorf("read the variables of run %s: %w", run.RunID, err)
-	}
-	return vars.Seat, nil
+	out, err := aboutOf(run)
+	return out.Seat, err
 }
 
 // SlackUser implements workflow.People. A question about Slack itself does not
