@@ -44,21 +44,8 @@ type config struct {
 	// for the Nth time. Empty: never.
 	Failpoint string
 	Timeout   time.Duration // of the question; 0: longer than the test
-	// Workflow runs a user's Workflow for each person instead of asking them;
-	// with Approval it is one that asks.
-	Workflow, Approval bool
-	// HTTP names such a Workflow whose steps are requests.
-	HTTP string
-	// Nested runs one whose items run another Workflow.
-	Nested bool
-}
-
-// runs is how many there are in the end.
-func (c config) runs() int {
-	if c.Nested {
-		return 2 * len(c.Seats)
-	}
-	return len(c.Seats)
+	// Load is the name of what to carry out.
+	Load string
 }
 
 // seat is one seat to reclaim.
@@ -89,6 +76,7 @@ func runChild(raw string) error {
 	if err := arm(c.Failpoint); err != nil {
 		return err
 	}
+	l := loadNamed(c.Load)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s, err := store.Open(ctx, store.Options{DSN: c.DSN})
@@ -123,16 +111,7 @@ func runChild(raw string) error {
 	if err := serve(ctx, s); err != nil {
 		return err
 	}
-	create := createRuns
-	switch {
-	case c.HTTP != "":
-		create = startRequests
-	case c.Nested:
-		create = startNested
-	case c.Workflow:
-		create = startWorkflows
-	}
-	if err := create(ctx, s, tenant, c); err != nil {
+	if err := l.start(ctx, s, tenant, c); err != nil {
 		return err
 	}
 	stopped := make(chan error, 1)
@@ -147,13 +126,13 @@ func runChild(raw string) error {
 			if r.State.Ended() {
 				ended++
 			}
-			if r.State == store.RunAttention && c.HTTP != "" {
+			if r.State == store.RunAttention && l.parks {
 				ended++
 			} else if r.State == store.RunAttention {
 				return fmt.Errorf("run %s is parked at %s: %s: %s", r.ID, r.StepPath, r.Reason, r.Message)
 			}
 		}
-		if ended == c.runs() {
+		if ended == l.runs(len(c.Seats)) {
 			break
 		}
 		select {
@@ -192,38 +171,6 @@ func arm(spec string) error {
 		}
 	})
 	return nil
-}
-
-func createRuns(ctx context.Context, s *store.Store, tenant model.TenantID, c config) error {
-	var runs []store.NewRun
-	timeout := workflow.Hours(1)
-	if c.Timeout > 0 {
-		timeout = workflow.Span{Elapsed: c.Timeout}
-	}
-	for _, one := range c.Seats {
-		spec := workflow.ReclaimSpec{
-			Policy: "zoom-90d", Generation: 1, Mode: workflow.ModeAsk, IdleSince: "2026-07-01",
-			Seat: workflow.ReclaimSeat{
-				App: "zoom", AppTitle: "Zoom", Asker: "Acme IT", Why: "seats that were not used for 90 days are given back", Integration: "zoom",
-				AccountID: one.AccountID, PlanKey: "zoom.type.2", PlanName: "Licensed", PersonID: one.PersonID, PersonName: one.Name, Email: one.Email,
-				Source: "zoom.last_login_time", YearlyCost: &model.Money{Minor: 18000, Currency: "EUR"},
-				Effect: "your seat is downgraded to Basic; your account stays", GetBack: "ask IT", Contact: "it@acme.example",
-			},
-			Ask: &workflow.ReclaimAsk{
-				Channels: []workflow.ChannelRef{{Kind: workflow.ChannelSlack, Integration: "slack"}}, Options: []string{"Reclaim", "Keep"},
-				Timeout: timeout, OnTimeout: "Reclaim", KeepFor: workflow.Days(90),
-			},
-			Removal: workflow.ReclaimRemoval{Action: "license.remove", With: map[string]any{"userId": one.AccountID},
-				Retry: workflow.Retry{Base: workflow.Span{Elapsed: 50 * time.Millisecond}}},
-		}
-		run, err := spec.NewRun()
-		if err != nil {
-			return err
-		}
-		runs = append(runs, run)
-	}
-	_, err := s.CreateRuns(ctx, tenant, runs)
-	return err
 }
 
 func printReport(s *store.Store, tenant model.TenantID) error {
