@@ -129,7 +129,7 @@ const kindWorkflow = "Workflow"
 // start; otherwise they go on to their end.
 func (s *Store) DeleteWorkflow(ctx context.Context, tenant model.TenantID, name string, stop bool, by Decider) error {
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE workflow SET deleted_at=$3, suspended=FALSE, updated_at=$3 WHERE tenant=$1 AND name=$2 AND deleted_at IS NULL`, tenant, name, s.now())
+		_, err := tx.ExecContext(ctx, `UPDATE workflow SET deleted_at=$3, suspended=FALSE, tokens='', updated_at=$3 WHERE tenant=$1 AND name=$2 AND deleted_at IS NULL`, tenant, name, s.now())
 		if err != nil {
 			return err
 		}

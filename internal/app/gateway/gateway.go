@@ -115,7 +115,7 @@ func New(o Options) (*App, error) {
 		(&answer.Handler{Store: o.Store, Keys: answerlink.Keys(o.Keyring.AnswerKeys()), Limiter: ratelimit.NewMemory(o.Clock), Log: o.Log}).Register(mux)
 		(&webhook.Handler{
 			Endpoints: &webhook.Endpoints{Store: o.Store, Keyring: o.Keyring, Manifest: (&syncer.Sessions{Builtin: connectors.Builtin}).Manifest, Clock: o.Clock},
-			Inbox:     o.Store, Limiter: ratelimit.NewMemory(o.Clock), Clock: o.Clock, Log: o.Log, Received: o.HookReceived,
+			Inbox:     o.Store, Tokens: o.Store, Limiter: ratelimit.NewMemory(o.Clock), Clock: o.Clock, Log: o.Log, Received: o.HookReceived,
 		}).Register(mux)
 	}
 	health := gateway.Health(o.Store)

@@ -20,6 +20,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
+	"github.com/seatkeeper/seatkeeper/internal/tokens"
 )
 
 const (
@@ -48,6 +49,7 @@ type DrainStore interface {
 	RetryEvent(ctx context.Context, tenant model.TenantID, id, reason string, due time.Time) error
 	BuryEvent(ctx context.Context, k *store.Keyring, e store.Event, reason string) error
 	TouchOwner(ctx context.Context, tenant model.TenantID, h store.Hook) error
+	tokens.Store
 	InboxDepth(ctx context.Context) (waiting, dead int64, err error)
 }
 
@@ -185,7 +187,8 @@ func (d *Drainer) handle(ctx context.Context, events []store.Event) error {
 			// somebody mends the manifest and replays it.
 			return d.bury(ctx, e, hook, err.Error())
 		}
-		readings = append(readings, reading{e, made})
+		made.event = e
+		readings = append(readings, made)
 	}
 	return d.apply(ctx, hook, readings)
 }
@@ -205,6 +208,8 @@ func (d *Drainer) orphaned(ctx context.Context, events []store.Event, hook store
 type reading struct {
 	event store.Event
 	says  []model.Event
+	// body is what a Workflow's sender sent.
+	body any
 }
 
 func endpointOf(e store.Event) store.TenantEndpoint {
@@ -246,6 +251,7 @@ func (d *Drainer) apply(ctx context.Context, hook store.Hook, of []reading) erro
 			return nil
 		}
 	}
+	d.learn(ctx, hook, of)
 	failpoint.Hit(AppliedNotFinished)
 	if err := d.Store.FinishEvents(ctx, batch.Tenant, ids); err != nil {
 		return fmt.Errorf("end handled events: %w", err)
@@ -258,6 +264,20 @@ func (d *Drainer) apply(ctx context.Context, hook store.Hook, of []reading) erro
 		d.Told()
 	}
 	return nil
+}
+
+// learn keeps what the bodies of a Workflow have. It holds up no event.
+func (d *Drainer) learn(ctx context.Context, hook store.Hook, of []reading) {
+	if hook.OwnerKind != ownerWorkflow {
+		return
+	}
+	bodies := make([]tokens.Body, len(of))
+	for i, r := range of {
+		bodies[i] = tokens.Body{Value: r.body, At: r.event.ReceivedAt}
+	}
+	if _, err := tokens.Teach(ctx, d.Store, of[0].event.Tenant, hook.OwnerName, bodies...); err != nil && ctx.Err() == nil {
+		d.Log.Warn("What a webhook received was not learned", "endpoint", of[0].event.Endpoint, "error", err)
+	}
 }
 
 // failed has an event tried again later, or gives it up.
@@ -294,7 +314,7 @@ func (d *Drainer) bury(ctx context.Context, e store.Event, hook store.Hook, reas
 }
 
 // reader returns what reads the events of an endpoint.
-func (d *Drainer) reader(ctx context.Context, tenant model.TenantID, hook store.Hook) (func(context.Context, store.Event) ([]model.Event, error), error) {
+func (d *Drainer) reader(ctx context.Context, tenant model.TenantID, hook store.Hook) (func(context.Context, store.Event) (reading, error), error) {
 	switch hook.OwnerKind {
 	case ownerIntegration:
 		st, err := d.Store.IntegrationState(ctx, tenant, hook.OwnerName)
@@ -305,13 +325,23 @@ func (d *Drainer) reader(ctx context.Context, tenant model.TenantID, hook store.
 		if err != nil {
 			return nil, err
 		}
-		return func(ctx context.Context, e store.Event) ([]model.Event, error) { return realtime(ctx, w, e) }, nil
+		return func(ctx context.Context, e store.Event) (reading, error) {
+			says, err := realtime(ctx, w, e)
+			return reading{says: says}, err
+		}, nil
 	case ownerWorkflow:
 		w, err := connector.NewWebhook(connector.GenericWebhook{})
 		if err != nil {
 			return nil, err
 		}
-		return func(_ context.Context, e store.Event) ([]model.Event, error) { return generic(w, hook, e) }, nil
+		return func(_ context.Context, e store.Event) (reading, error) {
+			body, err := w.Parse(request(e))
+			if err != nil {
+				return reading{}, err
+			}
+			says, err := generic(hook.OwnerName, e.ID, e.ReceivedAt, body)
+			return reading{says: []model.Event{says}, body: body}, err
+		}, nil
 	}
 	return nil, fmt.Errorf("no part of this version handles events of a %s", hook.OwnerKind)
 }
@@ -341,20 +371,16 @@ func realtime(ctx context.Context, w *connector.Webhook, e store.Event) ([]model
 }
 
 // generic is a body that somebody sent to a Workflow.
-func generic(w *connector.Webhook, hook store.Hook, e store.Event) ([]model.Event, error) {
-	body, err := w.Parse(request(e))
-	if err != nil {
-		return nil, err
-	}
+func generic(workflow, id string, at time.Time, body any) (e model.Event, err error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
-		return nil, errors.New("the body cannot be encoded as JSON")
+		return e, errors.New("the body cannot be encoded as JSON")
 	}
-	payload, err := json.Marshal(model.WebhookEvent{EventID: e.ID, ReceivedAt: e.ReceivedAt, Body: raw})
+	payload, err := json.Marshal(model.WebhookEvent{EventID: id, ReceivedAt: at, Body: raw})
 	if err != nil {
-		return nil, errors.New("the body cannot be encoded as JSON")
+		return e, errors.New("the body cannot be encoded as JSON")
 	}
-	return []model.Event{{ID: e.ID, Kind: model.EventWebhook, Subject: ownerWorkflow + "/" + hook.OwnerName, Payload: payload, CreatedAt: e.ReceivedAt}}, nil
+	return model.Event{ID: id, Kind: model.EventWebhook, Subject: ownerWorkflow + "/" + workflow, Payload: payload, CreatedAt: at}, nil
 }
 
 // request is a delivery as it is kept.

@@ -30,6 +30,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/tokens"
 )
 
 const (
@@ -82,6 +83,8 @@ type Handler struct {
 	Log       *slog.Logger
 	// Received, if not nil, is called after an event was committed.
 	Received func()
+	// Tokens keeps what test deliveries teach; nil keeps nothing.
+	Tokens tokens.Store
 }
 
 // Register adds the routes. GET is for vendors that ask by it whether the
@@ -89,6 +92,7 @@ type Handler struct {
 func (h *Handler) Register(mux access.Mux) {
 	mux.HandleFunc("POST /hooks/{token}", h.serve)
 	mux.HandleFunc("GET /hooks/{token}", h.serve)
+	mux.HandleFunc("POST /hooks/{token}/test", h.test)
 }
 
 // Receipt is the answer to a delivery that was committed.
@@ -126,26 +130,37 @@ type taken struct {
 	receipt Receipt
 }
 
-// take does everything up to the commit. The target is nil until it is known.
+// take does everything up to the commit, and that.
 func (h *Handler) take(w http.ResponseWriter, r *http.Request) (*target, taken, error) {
 	var out taken
-	if err := h.within(r.Context(), "from/"+sender(r), cmp.Or(h.Limits.Address, defaultLimits.Address)); err != nil {
-		return nil, out, err
+	t, in, received, err := h.receive(w, r)
+	if err != nil || received.Answer != nil {
+		out.answer = received.Answer
+		return t, out, err
 	}
-	t, err := h.Endpoints.byToken(r.Context(), r.PathValue("token"))
+	out.receipt, err = h.commit(r.Context(), t, in, received.ID)
+	return t, out, err
+}
+
+// receive verifies and reads a delivery. The target is nil until it is known.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (t *target, in connector.WebhookRequest, out connector.Receipt, err error) {
+	if err := h.within(r.Context(), "from/"+sender(r), cmp.Or(h.Limits.Address, defaultLimits.Address)); err != nil {
+		return nil, in, out, err
+	}
+	t, err = h.Endpoints.byToken(r.Context(), r.PathValue("token"))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, out, errUnknown
+		return nil, in, out, errUnknown
 	}
 	if err != nil {
-		return nil, out, err
+		return nil, in, out, err
 	}
 	note := access.NoteOf(r.Context())
 	note.Tenant, note.ObjectKind, note.ObjectName = t.Tenant, t.OwnerKind, t.OwnerName
 	if err := h.within(r.Context(), t.budget, cmp.Or(h.Limits.Endpoint, defaultLimits.Endpoint)); err != nil {
-		return t, out, err
+		return t, in, out, err
 	}
 	if c := r.Header.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
-		return t, out, access.Refuse(http.StatusUnsupportedMediaType, "send the body as it is, without Content-Encoding: its signature is over the bytes sent")
+		return t, in, out, access.Refuse(http.StatusUnsupportedMediaType, "send the body as it is, without Content-Encoding: its signature is over the bytes sent")
 	}
 	var body bytes.Buffer
 	body.Grow(int(min(max(r.ContentLength, 0), usualBody)) + bytes.MinRead)
@@ -153,33 +168,25 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (*target, taken, 
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return t, out, access.Refuse(http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB")
+		return t, in, out, access.Refuse(http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB")
 	case err != nil:
-		return t, out, access.Refuse(http.StatusBadRequest, "the body was cut off")
+		return t, in, out, access.Refuse(http.StatusBadRequest, "the body was cut off")
 	}
-	in := connector.WebhookRequest{Method: r.Method, Query: r.URL.Query(), Header: r.Header, Body: body.Bytes()}
-	received, err := t.webhook.Receive(r.Context(), in, t.secrets, h.Clock.Now())
+	in = connector.WebhookRequest{Method: r.Method, Query: r.URL.Query(), Header: r.Header, Body: body.Bytes()}
+	out, err = t.webhook.Receive(r.Context(), in, t.secrets, h.Clock.Now())
 	switch {
-	case r.Method == http.MethodGet && (err != nil || received.Answer == nil):
+	case r.Method == http.MethodGet && (err != nil || out.Answer == nil):
 		w.Header().Set("Allow", http.MethodPost)
-		return t, out, access.Refuse(http.StatusMethodNotAllowed, "POST deliveries here")
+		return t, in, out, access.Refuse(http.StatusMethodNotAllowed, "POST deliveries here")
 	case err != nil:
-		return t, out, h.explain(t, err)
-	case received.Answer != nil:
-		out.answer = received.Answer
-		return t, out, nil
+		return t, in, out, h.explain(t, err)
 	}
-	out.receipt, err = h.commit(r.Context(), t, in, received.ID)
-	return t, out, err
+	return t, in, out, nil
 }
 
 func (h *Handler) commit(ctx context.Context, t *target, in connector.WebhookRequest, id string) (Receipt, error) {
 	e := store.Event{Tenant: t.Tenant, Endpoint: t.Endpoint.Endpoint(), Body: in.Body, Headers: keptHeaders(in.Header)}
-	if id != "" {
-		e.DedupeKey = dedupeKey(id)
-	} else {
-		e.DedupeKey, e.DedupeFor = "body/"+digest(in.Body), cmp.Or(t.window, bodyWindow)
-	}
+	e.DedupeKey, e.DedupeFor = knownBy(id, in.Body, t.window)
 	stored, err := h.Inbox.ReceiveEvent(ctx, e)
 	if errors.Is(err, store.ErrDuplicate) {
 		return Receipt{ID: stored, Duplicate: true}, nil
@@ -188,6 +195,15 @@ func (h *Handler) commit(ctx context.Context, t *target, in connector.WebhookReq
 		h.Received()
 	}
 	return Receipt{ID: stored}, err
+}
+
+// knownBy is what a repeated delivery is known by, and for how long; 0 is for as
+// long as the inbox keeps ids.
+func knownBy(id string, body []byte, window time.Duration) (key string, within time.Duration) {
+	if id != "" {
+		return dedupeKey(id), 0
+	}
+	return "body/" + digest(body), cmp.Or(window, bodyWindow)
 }
 
 // opaqueID is what senders call a message by in a header made for it, which says

@@ -93,7 +93,7 @@ func newWorld(t *testing.T, open storetest.Opener) *world {
 func (w *world) gateway(s *store.Store, log *slog.Logger) *webhook.Handler {
 	return &webhook.Handler{
 		Endpoints: &webhook.Endpoints{Store: s, Keyring: w.ring, Manifest: manifest, Clock: w.clock},
-		Inbox:     s, Limiter: ratelimit.NewMemory(w.clock), Clock: w.clock, Log: log,
+		Inbox:     s, Tokens: s, Limiter: ratelimit.NewMemory(w.clock), Clock: w.clock, Log: log,
 	}
 }
 
