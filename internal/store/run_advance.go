@@ -92,6 +92,7 @@ func (s *Store) AdvanceRuns(ctx context.Context, leases Leases, keys []RunKey, d
 		others = slices.ContainsFunc(changes, func(c RunChange) bool {
 			return len(c.Starts) > 0 || c.StopChildren || c.Run.EndedAt != nil && (c.Run.ParentID != "" || c.Run.SlotKey != "")
 		})
+		s.noteChanges(tx, loaded, changes)
 		hitFailpoints(loaded, changes)
 		return nil
 	})

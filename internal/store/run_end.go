@@ -105,6 +105,7 @@ func (s *Store) requestStop(ctx context.Context, tx *sql.Tx, r *Run, by Decider)
 		if err := s.ended(ctx, tx, []Run{*r}); err != nil {
 			return err
 		}
+		s.moves.note(tx, r.Key(), moveOf(*r))
 	}
 	if err := s.stopChildren(ctx, tx, *r, by); err != nil {
 		return err

@@ -42,6 +42,8 @@ type Store struct {
 	log     *inboxLog // of the inbox on SQLite
 	lock    *os.File
 	onDue   atomic.Pointer[func()] // see OnRunsDue
+	onMoved atomic.Pointer[func([]RunMove)]
+	moves   runMoves
 
 	arrivals arrivals // received events on their way into the inbox
 	known    knownApps

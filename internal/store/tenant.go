@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
@@ -53,4 +54,34 @@ func (s *Store) Tenants(ctx context.Context) ([]Tenant, error) {
 	return collect(ctx, s.reads, func(r *sql.Rows) (t Tenant, err error) {
 		return t, r.Scan(&t.ID, &t.Namespace)
 	}, `SELECT id, namespace FROM tenant ORDER BY namespace`)
+}
+
+// Namespaces remembers the namespace of each tenant, which never changes.
+type Namespaces struct {
+	Store *Store
+
+	mu    sync.Mutex
+	known map[model.TenantID]string
+}
+
+// Of returns the namespace of a tenant, or ErrNotFound.
+func (n *Namespaces) Of(ctx context.Context, tenant model.TenantID) (string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if ns, ok := n.known[tenant]; ok {
+		return ns, nil
+	}
+	list, err := n.Store.Tenants(ctx)
+	if err != nil {
+		return "", err
+	}
+	n.known = make(map[model.TenantID]string, len(list))
+	for _, x := range list {
+		n.known[x.ID] = x.Namespace
+	}
+	ns, ok := n.known[tenant]
+	if !ok {
+		return "", fmt.Errorf("tenant %d: %w", tenant, ErrNotFound)
+	}
+	return ns, nil
 }

@@ -30,7 +30,14 @@ const maxTxAttempts = 8
 // start on a serialisation conflict, so it must not keep effects outside the
 // transaction.
 func (s *Store) write(ctx context.Context, fn func(*sql.Tx) error) error {
-	return runTx(ctx, s.db, fn)
+	var last *sql.Tx
+	err := runTx(ctx, s.db, func(tx *sql.Tx) error {
+		s.moves.take(last) // of an attempt that was rolled back
+		last = tx
+		return fn(tx)
+	})
+	s.observeMoves(last, err == nil)
+	return err
 }
 
 // writeInbox is write on the database that holds received events.

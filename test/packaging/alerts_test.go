@@ -42,7 +42,7 @@ func TestAlertsAskForMetricsThatExist(t *testing.T) {
 		for _, r := range g.Rules {
 			n++
 			names := metric.FindAllString(r.Expr, -1)
-			if r.Alert == "" || len(names) == 0 || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
+			if r.Alert == "" || len(names) == 0 || r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Annotations["runbook"] == "" {
 				t.Errorf("%+v is no alert", r)
 			}
 			slices.Sort(names)

@@ -98,7 +98,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	w := &wiring{Manager: mgr, options: o, store: st, keys: keys, keyFile: keyFile, spaces: &tenantNames{store: st}}
+	w := &wiring{Manager: mgr, options: o, store: st, keys: keys, keyFile: keyFile, spaces: newTenantNames(st)}
 	if err := w.add(ctx); err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/govern"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
+	"github.com/seatkeeper/seatkeeper/internal/runmetrics"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer"
 	"github.com/seatkeeper/seatkeeper/internal/trigger"
@@ -71,11 +72,13 @@ func (w *wiring) add(ctx context.Context) error {
 		&scimLeavers{store: w.store, clock: o.Clock, log: o.Log.With("component", "scim")},
 		&inventoryAge{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")},
 		&connectionCoverage{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")},
+		&runmetrics.Backlog{Store: w.store, Clock: o.Clock, Registry: metrics.Registry, Log: o.Log.With("component", "metrics")},
 		&delegations{store: w.store, keys: w.keys, spaces: w.spaces, secrets: w.GetClient(), manifest: w.sessions.Manifest, clock: o.Clock,
 			written: func(ctx context.Context, namespace, name string) {
 				w.poller.send(ctx, w.poller.integrations, namespace, name)
 			},
 			log: o.Log.With("component", "delegations")}}
+	runmetrics.Count(w.store)
 	engine, err := w.engine()
 	if err != nil {
 		return err
