@@ -76,10 +76,10 @@ func (s *Store) appendAudits(ctx context.Context, q querier, records []tenantAud
 			r.Reason, r.Cause, r.RunID, r.RequestDigest, r.Result, string(detail)})
 	}
 	if _, err := s.bulk(ctx, q, `INSERT INTO audit (tenant, id, at, actor, actor_kind, action, object_kind, object_name, person_id, commitment,
-		reason, cause, run_id, request_digest, result, detail) VALUES `, "", nil, rows); err != nil {
+		reason, cause, run_id, request_digest, result, detail) `, "", nil, rows); err != nil {
 		return fmt.Errorf("append audit: %w", err)
 	}
-	if _, err := s.bulk(ctx, q, `INSERT INTO audit_subject (tenant, audit_id, person_id, salt, subject) VALUES `, "", nil, subjects); err != nil {
+	if _, err := s.bulk(ctx, q, `INSERT INTO audit_subject (tenant, audit_id, person_id, salt, subject) `, "", nil, subjects); err != nil {
 		return fmt.Errorf("append audit subject: %w", err)
 	}
 	return nil

@@ -133,7 +133,7 @@ func (s *Store) upsertFindings(ctx context.Context, tenant model.TenantID, polic
 	}
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		_, err := s.bulk(ctx, tx, `INSERT INTO finding (tenant, policy, integration, account, plan, person_id, class, used, reason, since, evidence, annual_minor,
-			currency, row_hash, changed_at) VALUES `,
+			currency, row_hash, changed_at) `,
 			` ON CONFLICT (tenant, policy, integration, account, plan) DO UPDATE SET person_id = excluded.person_id, class = excluded.class, used = excluded.used,
 			reason = excluded.reason, since = excluded.since, evidence = excluded.evidence, annual_minor = excluded.annual_minor,
 			currency = excluded.currency, row_hash = excluded.row_hash, changed_at = excluded.changed_at`, nil, rows)

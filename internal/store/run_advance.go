@@ -149,29 +149,34 @@ func (s *Store) loadRuns(ctx context.Context, tx *sql.Tx, keys []RunKey) ([]Load
 
 // loadChunk is loadRuns for keys of one tenant.
 func (s *Store) loadChunk(ctx context.Context, tx *sql.Tx, keys []RunKey) ([]LoadedRun, error) {
-	args := make([]any, 0, len(keys)+1)
-	args = append(args, keys[0].Tenant)
-	for _, k := range keys {
-		args = append(args, k.ID)
+	ids := make([]string, len(keys))
+	for i, k := range keys {
+		ids[i] = k.ID
 	}
-	tenant, in := s.dialect.param(1), s.dialect.placeholders(2, len(keys))
-	runs, err := collect(ctx, tx, scanRun, `SELECT `+runColumns+` FROM run r WHERE r.tenant = `+tenant+` AND r.id IN (`+in+`) ORDER BY r.id`+s.dialect.forUpdate, args...)
+	read := func(columns, from, key, more string) (string, []any) {
+		return s.dialect.byKeys(columns, from, key, more, keys[0].Tenant, ids)
+	}
+	query, args := read(runColumns, "run r", "r.id", s.dialect.forUpdate)
+	runs, err := collect(ctx, tx, scanRun, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("load runs: %w", err)
 	}
+	slices.SortFunc(runs, func(a, b Run) int { return cmp.Compare(a.ID, b.ID) })
 	out := make([]LoadedRun, len(runs))
 	at := make(map[string]int, len(runs))
 	for i, r := range runs {
 		out[i].Run, at[r.ID] = r, i
 	}
-	attempts, err := collect(ctx, tx, scanAttempt, `SELECT `+attemptColumns+` FROM attempt a WHERE a.tenant = `+tenant+` AND a.run_id IN (`+in+`) AND a.state = 'intent'`, args...)
+	query, args = read(attemptColumns, "attempt a", "a.run_id", " AND a.state = 'intent'")
+	attempts, err := collect(ctx, tx, scanAttempt, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("load attempts: %w", err)
 	}
 	for _, a := range attempts {
 		out[at[a.runID]].Intent = &a.Attempt
 	}
-	prompts, err := collect(ctx, tx, scanPrompt, `SELECT `+promptColumns+` FROM prompt p WHERE p.tenant = `+tenant+` AND p.run_id IN (`+in+`) ORDER BY p.run_id, p.created_at, p.id`, args...)
+	query, args = read(promptColumns, "prompt p", "p.run_id", " ORDER BY p.created_at, p.id")
+	prompts, err := collect(ctx, tx, scanPrompt, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("load prompts: %w", err)
 	}
@@ -236,7 +241,7 @@ func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChang
 	}
 	if len(attempts) > 0 {
 		if _, err := s.bulk(ctx, tx, `INSERT INTO attempt (tenant, run_id, step_path, loop_ix, generation, n, state, integration, action, class, idem_key,
-			request_digest, deadline_at, result, status_code, error, started_at, ended_at) VALUES `,
+			request_digest, deadline_at, result, status_code, error, started_at, ended_at) `,
 			` ON CONFLICT (tenant, run_id, step_path, loop_ix, generation, n) DO UPDATE SET state = excluded.state, request_digest = excluded.request_digest,
 			result = excluded.result, status_code = excluded.status_code, error = excluded.error, ended_at = excluded.ended_at`, nil, attempts); err != nil {
 			return fmt.Errorf("write attempts: %w", err)
@@ -285,10 +290,10 @@ func (s *Store) updateRuns(ctx context.Context, tx *sql.Tx, rows [][]any) error 
 	if len(rows) == 0 {
 		return nil
 	}
-	_, err := s.bulk(ctx, tx, `WITH v (tenant, id, state, reason, message, outcome, step_path, cursor_, vars, lane, due_at, updated_at, ended_at) AS (VALUES `,
+	_, err := s.bulk(ctx, tx, `WITH v (tenant, id, state, reason, message, outcome, step_path, cursor_, vars, lane, due_at, updated_at, ended_at) AS (`,
 		`) UPDATE run SET state = v.state, reason = v.reason, message = v.message, outcome = v.outcome, step_path = v.step_path, cursor = v.cursor_,
 		vars = v.vars, lane = v.lane, due_at = v.due_at, updated_at = v.updated_at, ended_at = v.ended_at, version = run.version + 1
-		FROM v WHERE run.tenant = v.tenant AND run.id = v.id`,
+		FROM `+s.dialect.located("v", "run"),
 		[]string{"BIGINT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT", "BIGINT"}, rows)
 	if err != nil {
 		return fmt.Errorf("write runs: %w", err)
@@ -335,7 +340,7 @@ const promptColumns = `p.tenant, p.id, p.run_id, p.step_path, p.stage, p.purpose
 
 const (
 	promptInsert = `INSERT INTO prompt (tenant, id, run_id, step_path, stage, purpose, token_hash, state, assignees, options, subject, messages,
-		expires_at, answer, answered_by, answer_reason, answered_at, closed_reason, created_at) VALUES `
+		expires_at, answer, answered_by, answer_reason, answered_at, closed_reason, created_at) `
 	promptOnConflict = ` ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, assignees = excluded.assignees, messages = excluded.messages, expires_at = excluded.expires_at,
 		closed_reason = excluded.closed_reason`
 )

@@ -6,9 +6,12 @@ package store
 import (
 	"context"
 	"database/sql"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // placeholders returns "$from, …" for n parameters.
@@ -30,6 +33,32 @@ func (d dialect) placeholders(from, n int) string {
 // SQLite's limit of 32,766 parameters.
 const bulkRows = 200
 
+// byKeys selects the rows of a table whose key is among ids. PostgreSQL, where
+// its statistics are old or missing, would rather read all rows of the tenant;
+// here it has no choice but to look each id up, and locks in their order.
+func (d dialect) byKeys(columns, from, key, more string, tenant model.TenantID, ids []string) (string, []any) {
+	alias := key[:strings.IndexByte(key, '.')]
+	if d.name == postgres.name {
+		return "SELECT " + columns + " FROM unnest($2::text[]) AS k(id) CROSS JOIN LATERAL (SELECT * FROM " + from + " WHERE " + alias + ".tenant = $1 AND " + key + " = k.id" +
+			more + " OFFSET 0) AS " + alias, []any{tenant, ids}
+	}
+	args := make([]any, 0, len(ids)+1)
+	args = append(args, tenant)
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	return "SELECT " + columns + " FROM " + from + " WHERE " + alias + ".tenant = ? AND " + key + " IN (" + d.placeholders(2, len(ids)) + ")" + more, args
+}
+
+// located joins a table to the rows v, which name tenant and id of rows that
+// the transaction has locked. PostgreSQL finds them as byKeys does.
+func (d dialect) located(v, table string) string {
+	if d.name == postgres.name {
+		return v + " CROSS JOIN LATERAL (SELECT t.ctid AS place FROM " + table + " t WHERE t.tenant = " + v + ".tenant AND t.id = " + v + ".id OFFSET 0) AS k WHERE " + table + ".ctid = k.place"
+	}
+	return v + " WHERE " + table + ".tenant = " + v + ".tenant AND " + table + ".id = " + v + ".id"
+}
+
 // param is the i-th parameter of a statement that uses each once, in order.
 // SQLite looks a name such as $7 up among all names, so that long statements
 // cost the square of their length; ? has no name.
@@ -40,36 +69,21 @@ func (d dialect) param(i int) string {
 	return "$" + strconv.Itoa(i)
 }
 
-// bulk runs head + VALUES rows + tail, at most bulkRows rows at a time, and
-// returns the rows affected. types, when not nil, cast the first row, for
+// bulk runs head + "VALUES " + rows + tail, at most bulkRows rows at a time, and
+// returns the rows affected. types, when not nil, are those of the columns, for
 // statements whose VALUES list is not an INSERT's.
 func (s *Store) bulk(ctx context.Context, q querier, head, tail string, types []string, rows [][]any) (int64, error) {
 	var total int64
 	for len(rows) > 0 {
 		n := min(len(rows), bulkRows)
-		var b strings.Builder
-		b.WriteString(head)
-		args := make([]any, 0, n*len(rows[0]))
-		for i, row := range rows[:n] {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteByte('(')
-			for j, v := range row {
-				if j > 0 {
-					b.WriteString(", ")
-				}
-				args = append(args, v)
-				p := s.dialect.param(len(args))
-				if i == 0 && types != nil {
-					p = "CAST(" + p + " AS " + types[j] + ")"
-				}
-				b.WriteString(p)
-			}
-			b.WriteByte(')')
+		list, args, ok := "", []any(nil), false
+		if s.dialect.name == postgres.name {
+			list, args, ok = unnest(types, rows[:n])
 		}
-		b.WriteString(tail)
-		res, err := q.ExecContext(ctx, b.String(), args...)
+		if !ok {
+			list, args = s.values(types, rows[:n])
+		}
+		res, err := q.ExecContext(ctx, head+list+tail, args...)
 		if err != nil {
 			return total, err
 		}
@@ -81,6 +95,99 @@ func (s *Store) bulk(ctx context.Context, q querier, head, tail string, types []
 		rows = rows[n:]
 	}
 	return total, nil
+}
+
+// values is a VALUES list. The first row is cast to types, if there are any.
+func (s *Store) values(types []string, rows [][]any) (string, []any) {
+	var b strings.Builder
+	b.WriteString("VALUES ")
+	args := make([]any, 0, len(rows)*len(rows[0]))
+	for i, row := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteByte('(')
+		for j, v := range row {
+			if j > 0 {
+				b.WriteString(", ")
+			}
+			args = append(args, v)
+			p := s.dialect.param(len(args))
+			if i == 0 && types != nil {
+				p = "CAST(" + p + " AS " + types[j] + ")"
+			}
+			b.WriteString(p)
+		}
+		b.WriteByte(')')
+	}
+	return b.String(), args
+}
+
+// unnest is a VALUES list on PostgreSQL as one array for each column. The text
+// is the same for any number of rows, so that it is parsed once a connection;
+// a list of hundreds of rows takes longer to parse than to run. ok is false for
+// values that it has no array of.
+func unnest(types []string, rows [][]any) (list string, args []any, ok bool) {
+	var fields, arrays, names []string
+	for j := range rows[0] {
+		array, kind, ok := columnOf(rows, j)
+		if !ok {
+			return "", nil, false
+		}
+		if array == nil { // nothing but NULL
+			field := "NULL"
+			if types != nil {
+				field = "CAST(NULL AS " + types[j] + ")"
+			}
+			fields = append(fields, field)
+			continue
+		}
+		args = append(args, array)
+		name := "c" + strconv.Itoa(j)
+		fields, names = append(fields, name), append(names, name)
+		arrays = append(arrays, "$"+strconv.Itoa(len(args))+"::"+kind+"[]")
+	}
+	return "SELECT " + strings.Join(fields, ", ") + " FROM unnest(" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(names, ", ") + ")", args, len(args) > 0
+}
+
+// columnOf is a column of rows as an array that PostgreSQL takes, and its type;
+// nil for one that has nothing but NULL.
+func columnOf(rows [][]any, j int) (array any, kind string, ok bool) {
+	for _, row := range rows {
+		switch reflect.ValueOf(row[j]).Kind() {
+		case reflect.Invalid:
+			continue
+		case reflect.Int, reflect.Int32, reflect.Int64:
+			array, ok = arrayOf(rows, j, func(v reflect.Value) (int64, bool) { return v.Int(), v.CanInt() })
+			return array, "bigint", ok
+		case reflect.String:
+			array, ok = arrayOf(rows, j, func(v reflect.Value) (string, bool) { return v.String(), v.Kind() == reflect.String })
+			return array, "text", ok
+		case reflect.Bool:
+			array, ok = arrayOf(rows, j, func(v reflect.Value) (bool, bool) {
+				return v.Kind() == reflect.Bool && v.Bool(), v.Kind() == reflect.Bool
+			})
+			return array, "boolean", ok
+		}
+		return nil, "", false
+	}
+	return nil, "", true
+}
+
+// arrayOf is a column with NULL where a row has nothing.
+func arrayOf[T any](rows [][]any, j int, of func(reflect.Value) (T, bool)) ([]*T, bool) {
+	all, out := make([]T, len(rows)), make([]*T, len(rows))
+	for i, row := range rows {
+		if row[j] == nil {
+			continue
+		}
+		var ok bool
+		if all[i], ok = of(reflect.ValueOf(row[j])); !ok {
+			return nil, false
+		}
+		out[i] = &all[i]
+	}
+	return out, true
 }
 
 // millis is an instant column's value; nil stays NULL.

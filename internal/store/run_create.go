@@ -83,7 +83,7 @@ func (s *Store) createRuns(ctx context.Context, tx *sql.Tx, tenant model.TenantI
 			r.PersonID, r.Cause, r.ParentID, RunReady, orEmptyObject(r.Vars), r.Lane, priority, due, now, now})
 	}
 	n, err := s.bulk(ctx, tx, `INSERT INTO run (tenant, id, shard, kind, name, revision, trigger_kind, trigger_key, subject,
-		person_id, cause, parent_id, state, vars, lane, priority, due_at, created_at, updated_at) VALUES `,
+		person_id, cause, parent_id, state, vars, lane, priority, due_at, created_at, updated_at) `,
 		` ON CONFLICT (tenant, kind, name, trigger_key) DO NOTHING`, nil, rows)
 	return int(n), err
 }
