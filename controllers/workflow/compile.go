@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	engine "github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -15,7 +16,9 @@ import (
 type Compiled struct {
 	Definition engine.Definition
 	// Trigger is the kind of what starts runs.
-	Trigger  string
+	Trigger string
+	// Starts is what it says; nil: nothing starts runs by itself.
+	Starts   *trigger.Spec
 	Warnings []string
 }
 
@@ -42,6 +45,7 @@ func Compile(spec v1alpha1.WorkflowSpec, lang engine.Language, action func(integ
 		if err := fits(spec.Direction, u, a); err != nil {
 			return Compiled{}, err
 		}
+		p.destructive = p.destructive || a.Destructive
 	}
 	for _, u := range p.requests {
 		if err := literals(u); err != nil {
@@ -51,7 +55,13 @@ func Compile(spec v1alpha1.WorkflowSpec, lang engine.Language, action func(integ
 	if len(p.unbuilt) > 0 {
 		return Compiled{}, wrong(v1alpha1.ReasonNotImplemented, "%s: this version does not do that", strings.Join(p.unbuilt, ", "))
 	}
-	return Compiled{Definition: p.definition, Trigger: p.trigger, Warnings: p.warnings}, nil
+	if p.starts != nil {
+		if err := trigger.Check(*p.starts, lang); err != nil {
+			return Compiled{}, err
+		}
+	}
+	p.guarded()
+	return Compiled{Definition: p.definition, Trigger: p.trigger, Starts: p.starts, Warnings: p.warnings}, nil
 }
 
 // fits compares what a step asks with what its action is.

@@ -56,7 +56,7 @@ would send.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.file, "filename", "f", "", "Workflow to carry out once")
-	f.StringVar(&o.event, "event", "", "file with the event, as JSON or YAML: kind and data")
+	f.StringVar(&o.event, "event", "", "file with what happens, as JSON or YAML: as `when` of a test says it, or kind and data of the event")
 	f.StringVar(&o.person, "person", "", "file with the person, as JSON or YAML: fields as expressions see them")
 	f.StringVar(&o.answers, "answers", "", "file with the answers of vendors and people, by step")
 	f.StringArrayVar(&o.inputs, "input", nil, "what expressions read as input.NAME: NAME=VALUE; may be repeated")
@@ -83,7 +83,16 @@ func (o rehearsal) run(ctx context.Context, e *env) error {
 			return usageError{fmt.Errorf("--now %q: want a time such as 2026-11-20T09:00:00Z", o.now)}
 		}
 	}
-	for path, into := range map[string]any{o.event: &when.Event, o.person: &given.Person, o.answers: &given.Answers} {
+	if o.event != "" {
+		input := when.Input
+		if when, err = flowtest.ReadEvent(o.event); err != nil {
+			return flowFile(err)
+		}
+		if input != nil {
+			when.Input = input
+		}
+	}
+	for path, into := range map[string]any{o.person: &given.Person, o.answers: &given.Answers} {
 		if path == "" {
 			continue
 		}
@@ -116,6 +125,10 @@ func flowFile(err error) error {
 
 // writeOutcome shows a run as `seatkeeper runs ID` does, with its requests.
 func writeOutcome(out io.Writer, o *flowtest.Outcome) error {
+	if o.Start.At.IsZero() {
+		_, err := fmt.Fprintf(out, "No run starts: %s: %s\n", o.Start.Reason, o.Start.Message)
+		return err
+	}
 	doc := runDocument{RunDetail: o.Run, Steps: o.Steps, Sent: map[string][]string{}}
 	for _, r := range o.Requests {
 		raw, err := json.Marshal(r.With)

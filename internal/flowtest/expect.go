@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,6 +64,15 @@ func (t Test) check(w *Workflow) error {
 		stepNames(called.Definition.Steps, names)
 		stepNames(called.Definition.OnFailure, names)
 	}
+	for i, c := range t.Given.Later {
+		var p Person
+		if c.At.IsZero() || len(c.fields()) == 0 {
+			return fmt.Errorf("given.later[%d]: say at, and the fields of person that change", i)
+		}
+		if err := known(&c.Person, &p); err != nil {
+			return fmt.Errorf("given.later[%d].person: %w", i, err)
+		}
+	}
 	for _, step := range slices.Sorted(maps.Keys(t.Given.Answers)) {
 		if !names[short(step)] {
 			return fmt.Errorf("given.answers.%s: the Workflow has no step %q", step, short(step))
@@ -109,20 +120,25 @@ func (e Expect) compare(o *Outcome) (failures []string) {
 			failures = append(failures, d)
 		}
 	}
+	failures = e.compareStart(o)
+	if o.Start.At.IsZero() { // of a run that there is not, nothing more is so
+		return append(failures, e.wantRun(o)...)
+	}
 	r := o.Run
 	if e.Outcome != "" && e.Outcome != string(r.State) && e.Outcome != r.Outcome {
-		failures = append(failures, fmt.Sprintf("outcome: want %s, got %s: %s", e.Outcome, r.State, strings.TrimSpace(r.Reason+" "+r.Message)))
+		failures = append(failures, unlike("outcome", e.Outcome, strings.TrimSpace(string(r.State)+": "+strings.TrimSpace(r.Reason+" "+r.Message))))
 	}
 	if e.Reason != "" && e.Reason != r.Reason {
-		failures = append(failures, fmt.Sprintf("reason: want %s, got %s: %s", e.Reason, cmp.Or(r.Reason, "none"), r.Message))
+		failures = append(failures, unlike("reason", e.Reason, strings.TrimSpace(cmp.Or(r.Reason, "none")+": "+r.Message)))
 	}
 	if !e.EndedAt.IsZero() && (r.EndedAt == nil || !r.EndedAt.Equal(e.EndedAt)) {
 		got := "it has not ended"
 		if r.EndedAt != nil {
-			got = r.EndedAt.UTC().Format(time.RFC3339)
+			got = moment(*r.EndedAt)
 		}
-		failures = append(failures, fmt.Sprintf("endedAt: want %s, got %s", e.EndedAt.UTC().Format(time.RFC3339), got))
+		failures = append(failures, unlike("endedAt", moment(e.EndedAt), got))
 	}
+	failures = append(failures, e.comparePerson(o)...)
 	if e.Steps != nil {
 		got := make([]map[string]string, len(o.Steps))
 		for i, s := range o.Steps {
@@ -134,9 +150,68 @@ func (e Expect) compare(o *Outcome) (failures []string) {
 		differ("requests", *e.Requests, narrowed(*e.Requests, o.Requests))
 	}
 	if e.Asked != nil {
-		differ("asked", *e.Asked, asked(*e.Asked, o.Asked()))
+		differ("asked", *e.Asked, narrowedAsked(*e.Asked, o.Asked()))
 	}
 	return failures
+}
+
+// compareStart compares whether and when a run starts.
+func (e Expect) compareStart(o *Outcome) (failures []string) {
+	got := "no run: " + o.Start.Reason + ": " + o.Start.Message
+	if !o.Start.At.IsZero() {
+		got = moment(o.Start.At)
+	}
+	if e.Starts != nil && *e.Starts == o.Start.At.IsZero() {
+		failures = append(failures, unlike("starts", strconv.FormatBool(*e.Starts), got))
+	}
+	if !e.StartsAt.IsZero() && !e.StartsAt.Equal(o.Start.At) {
+		failures = append(failures, unlike("startsAt", moment(e.StartsAt), got))
+	}
+	return failures
+}
+
+// wantRun says what is expected of a run that did not start.
+func (e Expect) wantRun(o *Outcome) []string {
+	got := "no run: " + o.Start.Reason + ": " + o.Start.Message
+	if e.Reason != "" && e.Reason != o.Start.Reason {
+		return []string{unlike("reason", e.Reason, got)}
+	}
+	no := e
+	no.Reason, no.Starts, no.StartsAt = "", nil, time.Time{}
+	switch {
+	case reflect.ValueOf(no).IsZero() && (e.Starts != nil || e.Reason != "" || !e.StartsAt.IsZero()):
+		return nil // it is expected, or is said above
+	case e.Outcome != "":
+		return []string{unlike("outcome", e.Outcome, got)}
+	}
+	return []string{unlike("starts", "true", got)}
+}
+
+// comparePerson compares whom the run is about.
+func (e Expect) comparePerson(o *Outcome) (failures []string) {
+	if e.Created != nil && *e.Created != o.Created {
+		failures = append(failures, unlike("created", strconv.FormatBool(*e.Created), strconv.FormatBool(o.Created)))
+	}
+	if e.Person == nil {
+		return failures
+	}
+	got := map[string]any{}
+	for field := range e.Person {
+		if v, ok := o.Person[field]; ok {
+			got[field] = v
+		}
+	}
+	if d := difference("person", e.Person, got); d != "" {
+		failures = append(failures, d)
+	}
+	return failures
+}
+
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// unlike shows what was wanted and what came of it.
+func unlike(what, want, got string) string {
+	return fmt.Sprintf("%s:\n  want %s\n  got  %s", what, want, got)
 }
 
 // narrowed shows of each request what the one that is expected in its place
@@ -164,7 +239,7 @@ func narrowed(want []ExpectedRequest, got []Request) []ExpectedRequest {
 	return out
 }
 
-func asked(want, got []ExpectedQuestion) []ExpectedQuestion {
+func narrowedAsked(want, got []ExpectedQuestion) []ExpectedQuestion {
 	for i := range got {
 		if i >= len(want) {
 			break

@@ -47,6 +47,10 @@ type Given struct {
 	Person *Person `yaml:"person"`
 	// People are others who are in the directory.
 	People []Person `yaml:"people"`
+	// Later is what changes of the person while the run, or its start, waits.
+	Later []Change `yaml:"later"`
+	// Guard is how full the guard of the Workflow is.
+	Guard Guard `yaml:"guard"`
 	// Integrations maps names to built-in connectors, whose actions are then
 	// checked. One that is called as a connector needs no entry.
 	Integrations map[string]string `yaml:"integrations"`
@@ -58,16 +62,24 @@ type Given struct {
 	Answers map[string]Answers `yaml:"answers"`
 }
 
-// When is what starts the run.
-type When struct {
-	Event Event          `yaml:"event"`
-	Input map[string]any `yaml:"input"`
+// Change is what changes of the person, at an instant.
+type Change struct {
+	At     time.Time `yaml:"at"`
+	Person yaml.Node `yaml:"person"` // the fields that change
 }
 
-// Event is what expressions see as event.
-type Event struct {
-	Kind string `yaml:"kind"`
-	Data any    `yaml:"data"`
+// fields are the names of what changes.
+func (c Change) fields() (out []string) {
+	for i := 0; i+1 < len(c.Person.Content); i += 2 {
+		out = append(out, c.Person.Content[i].Value)
+	}
+	return out
+}
+
+// Guard is what the guard of a Workflow counts.
+type Guard struct {
+	People  int64 `yaml:"people"`  // in the directory. Default: 1000
+	Started int64 `yaml:"started"` // runs of the Workflow in the guard's window
 }
 
 // Organization is what matters of the tenant.
@@ -76,6 +88,12 @@ type Organization struct {
 	Domains     []string `yaml:"domains"`
 	TimeZone    string   `yaml:"timeZone"`
 	EndOfDay    string   `yaml:"endOfDay"` // HH:MM
+	// LifecycleSource is the Integration that tells who works there. Default: hris.
+	LifecycleSource string `yaml:"lifecycleSource"`
+	// Protected are addresses of people whom nothing may touch.
+	Protected []string `yaml:"protected"`
+	Weekdays  []string `yaml:"weekdays"` // that are worked
+	Holidays  []string `yaml:"holidays"`
 }
 
 // Person is a person as expressions see one.
@@ -99,6 +117,7 @@ type Person struct {
 	Lifecycle      string         `yaml:"lifecycle"`
 	Custom         map[string]any `yaml:"custom"`
 	Accounts       []Account      `yaml:"accounts"`
+	Groups         []string       `yaml:"groups"`
 }
 
 // Account is one of a person's accounts.
@@ -176,7 +195,15 @@ type Expect struct {
 	// Outcome is the state that the run ends in, or skipped. waiting and
 	// attention are not ends: nothing of it goes on by itself.
 	Outcome string `yaml:"outcome"`
-	Reason  string `yaml:"reason"`
+	// Reason is the run's, or why there is none.
+	Reason string `yaml:"reason"`
+	// Starts says whether there is a run, and StartsAt when it starts.
+	Starts   *bool     `yaml:"starts"`
+	StartsAt time.Time `yaml:"startsAt"`
+	// Person are fields of whom the run is about, as it stands at its end, and
+	// Created whether the run has made them known.
+	Person  map[string]any `yaml:"person"`
+	Created *bool          `yaml:"created"`
 	// EndedAt is when.
 	EndedAt time.Time `yaml:"endedAt"`
 	// Steps are all that the run came to, each as NAME: RESULT, in order.
@@ -256,6 +283,20 @@ func Decode(path string, into any) error {
 		return located(path, err)
 	}
 	return nil
+}
+
+// ReadEvent reads a file that says what happens: as a test does, or as
+// expressions see it.
+func ReadEvent(path string) (When, error) {
+	var f struct {
+		When  `yaml:",inline"`
+		Plain Event `yaml:",inline"`
+	}
+	err := Decode(path, &f)
+	if f.Plain.Kind != "" || f.Plain.Data != nil {
+		f.When.Event = f.Plain
+	}
+	return f.When, err
 }
 
 func read(path string) ([]byte, error) {

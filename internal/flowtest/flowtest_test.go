@@ -166,7 +166,7 @@ func TestFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Join(all[0].Failures, "\n")
-	for _, want := range []string{"outcome: want failed, got succeeded", "reason: want Denied", "endedAt: want 2026-11-20T10:00:00Z, got 2026-11-20T09:00:00Z", "-- agree: Approved\n+- agree: Rejected", "+  step: agree", "requests wanted"} {
+	for _, want := range []string{"outcome:\n  want failed\n  got  succeeded", "reason:\n  want Denied", "endedAt:\n  want 2026-11-20T10:00:00Z\n  got  2026-11-20T09:00:00Z", "-- agree: Approved\n+- agree: Rejected", "+  step: agree", "requests wanted"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

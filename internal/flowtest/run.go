@@ -23,9 +23,15 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
-// Outcome is what came of a run.
+// Outcome is what came of it.
 type Outcome struct {
-	Run      store.RunDetail
+	Start Start
+	// Run is zero where none started.
+	Run store.RunDetail
+	// Person is whom the run is about as expressions see them at its end; Created
+	// says that the run has made them known.
+	Person   map[string]any
+	Created  bool
 	Steps    []workflow.StepProgress
 	Requests []Request
 }
@@ -38,8 +44,8 @@ const (
 	maxWaits = 10_000
 	// maxReal bounds how long a run may really take.
 	maxReal = 2 * time.Minute
-	// trigger is the key of the only run.
-	trigger = "test"
+	// triggerKey is that of a run that is started by hand.
+	triggerKey = "test"
 )
 
 // Run carries a Workflow out until its run ends, or waits for what will not
@@ -65,15 +71,18 @@ func Run(ctx context.Context, w *Workflow, given Given, when When) (*Outcome, er
 	if err != nil {
 		return nil, err
 	}
-	world := &world{Store: st, given: given, used: map[string]int{}}
-	if world.tenant, err = st.EnsureTenant(ctx, "test"); err != nil {
+	world, err := newWorld(ctx, st, given, clock)
+	if err != nil {
 		return nil, err
 	}
-	if world.run, err = begin(ctx, world, w, when, clock); err != nil {
+	if when, err = when.fits(w); err != nil {
+		return nil, err
+	}
+	if err := world.begin(ctx, w, when, clock); err != nil {
 		return nil, err
 	}
 	engine, err := workflow.New(workflow.Options{
-		Store: world, Actions: actions{world}, Facts: world, People: people{world}, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
+		Store: world, Actions: actions{world}, Facts: world, People: asked{world}, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
 		Requests: world, Sealer: keys, PromptKey: []byte(strings.Repeat("test", 8)), Alone: true, Clock: clock, Log: slog.New(slog.DiscardHandler), Lease: maxReal,
 		BatchDelay: time.Millisecond,
 		AnswerLink: func(model.TenantID, string, store.Assignee) (string, error) {
@@ -84,33 +93,60 @@ func Run(ctx context.Context, w *Workflow, given Given, when When) (*Outcome, er
 		return nil, err
 	}
 	for range maxWaits {
+		if err := world.look(ctx, w); err != nil {
+			return nil, err
+		}
 		if err := engine.Settle(ctx); err != nil {
 			return nil, fmt.Errorf("the run did not come to an end or a wait: %w", err)
 		}
-		over, err := world.next(ctx, clock)
+		over, err := world.next(ctx, w, when, clock)
 		if err != nil {
 			return nil, err
 		}
 		if over {
-			run, err := st.Run(ctx, world.tenant, world.run)
-			if err != nil {
-				return nil, err
-			}
-			steps, err := workflow.Progress(run)
-			return &Outcome{Run: run, Steps: steps, Requests: world.requests}, err
+			return world.outcome(ctx)
 		}
 	}
 	return nil, fmt.Errorf("the run waited %d times without coming to an end", maxWaits)
 }
 
-// next lets the next thing happen: somebody answers, or the clock jumps to what
-// is due first. over says that the run has ended, or that nothing will happen.
-func (w *world) next(ctx context.Context, clock *clocktesting.FakeClock) (over bool, err error) {
+func (w *world) outcome(ctx context.Context) (*Outcome, error) {
+	out := &Outcome{Start: w.start}
+	if w.run == "" {
+		return out, nil
+	}
+	var err error
+	if out.Run, err = w.Run(ctx, w.tenant, w.run); err != nil {
+		return nil, err
+	}
+	out.Requests = w.requests
+	out.Created = out.Run.PersonID != "" && !strings.HasPrefix(out.Run.PersonID, idPrefix)
+	var vars struct {
+		Person map[string]any `json:"person"`
+	}
+	if err := json.Unmarshal(out.Run.Vars, &vars); err != nil {
+		return nil, err
+	}
+	out.Person = vars.Person
+	out.Steps, err = workflow.Progress(out.Run)
+	return out, err
+}
+
+// next lets the next thing happen: somebody answers, something changes, or the
+// clock jumps to what is due first. over says that the run has ended, or that
+// nothing will happen.
+func (w *world) next(ctx context.Context, wf *Workflow, when When, clock *clocktesting.FakeClock) (over bool, err error) {
+	due := time.Time{}
+	if w.run == "" {
+		if due, err = w.pending(ctx, wf, when, clock); err != nil || due.IsZero() {
+			return true, err
+		}
+		return false, w.jump(due, clock)
+	}
 	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{})
 	if err != nil {
 		return false, err
 	}
-	due := time.Time{}
 	for _, r := range runs {
 		if r.State.Ended() || r.State == store.RunAttention {
 			if r.ID == w.run {
@@ -127,17 +163,28 @@ func (w *world) next(ctx context.Context, clock *clocktesting.FakeClock) (over b
 		if err != nil {
 			return false, err
 		}
-		if answered, err := w.people(ctx, detail, due, clock); err != nil || answered {
+		if answered, err := w.answers(ctx, detail, due, clock); err != nil || answered {
 			return false, err
 		}
 	}
-	if due.Sub(w.given.now()) > forever {
+	if due.Sub(w.given.now()) > forever && len(w.given.Later) == 0 {
 		return true, nil
+	}
+	return false, w.jump(due, clock)
+}
+
+// jump sets the clock to what is due, or to what changes before.
+func (w *world) jump(due time.Time, clock *clocktesting.FakeClock) error {
+	if later := w.given.Later; len(later) > 0 && !later[0].At.After(due) {
+		if later[0].At.After(clock.Now()) {
+			clock.SetTime(later[0].At.UTC())
+		}
+		return w.change(clock.Now())
 	}
 	if due.After(clock.Now()) {
 		clock.SetTime(due)
 	}
-	return false, nil
+	return nil
 }
 
 // forever is longer than any run takes: what is due then waits for somebody.
@@ -150,53 +197,48 @@ func (g Given) now() time.Time {
 	return g.Now.UTC()
 }
 
-// begin stores the Workflow and its run.
-func begin(ctx context.Context, world *world, w *Workflow, when When, clock *clocktesting.FakeClock) (id string, err error) {
-	g := world.given
-	subject := w.Definition.Subject == workflow.SubjectPerson
-	switch {
-	case subject && (g.Person == nil || g.Person.Email == ""):
-		return "", errors.New("the Workflow runs for a person: give one with an email")
-	case !subject && g.Person != nil:
-		return "", errors.New("the Workflow does not run for a person: its trigger has no subject; leave the person out")
-	}
-	o := g.Organization
-	if err := world.SetTenantFacts(ctx, world.tenant, store.TenantFacts{DisplayName: o.DisplayName, Domains: o.Domains, TimeZone: o.TimeZone, Workday: store.WorkdayFacts{End: o.EndOfDay}}); err != nil {
-		return "", err
-	}
-	state, err := world.put(ctx, w)
-	for _, called := range w.calls {
-		if err == nil {
-			_, err = world.put(ctx, called)
+// begin stores the Workflow, and its run where one is started by hand.
+func (w *world) begin(ctx context.Context, wf *Workflow, when When, clock *clocktesting.FakeClock) error {
+	for _, called := range wf.calls {
+		if _, err := w.put(ctx, called); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return "", err
+	subject, person := wf.Definition.Subject == workflow.SubjectPerson, w.given.Person
+	if !subject && person != nil {
+		return errors.New("the Workflow does not run for a person: its trigger has no subject; leave the person out")
 	}
-	event := map[string]any{"kind": cmp.Or(when.Event.Kind, w.Trigger), "data": when.Event.Data}
+	if wf.Starts != nil {
+		w.starter = w.newStarter(clock)
+		return w.happen(ctx, wf, when, clock)
+	}
+	if subject && (person == nil || person.Email == "") {
+		return errors.New("the Workflow runs for a person: give one with an email")
+	}
+	state, err := w.put(ctx, wf)
+	if err != nil {
+		return err
+	}
+	event := map[string]any{"kind": cmp.Or(when.Event.Kind, wf.Trigger), "data": when.Event.Data}
 	if when.Event.Data == nil {
 		event["data"] = map[string]any{}
 	}
-	start := workflow.Beginning{Event: event, Input: when.Input, Why: "started by a test", DryRun: w.Spec.DryRun}
-	run := store.NewRun{Kind: workflow.KindWorkflow, Name: w.Name, Revision: state.Revision, TriggerKind: w.Trigger, TriggerKey: trigger, Priority: workflow.PriorityOf(state.Direction, true)}
+	start := workflow.Beginning{Event: event, Input: when.Input, Why: "started by a test", DryRun: wf.Spec.DryRun}
+	run := store.NewRun{Kind: workflow.KindWorkflow, Name: wf.Name, Revision: state.Revision, TriggerKind: wf.Trigger, TriggerKey: triggerKey, Priority: workflow.PriorityOf(state.Direction, true)}
 	if subject {
-		p := view(*g.Person)
+		p := w.view(*person)
 		start.Person, run.PersonID, run.Subject = &p, p.ID, p.Email
 	}
-	vars, err := start.Vars(ctx, world, world.tenant)
+	vars, err := start.Vars(ctx, w, w.tenant)
 	if err == nil {
 		run.Vars, err = json.Marshal(vars)
 	}
-	var at time.Time
-	if err == nil {
-		at, err = startAt(w, vars, workflow.ClocksOf(store.TenantFacts{TimeZone: o.TimeZone, Workday: store.WorkdayFacts{End: o.EndOfDay}}, zoneOf(g.Person)), clock.Now())
-	}
 	if err != nil {
-		return "", err
+		return err
 	}
-	clock.SetTime(at) // a run begins to be when it starts
-	r, _, err := world.StartRun(ctx, world.tenant, run, store.Decider{Actor: "test", Kind: model.ActorUser})
-	return r.ID, err
+	r, _, err := w.StartRun(ctx, w.tenant, run, store.Decider{Actor: "test", Kind: model.ActorUser})
+	w.run, w.start = r.ID, Start{At: r.CreatedAt}
+	return err
 }
 
 // put stores a Workflow as its controller does.
@@ -205,44 +247,19 @@ func (w *world) put(ctx context.Context, wf *Workflow) (store.WorkflowState, err
 	if err != nil {
 		return store.WorkflowState{}, err
 	}
-	return w.PutWorkflow(ctx, w.tenant, store.WorkflowState{
+	state := store.WorkflowState{
 		Name: wf.Name, TriggerKind: wf.Trigger, Subject: wf.Definition.Subject, Direction: string(wf.Spec.Direction), State: store.WorkflowReady, DryRun: wf.Spec.DryRun,
-	}, definition)
+	}
+	if wf.Starts != nil {
+		if state.Trigger, err = wf.Starts.Marshal(); err != nil {
+			return state, err
+		}
+	}
+	return w.PutWorkflow(ctx, w.tenant, state, definition)
 }
 
-func zoneOf(p *Person) string {
-	if p == nil {
-		return ""
-	}
-	return p.TimeZone
-}
-
-// startAt is the moment of spec.at, or now.
-func startAt(w *Workflow, vars map[string]any, clocks workflow.Clocks, now time.Time) (time.Time, error) {
-	at := w.Spec.At
-	if at == nil {
-		return now, nil
-	}
-	date, err := expr.Workflow{}.Value(w.Definition.Subject, string(at.Date))
-	if err != nil {
-		return now, fmt.Errorf("spec.at.date: %w", err)
-	}
-	v, err := date(workflow.Scope(vars, now))
-	if err != nil {
-		return now, fmt.Errorf("spec.at.date: %w", err)
-	}
-	t, err := workflow.Moment{OffsetDays: int(at.OffsetDays), Time: at.Time, Zone: string(at.Zone)}.Instant(v, clocks)
-	if err != nil {
-		return now, fmt.Errorf("spec.at: %w", err)
-	}
-	if t.Before(now) {
-		return now, nil
-	}
-	return t, nil
-}
-
-// people lets those answer who are asked now, at their time.
-func (w *world) people(ctx context.Context, run store.RunDetail, due time.Time, clock *clocktesting.FakeClock) (answered bool, err error) {
+// answers lets those answer who are asked now, at their time.
+func (w *world) answers(ctx context.Context, run store.RunDetail, due time.Time, clock *clocktesting.FakeClock) (answered bool, err error) {
 	for _, p := range run.Prompts {
 		if p.State != store.PromptOpen || len(p.Messages) == 0 {
 			continue

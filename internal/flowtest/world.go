@@ -6,15 +6,22 @@ package flowtest
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -33,13 +40,65 @@ type Request struct {
 // engine alone, from several goroutines.
 type world struct {
 	*store.Store
-	tenant model.TenantID
-	given  Given
+	tenant  model.TenantID
+	given   Given
+	clock   clock.PassiveClock
+	starter *trigger.Starter // nil: the run is started by hand
+	events  []model.Event    // that the starter has not seen
+	start   Start
+	run     string
 
 	mu       sync.Mutex
 	requests []Request
 	used     map[string]int // by step: answers that were given
-	run      string
+	people   []Person       // given.person is the first, if there is one
+}
+
+func newWorld(ctx context.Context, st *store.Store, given Given, c clock.PassiveClock) (w *world, err error) {
+	w = &world{Store: st, given: given, clock: c, used: map[string]int{}}
+	if given.Person != nil {
+		w.people = append(w.people, *given.Person)
+	}
+	w.people = append(w.people, given.People...)
+	w.given.Later = slices.Clone(given.Later)
+	slices.SortStableFunc(w.given.Later, func(a, b Change) int { return a.At.Compare(b.At) })
+	if w.tenant, err = st.EnsureTenant(ctx, "test"); err != nil {
+		return nil, err
+	}
+	o := given.Organization
+	return w, st.SetTenantFacts(ctx, w.tenant, store.TenantFacts{
+		DisplayName: o.DisplayName, Domains: o.Domains, TimeZone: o.TimeZone, Workday: store.WorkdayFacts{End: o.EndOfDay},
+		LifecycleIntegration: cmp.Or(o.LifecycleSource, hris), Protected: o.Protected,
+	})
+}
+
+// change lets the next thing change of the person, and their source tell it.
+func (w *world) change(now time.Time) error {
+	c := w.given.Later[0]
+	w.given.Later = w.given.Later[1:]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.given.Person == nil {
+		return errors.New("given.later: there is no given.person who could change")
+	}
+	p, was := w.people[0], w.people[0].lifecycle()
+	if err := known(&c.Person, &p); err != nil {
+		return fmt.Errorf("given.later.person: %w", err)
+	}
+	if p.Email != w.people[0].Email {
+		return errors.New("given.later.person.email: whom the test is about stays the same")
+	}
+	w.people[0] = p
+	payload, err := json.Marshal(personPayload(p, c.fields(), string(was)))
+	w.events = append(w.events, model.Event{ID: "later-" + strconv.Itoa(len(w.given.Later)), Kind: model.EventPersonChanged, Subject: personID(p), CreatedAt: now, Payload: payload})
+	return err
+}
+
+// everybody is who is there now.
+func (w *world) everybody() []Person {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.people)
 }
 
 // step is the one that has an effect now: a run has one at a time, and those
@@ -167,50 +226,48 @@ func (w *world) Recheck(context.Context, model.TenantID, workflow.Subject) (work
 	return workflow.Verdict{Decision: workflow.Go}, nil
 }
 
-// people is world as the engine's directory of whom to ask.
-type people struct{ *world }
+// asked is world as the engine's directory of whom to ask.
+type asked struct{ *world }
 
 // Holders implements workflow.People.
-func (w people) Holders(_ context.Context, _ model.TenantID, _ workflow.Subject, role workflow.Role) ([]store.Assignee, error) {
-	p := w.given.Person
+func (w asked) Holders(ctx context.Context, tenant model.TenantID, run workflow.Subject, role workflow.Role) ([]store.Assignee, error) {
+	p, err := w.Person(ctx, tenant, run.PersonID)
 	switch {
-	case p == nil:
+	case errors.Is(err, store.ErrNotFound):
 		return nil, nil
+	case err != nil:
+		return nil, err
 	case role == workflow.RolePerson:
-		return []store.Assignee{assignee(*p)}, nil
+		return []store.Assignee{assignee(p)}, nil
 	case role == workflow.RoleManager && p.ManagerEmail != "":
 		if found, ok := w.find(p.ManagerEmail); ok {
-			return []store.Assignee{assignee(found)}, nil
+			return []store.Assignee{assignee(w.view(found))}, nil
 		}
-		return []store.Assignee{assignee(Person{Email: p.ManagerEmail})}, nil
+		return []store.Assignee{assignee(w.view(Person{Email: p.ManagerEmail}))}, nil
 	}
 	return nil, nil
 }
 
 // ByEmail implements workflow.People.
-func (w people) ByEmail(_ context.Context, _ model.TenantID, email string) ([]store.Assignee, bool, error) {
+func (w asked) ByEmail(_ context.Context, _ model.TenantID, email string) ([]store.Assignee, bool, error) {
 	if p, ok := w.find(email); ok {
-		return []store.Assignee{assignee(p)}, true, nil
+		return []store.Assignee{assignee(w.view(p))}, true, nil
 	}
 	return nil, false, nil
 }
 
 // Channels implements workflow.People.
-func (w people) Channels(context.Context, model.TenantID) ([]workflow.ChannelRef, error) {
+func (w asked) Channels(context.Context, model.TenantID) ([]workflow.ChannelRef, error) {
 	return []workflow.ChannelRef{{Kind: workflow.ChannelEmail}}, nil
 }
 
 // SlackUser implements workflow.People.
-func (w people) SlackUser(_ context.Context, _ model.TenantID, _ workflow.Subject, _, id string) (string, bool, error) {
+func (w asked) SlackUser(_ context.Context, _ model.TenantID, _ workflow.Subject, _, id string) (string, bool, error) {
 	return "U" + id, true, nil
 }
 
 func (w *world) find(email string) (Person, bool) {
-	all := w.given.People
-	if w.given.Person != nil {
-		all = append([]Person{*w.given.Person}, all...)
-	}
-	for _, p := range all {
+	for _, p := range w.everybody() {
 		if strings.EqualFold(p.Email, email) {
 			return p, true
 		}
@@ -218,37 +275,78 @@ func (w *world) find(email string) (Person, bool) {
 	return Person{}, false
 }
 
-func assignee(p Person) store.Assignee {
-	return store.Assignee{PersonID: "person/" + p.Email, Name: cmp.Or(p.DisplayName, p.Email), Email: p.Email, TimeZone: p.TimeZone, KubernetesUser: p.Email}
+func assignee(p store.PersonView) store.Assignee {
+	return store.Assignee{PersonID: p.ID, Name: cmp.Or(p.DisplayName, p.Email), Email: p.Email, TimeZone: p.TimeZone, KubernetesUser: p.Email}
 }
+
+// idPrefix begins the ids of the people of a test; those of others are the
+// store's.
+const idPrefix = "person/"
+
+func personID(p Person) string { return idPrefix + p.Email }
 
 // Person implements workflow.Store with the people of the test.
-func (w *world) Person(_ context.Context, _ model.TenantID, id string) (store.PersonView, error) {
-	p, ok := w.find(strings.TrimPrefix(id, "person/"))
+func (w *world) Person(ctx context.Context, tenant model.TenantID, id string) (store.PersonView, error) {
+	email, ok := strings.CutPrefix(id, idPrefix)
 	if !ok {
-		return store.PersonView{}, store.ErrNotFound
+		return w.Store.Person(ctx, tenant, id)
 	}
-	return view(p), nil
+	p, ok := w.find(email)
+	if !ok {
+		return store.PersonView{}, fmt.Errorf("person %w", store.ErrNotFound)
+	}
+	return w.view(p), nil
 }
 
-// ListAccounts implements workflow.Store with the accounts of the test.
-func (w *world) ListAccounts(_ context.Context, _ model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error) {
-	p, _ := w.find(strings.TrimPrefix(q.PersonID, "person/"))
-	out := make([]store.AccountView, len(p.Accounts))
-	for i, a := range p.Accounts {
-		out[i] = store.AccountView{Integration: a.Integration, Account: model.Account{
-			ExternalID: a.ExternalID, Username: a.Username, DisplayName: a.DisplayName, Status: model.AccountStatus(cmp.Or(a.Status, "active")),
-			Kind: model.AccountKind(a.Kind), Role: a.Role, IsAdmin: a.IsAdmin,
-		}}
+// PersonGroups implements workflow.Store with the people of the test.
+func (w *world) PersonGroups(ctx context.Context, tenant model.TenantID, id string) ([]string, error) {
+	if email, ok := strings.CutPrefix(id, idPrefix); ok {
+		p, _ := w.find(email)
+		return p.Groups, nil
+	}
+	return w.Store.PersonGroups(ctx, tenant, id)
+}
+
+// ListAccounts implements workflow.Store with the accounts of the test. They are
+// as they have just been read.
+func (w *world) ListAccounts(ctx context.Context, tenant model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error) {
+	email, ok := strings.CutPrefix(q.PersonID, idPrefix)
+	if !ok {
+		return w.Store.ListAccounts(ctx, tenant, q)
+	}
+	p, _ := w.find(email)
+	out := []store.AccountView{}
+	for _, a := range p.Accounts {
+		v := a.view(p)
+		v.SyncedAt = w.clock.Now()
+		if len(q.Integrations) > 0 && !slices.Contains(q.Integrations, a.Integration) || len(q.Statuses) > 0 && !slices.Contains(q.Statuses, string(v.Status)) {
+			continue
+		}
+		out = append(out, v)
 	}
 	return out, "", nil
 }
 
-func view(p Person) store.PersonView {
-	return store.PersonView{
-		ID: "person/" + p.Email, APIID: p.ID, EmployeeID: p.EmployeeID, Email: p.Email, DisplayName: p.DisplayName, GivenName: p.GivenName, FamilyName: p.FamilyName,
+func (a Account) view(of Person) store.AccountView {
+	return store.AccountView{Integration: a.Integration, PersonID: personID(of), PersonEmail: of.Email, PersonName: of.DisplayName, Account: model.Account{
+		ExternalID: a.ExternalID, Username: a.Username, DisplayName: a.DisplayName, Status: model.AccountStatus(cmp.Or(a.Status, string(model.AccountActive))),
+		Kind: model.AccountKind(a.Kind), Role: a.Role, IsAdmin: a.IsAdmin,
+	}}
+}
+
+func (p Person) lifecycle() model.Lifecycle {
+	return model.Lifecycle(cmp.Or(p.Lifecycle, string(model.LifecycleCurrent)))
+}
+
+func (w *world) view(p Person) store.PersonView {
+	out := store.PersonView{
+		ID: personID(p), APIID: p.ID, EmployeeID: p.EmployeeID, Email: p.Email, DisplayName: p.DisplayName, GivenName: p.GivenName, FamilyName: p.FamilyName,
 		Title: p.Title, Department: p.Department, Division: p.Division, CostCenter: p.CostCenter, Location: p.Location, TimeZone: p.TimeZone,
 		EmploymentType: p.EmploymentType, ManagerEmail: p.ManagerEmail, StartDate: model.Date(p.StartDate), EndDate: model.Date(p.EndDate),
-		Lifecycle: model.Lifecycle(cmp.Or(p.Lifecycle, string(model.LifecycleCurrent))), Custom: p.Custom,
+		Lifecycle: p.lifecycle(), Custom: p.Custom, Period: period,
 	}
+	if m, ok := w.find(p.ManagerEmail); ok {
+		out.ManagerID = personID(m)
+	}
+	return out
 }
