@@ -47,6 +47,9 @@ const (
 	// no channel reaches, or could not tell somebody within the last day; absent
 	// otherwise.
 	ConditionPeopleUnreached = "PeopleUnreached"
+	// ConditionPathsUnreceived is True when a Workflow reads parts of a webhook's
+	// body that no body had; absent otherwise. Runs start all the same.
+	ConditionPathsUnreceived = "PathsUnreceived"
 	// ConditionSCIMServed says whether an Organization's identity provider is
 	// served without a stream of failures; absent where SCIM is off.
 	ConditionSCIMServed = "SCIMServed"

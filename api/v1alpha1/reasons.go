@@ -207,6 +207,9 @@ const (
 	ReasonDirectionViolation = "DirectionViolation"
 	// ReasonRunsNeedAttention: runs wait for a person.
 	ReasonRunsNeedAttention = "RunsNeedAttention"
+	// ReasonNeverReceived: an expression reads a part of a webhook's body that no
+	// body had.
+	ReasonNeverReceived = "NeverReceived"
 )
 
 // Reasons of a WorkflowRun.

@@ -433,6 +433,11 @@ var Reasons = []ReasonInfo{
 		Mend:  "Put it into a Secret that auth names, and replace it where it was issued: git keeps what was committed.",
 	},
 	{
+		Reason: ReasonNeverReceived, Kind: KindWorkflow, Code: "SK1508",
+		Title: "An expression reads a part of a webhook's body that no body had.",
+		Mend:  "Correct the path: seatkeeper workflow tokens NAME lists what was received. If the sender is to add it, send a test with it.",
+	},
+	{
 		Reason: ReasonRunning, Kind: KindWorkflowRun, Code: "SK1601",
 		Title: "A step is in progress.",
 		Mend:  "Wait.",

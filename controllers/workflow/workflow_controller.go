@@ -29,6 +29,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/reconcile"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/tokens"
 	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	engine "github.com/seatkeeper/seatkeeper/internal/workflow"
 )
@@ -45,6 +46,8 @@ type Backend interface {
 	Release(ctx context.Context, namespace, name, digest string) error
 	// Load counts the runs of a Workflow that have not ended.
 	Load(ctx context.Context, namespace, name string) (store.RunCounts, error)
+	// Tokens is what is known of the bodies that its webhook received.
+	Tokens(ctx context.Context, namespace, name string) (tokens.Known, error)
 }
 
 // Connectors is what the controller needs to know of connectors.
@@ -114,7 +117,7 @@ var thereOrGone = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { ret
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Workflow] {
 	return &reconcile.Loop[*v1alpha1.Workflow]{
 		Env: r.Env, Kind: v1alpha1.KindWorkflow, New: func() *v1alpha1.Workflow { return &v1alpha1.Workflow{} },
-		Owned: []string{v1alpha1.ConditionValid, v1alpha1.ConditionHeld, v1alpha1.ConditionWebhookReady, v1alpha1.ConditionPeopleUnreached}, Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
+		Owned: []string{v1alpha1.ConditionValid, v1alpha1.ConditionHeld, v1alpha1.ConditionWebhookReady, v1alpha1.ConditionPeopleUnreached, v1alpha1.ConditionPathsUnreceived}, Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
 	}
 }
 
@@ -201,6 +204,9 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 	}
 	again, err := r.webhook(ctx, obj, c)
 	if err != nil {
+		return reconcile.Outcome{}, err
+	}
+	if err := r.tokens(ctx, obj, c); err != nil {
 		return reconcile.Outcome{}, err
 	}
 	obj.Status.Revision, obj.Status.Runs = state.Revision, nil

@@ -25,6 +25,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
 	"github.com/seatkeeper/seatkeeper/internal/testenv"
+	"github.com/seatkeeper/seatkeeper/internal/tokens"
 )
 
 func TestMain(m *testing.M) { testenv.Start(m) }
@@ -45,6 +46,10 @@ func (b backend) Delete(ctx context.Context, _, name string, stop bool, by store
 
 func (b backend) Load(ctx context.Context, _, name string) (store.RunCounts, error) {
 	return b.WorkflowLoad(ctx, b.tenant, name)
+}
+
+func (b backend) Tokens(ctx context.Context, _, name string) (tokens.Known, error) {
+	return tokens.Of(ctx, b.Store, b.tenant, name)
 }
 
 func (b backend) Held(ctx context.Context, _, name string) (*store.Hold, error) {

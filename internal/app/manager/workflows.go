@@ -13,6 +13,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/tokens"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -47,6 +48,15 @@ func (b workflows) Load(ctx context.Context, namespace, name string) (store.RunC
 		return store.RunCounts{}, err
 	}
 	return b.store.WorkflowLoad(ctx, tenant, name)
+}
+
+// Tokens implements the Workflow controller's Backend.
+func (b workflows) Tokens(ctx context.Context, namespace, name string) (tokens.Known, error) {
+	tenant, err := b.store.TenantByNamespace(ctx, namespace)
+	if err != nil {
+		return tokens.Known{}, err
+	}
+	return tokens.Of(ctx, b.store, tenant, name)
 }
 
 // Held implements the Workflow controller's Backend.
