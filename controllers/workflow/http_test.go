@@ -167,7 +167,7 @@ func TestSensitiveOutputs(t *testing.T) {
 		{"the whole result", token + pause + `- {name: u, action: {integration: zoom, name: user.create, with: {x: "${steps.token}"}}}` + "\n", "", "behind the step pause"},
 		{"behind an approval", token + "- {name: ok, approval: {approvers: [{role: Manager}]}}\n" + use("u"), "", "behind the step ok"},
 		{"before the wait", token + use("u") + pause, "", ""},
-		{"wait in another case", token + "- {name: s, switch: [{when: 'true', steps: [{name: p, wait: {for: 1d}}]}, {steps: [" + strings.TrimPrefix(strings.TrimSpace(use("u")), "- ") + "]}]}\n", "", ""},
+		{"wait in another case", token + "- {name: s, switch: [{when: input.x, steps: [{name: p, wait: {for: 1d}}]}, {steps: [" + strings.TrimPrefix(strings.TrimSpace(use("u")), "- ") + "]}]}\n", "", ""},
 		{"wait in a case before", token + "- {name: s, switch: [{when: 'true', steps: [{name: p, wait: {for: 1d}}]}]}\n" + use("u"), "", "behind the step p"},
 		{"wait later in a loop", token + "- {name: l, forEach: {in: '[1]', as: x, steps: [" + strings.TrimPrefix(strings.TrimSpace(use("u")), "- ") + ", {name: p, wait: {for: 1d}}]}}\n", "", "behind the step p"},
 		{"all in a loop", "- {name: l, forEach: {in: '[1]', as: x, steps: [" + strings.TrimPrefix(strings.TrimSpace(token), "- ") + ", " + strings.TrimPrefix(strings.TrimSpace(use("u")), "- ") + ", {name: p, wait: {for: 1d}}]}}\n", "", ""},

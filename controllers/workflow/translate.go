@@ -5,6 +5,7 @@ package workflow
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -68,7 +69,7 @@ func translate(spec v1alpha1.WorkflowSpec) (*plan, error) {
 		return nil, err
 	}
 	if spec.Timeout != "" {
-		if p.definition.Timeout, err = span("spec.timeout", spec.Timeout); err != nil {
+		if p.definition.Timeout, err = limit("spec.timeout", spec.Timeout); err != nil {
 			return nil, err
 		}
 	}
@@ -89,6 +90,11 @@ func translate(spec v1alpha1.WorkflowSpec) (*plan, error) {
 	if p.warnings, err = sensitive(steps, onFailure); err != nil {
 		return nil, err
 	}
+	maybe, err := refer(steps, onFailure)
+	if err != nil {
+		return nil, err
+	}
+	p.warnings = append(p.warnings, maybe...)
 	slices.Sort(p.unbuilt)
 	return p, nil
 }
@@ -185,7 +191,7 @@ func (t *translator) step(field string, s step) (out engine.Step, err error) {
 		out.OnError = s.base.OnError
 	}
 	if s.base.Timeout != "" {
-		if out.Timeout, err = span(field+".timeout", s.base.Timeout); err != nil {
+		if out.Timeout, err = limit(field+".timeout", s.base.Timeout); err != nil {
 			return out, err
 		}
 	}
@@ -301,6 +307,12 @@ func (t *translator) cases(field string, in []branch) (*engine.SwitchStep, error
 			return nil, err
 		}
 		if b.when != "" {
+			if strings.TrimSpace(string(b.when)) == "true" && i != len(in)-1 {
+				return nil, &stepError{at + ".when", "is always true, so no case behind it is ever reached: put it last"}
+			}
+			if j := slices.IndexFunc(in[:i], func(c branch) bool { return strings.TrimSpace(string(c.when)) == strings.TrimSpace(string(b.when)) }); j >= 0 {
+				return nil, &stepError{at + ".when", fmt.Sprintf("is the condition of case %d, which comes first, so this case is never reached", j)}
+			}
 			out.When = append(out.When, engine.CaseStep{When: string(b.when), Steps: steps})
 			continue
 		}
@@ -310,6 +322,15 @@ func (t *translator) cases(field string, in []branch) (*engine.SwitchStep, error
 		out.Otherwise = steps
 	}
 	return out, nil
+}
+
+// limit is a span after which something ends: none at all would be no limit.
+func limit(field string, s v1alpha1.DurationOrDays) (engine.Span, error) {
+	out, err := span(field, s)
+	if err == nil && out.IsZero() {
+		err = &stepError{field, fmt.Sprintf("%q is no time at all; leave the field out for its default", s)}
+	}
+	return out, err
 }
 
 func span(field string, s v1alpha1.DurationOrDays) (engine.Span, error) {

@@ -119,7 +119,7 @@ func within(s *engine.AskStep, field string, timeout v1alpha1.DurationOrDays) er
 	s.Timeout = defaultAnswer
 	if timeout != "" {
 		var err error
-		if s.Timeout, err = span(field+".timeout", timeout); err != nil {
+		if s.Timeout, err = limit(field+".timeout", timeout); err != nil {
 			return err
 		}
 	}

@@ -62,7 +62,7 @@ func startsOf(spec v1alpha1.WorkflowSpec, subject string) (*trigger.Spec, error)
 		out.CatchUp = &trigger.CatchUp{Mode: c.Mode}
 		if c.Within != "" {
 			var err error
-			if out.CatchUp.Within, err = span("spec.catchUp.within", c.Within); err != nil {
+			if out.CatchUp.Within, err = limit("spec.catchUp.within", c.Within); err != nil {
 				return nil, err
 			}
 		}

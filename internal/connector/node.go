@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
+	"github.com/seatkeeper/seatkeeper/internal/spelling"
 )
 
 // Bounds of a manifest document.
@@ -272,38 +273,8 @@ func clip(s string, n int) string {
 
 // didYouMean names the allowed word nearest to a misspelt one.
 func didYouMean(got string, allowed []string) string {
-	best, least := "", len(got)/2+1
-	for _, a := range allowed {
-		if d := editDistance(strings.ToLower(got), strings.ToLower(a)); d < least {
-			best, least = a, d
-		}
+	if best := spelling.Nearest(got, allowed); best != "" {
+		return "did you mean " + best + "?"
 	}
-	if best == "" {
-		return ""
-	}
-	return "did you mean " + best + "?"
-}
-
-// editDistance is Levenshtein's; long words are not worth comparing.
-func editDistance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		prev := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := prev
-			if a[i] != b[j] {
-				cost++
-			}
-			prev = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

@@ -180,6 +180,15 @@ func (Workflow) Value(subject, source string, locals ...string) (func(map[string
 	return evaluator(env.Compile(source, Dyn))
 }
 
+// List compiles an expression that gives a list, for runs about the subject.
+func (Workflow) List(subject, source string, locals ...string) (func(map[string]any) (any, error), error) {
+	env, err := workflowEnv(subject, locals)
+	if err != nil {
+		return nil, err
+	}
+	return evaluator(env.Compile(source, cel.ListType(cel.DynType)))
+}
+
 // Template compiles a text with ${CEL} holes for runs about the subject.
 func (Workflow) Template(subject, source string, locals ...string) (func(map[string]any) (any, error), error) {
 	env, err := workflowEnv(subject, locals)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seatkeeper/seatkeeper/internal/spelling"
 )
 
 // Parts of a path that are no names.
@@ -167,7 +169,7 @@ func (k Known) Nearest(parts []string) (Path, bool) {
 		if len(p.Parts) == 0 {
 			continue
 		}
-		d := distance(want, p.String())
+		d := spelling.Distance(want, p.String())
 		if plain(p.Parts[len(p.Parts)-1]) == last { // elsewhere, or written in another way
 			d = min(d, 1)
 		}
@@ -181,25 +183,4 @@ func (k Known) Nearest(parts []string) (Path, bool) {
 // plain is a name however its words are joined.
 func plain(name string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	row := make([]int, len(y)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i, r := range x {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j, s := range y {
-			cost := diagonal
-			if r != s {
-				cost++
-			}
-			diagonal, row[j+1] = row[j+1], min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(y)]
 }

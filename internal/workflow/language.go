@@ -22,6 +22,8 @@ type Language interface {
 	Condition(subject, source string, locals ...string) (func(vars map[string]any) (bool, error), error)
 	// Value compiles an expression.
 	Value(subject, source string, locals ...string) (func(vars map[string]any) (any, error), error)
+	// List compiles an expression that gives a list.
+	List(subject, source string, locals ...string) (func(vars map[string]any) (any, error), error)
 	// Template compiles a text with holes; one that is a single hole keeps the
 	// type of its value.
 	Template(subject, source string, locals ...string) (func(vars map[string]any) (any, error), error)
@@ -54,6 +56,10 @@ func (paths) Condition(_, _ string, _ ...string) (func(map[string]any) (bool, er
 }
 
 func (paths) Value(_, _ string, _ ...string) (func(map[string]any) (any, error), error) {
+	return nil, errNoCEL
+}
+
+func (paths) List(_, _ string, _ ...string) (func(map[string]any) (any, error), error) {
 	return nil, errNoCEL
 }
 
@@ -100,6 +106,14 @@ func (c compiler) condition(field, source string) (condition, error) {
 
 func (c compiler) expression(field, source string) (value, error) {
 	f, err := c.lang.Value(c.subject, source, c.locals...)
+	if err != nil {
+		return nil, &fieldError{field, err}
+	}
+	return f, nil
+}
+
+func (c compiler) list(field, source string) (value, error) {
+	f, err := c.lang.List(c.subject, source, c.locals...)
 	if err != nil {
 		return nil, &fieldError{field, err}
 	}

@@ -130,7 +130,7 @@ func (l *linker) loop(n *node, s *ForEachStep) (err error) {
 	if len(s.Steps) == 0 {
 		return fmt.Errorf("%s.steps: there is nothing to do for an item", field)
 	}
-	if n.items, err = l.expression(field+".in", s.In); err != nil {
+	if n.items, err = l.list(field+".in", s.In); err != nil {
 		return err
 	}
 	if err := l.lang.Local(s.As, l.locals...); err != nil {
