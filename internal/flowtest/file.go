@@ -53,7 +53,9 @@ type Given struct {
 	Guard Guard `yaml:"guard"`
 	// Integrations maps names to built-in connectors, whose actions are then
 	// checked. One that is called as a connector needs no entry.
-	Integrations map[string]string `yaml:"integrations"`
+	Integrations map[string]Integration `yaml:"integrations"`
+	// Applications say what happens to the accounts of a leaver.
+	Applications []Application `yaml:"applications"`
 	// Workflows maps the names of Workflows that steps run to their files, beside
 	// this one.
 	Workflows map[string]string `yaml:"workflows"`
@@ -211,6 +213,8 @@ type Expect struct {
 	// Requests are all that were sent, in order; of each, what is written down
 	// must be so.
 	Requests *[]ExpectedRequest `yaml:"requests"`
+	// Apps are the results of offboarding steps, as APP: RESULT.
+	Apps []AppResult `yaml:"apps"`
 	// Asked are all questions, in order.
 	Asked *[]ExpectedQuestion `yaml:"asked"`
 }
@@ -262,6 +266,15 @@ func ReadFile(path string) (*File, error) {
 		t := &f.Tests[i]
 		for name, file := range t.Given.Workflows {
 			t.Given.Workflows[name] = filepath.Join(filepath.Dir(path), file)
+		}
+		for j := range t.Given.Applications {
+			a := &t.Given.Applications[j]
+			if a.file == "" {
+				continue
+			}
+			if a.Application, err = readApplication(filepath.Join(filepath.Dir(path), a.file)); err != nil {
+				return nil, err
+			}
 		}
 		t.Line = lineOf(&doc, fmt.Sprintf("tests[%d]", i))
 		if t.Name == "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
-const leaver = `apiVersion: seatkeeper.dev/v1alpha1
+const zoomLeaver = `apiVersion: seatkeeper.dev/v1alpha1
 kind: Workflow
 metadata:
   name: leaver
@@ -81,7 +81,7 @@ func files(t *testing.T, workflow, tests string) string {
 }
 
 func TestRunFile(t *testing.T) {
-	path := files(t, leaver, `tests:
+	path := files(t, zoomLeaver, `tests:
 - name: agreed
   given:
     now: 2026-11-20T09:00:00Z
@@ -142,7 +142,7 @@ func TestRunFile(t *testing.T) {
 
 // A test that expects something else fails, and shows what differs.
 func TestFailures(t *testing.T) {
-	path := files(t, leaver, `tests:
+	path := files(t, zoomLeaver, `tests:
 - name: wrong
   given:
     now: 2026-11-20T09:00:00Z
@@ -177,23 +177,23 @@ func TestFailures(t *testing.T) {
 func TestRefused(t *testing.T) {
 	plain := "tests:\n- name: a\n  given:\n    person: {email: jo@acme.example}\n"
 	for name, tc := range map[string]struct{ workflow, tests, want string }{
-		"a field that is not there":    {leaver, "tests:\n- name: a\n  gven: {}\n", "leaver_test.yaml:3: field gven not found"},
-		"a field of an answer":         {leaver, "tests:\n- name: a\n  given:\n    answers:\n      agree: {anwser: Approve}\n", "leaver_test.yaml:5: field anwser"},
-		"no tests":                     {leaver, "tests: []\n", "leaver_test.yaml:1: there are no tests"},
-		"nothing":                      {leaver, "", "leaver_test.yaml:1: is empty"},
-		"no name":                      {leaver, "tests:\n- given: {}\n", "leaver_test.yaml:2: the test has no name"},
-		"no person":                    {leaver, "tests:\n- name: a\n", `leaver_test.yaml:2: test "a": the Workflow runs for a person`},
-		"an answer to no step":         {leaver, plain + "    answers: {consent: {answer: Approve}}\n", `given.answers.consent: the Workflow has no step "consent"`},
-		"an answer that is none":       {leaver, plain + "    answers: {giveBack: {result: perhaps}}\n", `given.answers.giveBack.result: "perhaps"`},
-		"an answer of nobody":          {leaver, "tests:\n- name: a\n  given:\n    person: " + jo + "    answers: {agree: {answer: Approve, by: eve@acme.example}}\n", `eve@acme.example answers "Approve"`},
-		"a field of the Workflow":      {strings.Replace(leaver, "      timeout: 2d", "      timout: 2d", 1), plain, "leaver.yaml:16: spec.steps[0].approval.timout: there is no such field"},
-		"an expression":                {strings.Replace(leaver, "resp.id", "resp.", 1), plain, "leaver.yaml:34: spec.steps[ticket].outputs.id.value"},
-		"an action that is not there":  {strings.Replace(strings.Replace(leaver, "integration: video", "integration: zoom", 1), "license.remove", "license.burn", 1), plain, `leaver.yaml:39: spec.steps[giveBack].action.name: the connector of Integration "zoom" has no action "license.burn"`},
-		"an input that is missing":     {strings.Replace(strings.Replace(leaver, "integration: video", "integration: zoom", 1), "userId:", "user:", 1), plain, `leaver.yaml:40: spec.steps[giveBack].action.with`},
-		"a step that is no Workflow's": {strings.Replace(leaver, "kind: Workflow", "kind: Deployment", 1), plain, "leaver.yaml:1: is seatkeeper.dev/v1alpha1 Deployment"},
-		"YAML that is none":            {leaver + "   x: [", plain, "leaver.yaml:"},
-		"a Workflow that is nowhere":   {leaver, "workflow: none.yaml\n" + plain, "none.yaml: no such file"},
-		"two fields of the same name":  {strings.Replace(leaver, "  name: leaver", "  name: leaver\n  name: leaver", 1), plain, "leaver.yaml:5"},
+		"a field that is not there":    {zoomLeaver, "tests:\n- name: a\n  gven: {}\n", "leaver_test.yaml:3: field gven not found"},
+		"a field of an answer":         {zoomLeaver, "tests:\n- name: a\n  given:\n    answers:\n      agree: {anwser: Approve}\n", "leaver_test.yaml:5: field anwser"},
+		"no tests":                     {zoomLeaver, "tests: []\n", "leaver_test.yaml:1: there are no tests"},
+		"nothing":                      {zoomLeaver, "", "leaver_test.yaml:1: is empty"},
+		"no name":                      {zoomLeaver, "tests:\n- given: {}\n", "leaver_test.yaml:2: the test has no name"},
+		"no person":                    {zoomLeaver, "tests:\n- name: a\n", `leaver_test.yaml:2: test "a": the Workflow runs for a person`},
+		"an answer to no step":         {zoomLeaver, plain + "    answers: {consent: {answer: Approve}}\n", `given.answers.consent: the Workflow has no step "consent"`},
+		"an answer that is none":       {zoomLeaver, plain + "    answers: {giveBack: {result: perhaps}}\n", `given.answers.giveBack.result: "perhaps"`},
+		"an answer of nobody":          {zoomLeaver, "tests:\n- name: a\n  given:\n    person: " + jo + "    answers: {agree: {answer: Approve, by: eve@acme.example}}\n", `eve@acme.example answers "Approve"`},
+		"a field of the Workflow":      {strings.Replace(zoomLeaver, "      timeout: 2d", "      timout: 2d", 1), plain, "leaver.yaml:16: spec.steps[0].approval.timout: there is no such field"},
+		"an expression":                {strings.Replace(zoomLeaver, "resp.id", "resp.", 1), plain, "leaver.yaml:34: spec.steps[ticket].outputs.id.value"},
+		"an action that is not there":  {strings.Replace(strings.Replace(zoomLeaver, "integration: video", "integration: zoom", 1), "license.remove", "license.burn", 1), plain, `leaver.yaml:39: spec.steps[giveBack].action.name: the connector of Integration "zoom" has no action "license.burn"`},
+		"an input that is missing":     {strings.Replace(strings.Replace(zoomLeaver, "integration: video", "integration: zoom", 1), "userId:", "user:", 1), plain, `leaver.yaml:40: spec.steps[giveBack].action.with`},
+		"a step that is no Workflow's": {strings.Replace(zoomLeaver, "kind: Workflow", "kind: Deployment", 1), plain, "leaver.yaml:1: is seatkeeper.dev/v1alpha1 Deployment"},
+		"YAML that is none":            {zoomLeaver + "   x: [", plain, "leaver.yaml:"},
+		"a Workflow that is nowhere":   {zoomLeaver, "workflow: none.yaml\n" + plain, "none.yaml: no such file"},
+		"two fields of the same name":  {strings.Replace(zoomLeaver, "  name: leaver", "  name: leaver\n  name: leaver", 1), plain, "leaver.yaml:5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := RunFile(t.Context(), files(t, tc.workflow, tc.tests), "")

@@ -35,7 +35,7 @@ func FuzzReadFile(f *testing.F) {
 
 // FuzzReadWorkflow reads anything as a Workflow.
 func FuzzReadWorkflow(f *testing.F) {
-	f.Add(leaver)
+	f.Add(zoomLeaver)
 	f.Add("apiVersion: seatkeeper.dev/v1alpha1\nkind: Workflow\nmetadata: {name: a}\nspec: {trigger: {manual: {}}, steps: [{name: a, wait: {for: 1h}}]}\n")
 	f.Add("a: &a [*a]")
 	f.Add("{")

@@ -81,7 +81,7 @@ func calls(steps []workflow.Step, out []string) []string {
 	return out
 }
 
-func readWorkflow(path string, integrations map[string]string) (*Workflow, error) {
+func readWorkflow(path string, integrations map[string]Integration) (*Workflow, error) {
 	raw, err := read(path)
 	if err != nil {
 		return nil, err
@@ -124,8 +124,8 @@ func readWorkflow(path string, integrations map[string]string) (*Workflow, error
 }
 
 // describe finds an action of the connector that an Integration has.
-func describe(integrations map[string]string, integration, name string) (info connector.ActionInfo, known, ok bool) {
-	of := integrations[integration]
+func describe(integrations map[string]Integration, integration, name string) (info connector.ActionInfo, known, ok bool) {
+	of := integrations[integration].Connector
 	if of == "" {
 		of = integration
 	}

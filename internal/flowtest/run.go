@@ -34,6 +34,10 @@ type Outcome struct {
 	Created  bool
 	Steps    []workflow.StepProgress
 	Requests []Request
+	// Apps are the results of offboarding steps.
+	Apps []AppResult
+	// Asked are the questions of the run, and of those that it has started.
+	Asked []ExpectedQuestion
 }
 
 // defaultNow is when runs start that do not say: a Monday.
@@ -82,7 +86,7 @@ func Run(ctx context.Context, w *Workflow, given Given, when When) (*Outcome, er
 		return nil, err
 	}
 	engine, err := workflow.New(workflow.Options{
-		Store: world, Actions: actions{world}, Facts: world, People: asked{world}, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
+		Store: world, Actions: actions{world}, Facts: facts{world}, Leavers: world.leavers(), People: asked{world}, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
 		Requests: world, Sealer: keys, PromptKey: []byte(strings.Repeat("test", 8)), Alone: true, Clock: clock, Log: slog.New(slog.DiscardHandler), Lease: maxReal,
 		BatchDelay: time.Millisecond,
 		AnswerLink: func(model.TenantID, string, store.Assignee) (string, error) {
@@ -119,7 +123,7 @@ func (w *world) outcome(ctx context.Context) (*Outcome, error) {
 	if out.Run, err = w.Run(ctx, w.tenant, w.run); err != nil {
 		return nil, err
 	}
-	out.Requests = w.requests
+	out.Requests = w.inOrder()
 	out.Created = out.Run.PersonID != "" && !strings.HasPrefix(out.Run.PersonID, idPrefix)
 	var vars struct {
 		Person map[string]any `json:"person"`
@@ -128,8 +132,47 @@ func (w *world) outcome(ctx context.Context) (*Outcome, error) {
 		return nil, err
 	}
 	out.Person = vars.Person
-	out.Steps, err = workflow.Progress(out.Run)
+	if out.Steps, err = workflow.Progress(out.Run); err != nil {
+		return nil, err
+	}
+	if out.Apps, err = appResults(out.Run.Vars, out.Steps); err != nil {
+		return nil, err
+	}
+	out.Asked, err = w.asked(ctx)
 	return out, err
+}
+
+// asked lists all questions, in order.
+func (w *world) asked(ctx context.Context) ([]ExpectedQuestion, error) {
+	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{})
+	if err != nil {
+		return nil, err
+	}
+	type asked struct {
+		at time.Time
+		q  ExpectedQuestion
+	}
+	var all []asked
+	for _, r := range slices.Backward(runs) { // the newest is the first
+		detail, err := w.Run(ctx, w.tenant, r.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range detail.Prompts {
+			q := ExpectedQuestion{Step: w.named(runs, r, p.StepPath), Answer: p.Answer}
+			for _, a := range p.Assignees {
+				q.To = append(q.To, a.Email)
+			}
+			slices.Sort(q.To)
+			all = append(all, asked{p.CreatedAt, q})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b asked) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.q.Step, b.q.Step)) })
+	out := make([]ExpectedQuestion, len(all))
+	for i, a := range all {
+		out[i] = a.q
+	}
+	return out, nil
 }
 
 // next lets the next thing happen: somebody answers, something changes, or the
@@ -163,7 +206,7 @@ func (w *world) next(ctx context.Context, wf *Workflow, when When, clock *clockt
 		if err != nil {
 			return false, err
 		}
-		if answered, err := w.answers(ctx, detail, due, clock); err != nil || answered {
+		if answered, err := w.answers(ctx, runs, detail, due, clock); err != nil || answered {
 			return false, err
 		}
 	}
@@ -259,12 +302,12 @@ func (w *world) put(ctx context.Context, wf *Workflow) (store.WorkflowState, err
 }
 
 // answers lets those answer who are asked now, at their time.
-func (w *world) answers(ctx context.Context, run store.RunDetail, due time.Time, clock *clocktesting.FakeClock) (answered bool, err error) {
+func (w *world) answers(ctx context.Context, runs []store.Run, run store.RunDetail, due time.Time, clock *clocktesting.FakeClock) (answered bool, err error) {
 	for _, p := range run.Prompts {
 		if p.State != store.PromptOpen || len(p.Messages) == 0 {
 			continue
 		}
-		step := w.named(run.Run, p.StepPath)
+		step := w.named(runs, run.Run, p.StepPath)
 		a, ok := w.peek(step)
 		if !ok || a.Answer == "" {
 			continue
@@ -310,18 +353,4 @@ func (w *world) peek(step string) (Answer, bool) {
 		}
 	}
 	return Answer{}, false
-}
-
-// Asked lists the questions of a run, in order.
-func (o *Outcome) Asked() []ExpectedQuestion {
-	out := []ExpectedQuestion{}
-	for _, p := range o.Run.Prompts {
-		q := ExpectedQuestion{Step: workflow.StepName(p.StepPath), Answer: p.Answer}
-		for _, a := range p.Assignees {
-			q.To = append(q.To, a.Email)
-		}
-		slices.Sort(q.To)
-		out = append(out, q)
-	}
-	return out
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	clocktesting "k8s.io/utils/clock/testing"
@@ -81,13 +80,6 @@ func (w starts) PeopleCounts(context.Context, model.TenantID) (map[model.Lifecyc
 		n = directory
 	}
 	return map[model.Lifecycle]int64{model.LifecycleCurrent: n}, nil
-}
-
-// PersonByEmail implements trigger.Store.
-func (w starts) PersonByEmail(ctx context.Context, tenant model.TenantID, email string) (store.PersonView, error) {
-	return w.personBy(ctx, func(p Person) bool { return strings.EqualFold(p.Email, email) }, func() (store.PersonView, error) {
-		return w.Store.PersonByEmail(ctx, tenant, email)
-	})
 }
 
 // PersonOfEmployee implements trigger.Store.

@@ -19,6 +19,8 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/govern"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/trigger"
@@ -34,6 +36,9 @@ type Request struct {
 	Method      string         `json:"method,omitempty" yaml:"method,omitempty"` // of an http step
 	URL         string         `json:"url,omitempty" yaml:"url,omitempty"`
 	Body        any            `json:"body,omitempty" yaml:"body,omitempty"`
+
+	at    time.Time
+	order int // of the account in its offboarding step, from 1; 0: it is of none
 }
 
 // world plays the vendors, the directory and the people. It is asked by the
@@ -67,7 +72,7 @@ func newWorld(ctx context.Context, st *store.Store, given Given, c clock.Passive
 	}
 	o := given.Organization
 	return w, st.SetTenantFacts(ctx, w.tenant, store.TenantFacts{
-		DisplayName: o.DisplayName, Domains: o.Domains, TimeZone: o.TimeZone, Workday: store.WorkdayFacts{End: o.EndOfDay},
+		DisplayName: o.DisplayName, Domains: o.Domains, TimeZone: o.TimeZone, Workday: store.WorkdayFacts{End: o.EndOfDay, Weekdays: o.Weekdays, Holidays: o.Holidays},
 		LifecycleIntegration: cmp.Or(o.LifecycleSource, hris), Protected: o.Protected,
 	})
 }
@@ -101,21 +106,76 @@ func (w *world) everybody() []Person {
 	return slices.Clone(w.people)
 }
 
-// step is the one that has an effect now: a run has one at a time, and those
-// that wait for one another have none. One of another Workflow has its name too.
-func (w *world) step(ctx context.Context) (name string, err error) {
-	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{States: []store.RunState{store.RunInFlight}, Limit: 1})
-	if err != nil || len(runs) == 0 {
-		return "", fmt.Errorf("no run has a call under way: %w", err)
+// step is the one whose call this is. Runs that wait for one another have no
+// calls under way at once, and those of an offboarding step are told apart by
+// the keys of their calls. One of another Workflow has its name too.
+func (w *world) step(ctx context.Context, key string) (name string, order int, err error) {
+	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{})
+	if err != nil {
+		return "", 0, err
 	}
-	return w.named(runs[0], runs[0].StepPath), nil
+	for _, r := range runs {
+		if r.State != store.RunInFlight {
+			continue
+		}
+		if r.Kind == workflow.KindOffboarding {
+			detail, err := w.Run(ctx, w.tenant, r.ID)
+			if err != nil {
+				return "", 0, err
+			}
+			if !slices.ContainsFunc(detail.Attempts, func(a store.Attempt) bool { return a.IdemKey == key }) {
+				continue
+			}
+			order = 1 + accountOf(r)
+		}
+		return w.named(runs, r, r.StepPath), order, nil
+	}
+	return "", 0, errors.New("no run has a call under way")
 }
 
-func (w *world) named(r store.Run, path string) string {
-	if r.ID == w.run {
+// named is a step as people name it: an account of an offboarding step goes by
+// its app, and a step of another Workflow by that first.
+func (w *world) named(runs []store.Run, r store.Run, path string) string {
+	switch {
+	case r.ID == w.run:
 		return workflow.StepName(path)
+	case r.Kind == workflow.KindOffboarding:
+		parent, step := r, r.TriggerKey
+		if i := slices.IndexFunc(runs, func(p store.Run) bool { return p.ID == r.ParentID }); i >= 0 {
+			parent = runs[i]
+		}
+		_, step, _ = strings.Cut(step, "/")
+		if i := strings.LastIndex(step, "[#"); i >= 0 {
+			step = step[:i]
+		}
+		return w.named(runs, parent, step) + "." + appOf(r)
 	}
 	return r.Name + "/" + workflow.StepName(path)
+}
+
+// accountOf is the place of a run's account in its offboarding step.
+func accountOf(r store.Run) int {
+	_, after, _ := strings.Cut(r.TriggerKey, "[#")
+	number, _, _ := strings.Cut(after, "]")
+	n, _ := strconv.Atoi(number) // the key has one
+	return n
+}
+
+// inOrder are the requests as they were sent. Of accounts that an offboarding
+// step closes at once, those of the first app come first.
+func (w *world) inOrder() []Request {
+	out := slices.Clone(w.requests)
+	for from := 0; from < len(out); from++ {
+		to := from
+		for to < len(out) && out[to].order > 0 && out[to].at.Equal(out[from].at) {
+			to++
+		}
+		if to > from {
+			slices.SortStableFunc(out[from:to], func(a, b Request) int { return cmp.Compare(a.order, b.order) })
+			from = to - 1
+		}
+	}
+	return out
 }
 
 // answer is the next one that is written down for a step.
@@ -163,12 +223,15 @@ func (w actions) Verify(context.Context, model.TenantID, workflow.Call) (workflo
 }
 
 // Execute implements workflow.Actions.
-func (w actions) Execute(ctx context.Context, _ model.TenantID, c workflow.Call) (workflow.Result, error) {
-	step, err := w.step(ctx)
+func (w actions) Execute(ctx context.Context, tenant model.TenantID, c workflow.Call) (workflow.Result, error) {
+	step, order, err := w.step(ctx, c.IdemKey)
 	if err != nil {
 		return workflow.Result{}, err
 	}
-	r := Request{Step: step, Integration: c.Integration, Action: c.Action, With: c.Input}
+	if why, err := w.protected(ctx, tenant, c); err != nil || why != "" {
+		return workflow.Result{Class: workflow.ResultDenied, Message: why + "; nothing was done"}, err
+	}
+	r := Request{at: w.clock.Now(), order: order, Step: step, Integration: c.Integration, Action: c.Action, With: c.Input}
 	mail := c.Integration == workflow.MailIntegration
 	if mail { // what a person reads; how it is laid out is no test's matter
 		r.With = map[string]any{"to": c.Input[workflow.MailTo], "subject": c.Input[workflow.MailSubject]}
@@ -189,6 +252,9 @@ func (w actions) Execute(ctx context.Context, _ model.TenantID, c workflow.Call)
 			res.StatusCode = a.Status
 		}
 	}
+	if res.Class == workflow.ResultDone || res.Class == workflow.ResultAlready {
+		w.acted(c)
+	}
 	if c.Action == "message.send" && res.Output == nil {
 		res.Output = map[string]any{"channel": "D1", "ts": fmt.Sprintf("%d.0", n)}
 	}
@@ -197,11 +263,11 @@ func (w actions) Execute(ctx context.Context, _ model.TenantID, c workflow.Call)
 
 // Send implements workflow.Requests.
 func (w *world) Send(ctx context.Context, _ model.TenantID, r workflow.Request) (workflow.Result, error) {
-	step, err := w.step(ctx)
+	step, _, err := w.step(ctx, "")
 	if err != nil {
 		return workflow.Result{}, err
 	}
-	out := Request{Step: step, Method: r.Method, URL: r.URL, Body: r.Body}
+	out := Request{at: w.clock.Now(), Step: step, Method: r.Method, URL: r.URL, Body: r.Body}
 	if len(r.Query) > 0 {
 		var pairs []string
 		for _, k := range slices.Sorted(maps.Keys(r.Query)) {
@@ -221,9 +287,25 @@ func (w *world) Send(ctx context.Context, _ model.TenantID, r workflow.Request) 
 	return workflow.Result{Class: workflow.ResultDone, Sent: true, StatusCode: status, Answer: &workflow.Answer{Status: status, Header: header, Body: a.Body, Words: a.Message}}, nil
 }
 
-// Recheck implements workflow.Facts: users' Workflows have nothing to recheck.
-func (w *world) Recheck(context.Context, model.TenantID, workflow.Subject) (workflow.Verdict, error) {
-	return workflow.Verdict{Decision: workflow.Go}, nil
+// facts is world as what runs look at again before they act: the accounts of
+// leavers, since users' Workflows have nothing to look at.
+type facts struct{ *world }
+
+// Recheck implements workflow.Facts.
+func (w facts) Recheck(ctx context.Context, tenant model.TenantID, run workflow.Subject) (workflow.Verdict, error) {
+	if run.Kind != workflow.KindOffboarding {
+		return workflow.Verdict{Decision: workflow.Go}, nil
+	}
+	return govern.NewRechecker(w.world, w.clock).Recheck(ctx, tenant, run)
+}
+
+// protected is why nothing may be done to the account of a call.
+func (w *world) protected(ctx context.Context, tenant model.TenantID, c workflow.Call) (string, error) {
+	info, known, _ := describe(w.given.Integrations, c.Integration, c.Action)
+	if !known || info.Effect != connector.EffectRemoves && !info.Destructive && c.Action != "user.update" && c.Action != "data.transfer" {
+		return "", nil
+	}
+	return govern.NewRechecker(w, w.clock).Protected(ctx, tenant, c.Integration, c.Input)
 }
 
 // asked is world as the engine's directory of whom to ask.
@@ -244,6 +326,8 @@ func (w asked) Holders(ctx context.Context, tenant model.TenantID, run workflow.
 			return []store.Assignee{assignee(w.view(found))}, nil
 		}
 		return []store.Assignee{assignee(w.view(Person{Email: p.ManagerEmail}))}, nil
+	case role == workflow.RoleAppOwner:
+		return w.owners(run)
 	}
 	return nil, nil
 }
@@ -310,21 +394,36 @@ func (w *world) PersonGroups(ctx context.Context, tenant model.TenantID, id stri
 // ListAccounts implements workflow.Store with the accounts of the test. They are
 // as they have just been read.
 func (w *world) ListAccounts(ctx context.Context, tenant model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error) {
-	email, ok := strings.CutPrefix(q.PersonID, idPrefix)
-	if !ok {
+	if q.PersonID != "" && !strings.HasPrefix(q.PersonID, idPrefix) {
 		return w.Store.ListAccounts(ctx, tenant, q)
 	}
-	p, _ := w.find(email)
 	out := []store.AccountView{}
-	for _, a := range p.Accounts {
-		v := a.view(p)
-		v.SyncedAt = w.clock.Now()
-		if len(q.Integrations) > 0 && !slices.Contains(q.Integrations, a.Integration) || len(q.Statuses) > 0 && !slices.Contains(q.Statuses, string(v.Status)) {
+	for _, p := range w.everybody() {
+		if q.PersonID != "" && q.PersonID != personID(p) {
 			continue
 		}
-		out = append(out, v)
+		for _, a := range p.Accounts {
+			v := a.view(p)
+			v.SyncedAt = w.clock.Now()
+			if fits(q.Integrations, a.Integration) && fits(q.Statuses, string(v.Status)) && (fits(q.Known, a.ExternalID) || fits(q.Known, p.Email)) {
+				out = append(out, v)
+			}
+		}
 	}
 	return out, "", nil
+}
+
+// fits says whether a value is among those asked for; nothing asked is any.
+func fits(wanted []string, value string) bool {
+	return len(wanted) == 0 || slices.Contains(wanted, value)
+}
+
+// PersonByEmail is who has the address.
+func (w *world) PersonByEmail(ctx context.Context, tenant model.TenantID, email string) (store.PersonView, error) {
+	if p, ok := w.find(email); ok {
+		return w.view(p), nil
+	}
+	return w.Store.PersonByEmail(ctx, tenant, email)
 }
 
 func (a Account) view(of Person) store.AccountView {

@@ -4,195 +4,32 @@
 package manager
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
-	"github.com/seatkeeper/seatkeeper/internal/intent"
+	"github.com/seatkeeper/seatkeeper/internal/leaver"
 	"github.com/seatkeeper/seatkeeper/internal/model"
-	"github.com/seatkeeper/seatkeeper/internal/offboarding"
-	"github.com/seatkeeper/seatkeeper/internal/store"
-	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
-// leavers plans what happens to the accounts of somebody who leaves.
-type leavers struct {
-	store   *store.Store
-	objects client.Reader // the manager's cache
-	spaces  *tenantNames
-	catalog *catalog
-	people  *people
-}
-
-func (w *wiring) leavers(who *people) *leavers {
-	return &leavers{store: w.store, objects: w.GetCache(), spaces: w.spaces, catalog: &catalog{reader: w.GetClient()}, people: who}
-}
-
-var _ workflow.Leavers = (*leavers)(nil)
-
-// maxLeaverAccounts bounds the accounts of one person.
-const maxLeaverAccounts = 1000
-
-// Plan implements workflow.Leavers.
-func (l *leavers) Plan(ctx context.Context, tenant model.TenantID, run workflow.Subject, s workflow.OffboardingStep) ([]workflow.Leaving, error) {
-	ns, err := l.spaces.of(ctx, tenant)
-	if err != nil {
-		return nil, err
-	}
-	var apps v1alpha1.ApplicationList
-	var all v1alpha1.IntegrationList
-	if err := l.objects.List(ctx, &apps, client.InNamespace(ns)); err != nil {
-		return nil, fmt.Errorf("list Applications: %w", err)
-	}
-	if err := l.objects.List(ctx, &all, client.InNamespace(ns)); err != nil {
-		return nil, fmt.Errorf("list Integrations: %w", err)
-	}
-	person, err := l.store.Person(ctx, tenant, run.PersonID)
-	if err != nil {
-		return nil, fmt.Errorf("read the person of the run: %w", err)
-	}
-	accounts, _, err := l.store.ListAccounts(ctx, tenant, store.AccountQuery{Page: store.Page{Limit: maxLeaverAccounts}, App: "-", PersonID: run.PersonID})
-	if err != nil {
-		return nil, fmt.Errorf("read the accounts of the person: %w", err)
-	}
-	var out []workflow.Leaving
-	for _, app := range l.appsOf(ctx, apps.Items, all.Items, accounts) {
-		if !wanted(app.name, s) {
-			continue
-		}
-		for i, d := range offboarding.Resolve(app.entries, app.integrations, app.accounts) {
-			one := workflow.Leaving{
-				App: app.name, Title: app.title, Integration: d.Account.Integration, AccountID: d.Account.ID, Account: app.names[i],
-				Method: string(d.Method), Why: d.Why, Lifecycle: person.Lifecycle, Period: person.Period,
-			}
-			if err := l.calls(ctx, tenant, run, app.name, d, &one); err != nil {
-				return nil, err
-			}
-			out = append(out, one)
-		}
-	}
-	return out, nil
-}
-
-// wanted says whether a step is about an app.
-func wanted(app string, s workflow.OffboardingStep) bool {
-	if slices.Contains(s.Except, app) {
-		return false
-	}
-	return len(s.Applications) == 0 || slices.Contains(s.Applications, app)
-}
-
-// leaverApp is an app in which the person has accounts.
-type leaverApp struct {
-	name, title  string
-	entries      []offboarding.Entry
-	integrations map[string]offboarding.Integration
-	accounts     []offboarding.Account
-	names        []string // of the accounts, for people
-}
-
-// appsOf puts the accounts to the apps whose they are. Those of an Integration
-// that no Application is about are an app of its name, which declares nothing.
-func (l *leavers) appsOf(ctx context.Context, apps []v1alpha1.Application, all []v1alpha1.Integration, accounts []store.AccountView) []*leaverApp {
-	found := map[string]*leaverApp{}
-	for _, a := range accounts {
-		if a.RemovedAt != nil {
-			continue
-		}
-		at := slices.IndexFunc(all, func(i v1alpha1.Integration) bool { return i.Name == a.Integration })
-		if at < 0 {
-			continue // it was deleted, and its accounts are not shown any more
-		}
-		integration := &all[at]
-		app := &leaverApp{name: integration.Name, title: cmp.Or(integration.Spec.DisplayName, integration.Name)}
-		if i := slices.IndexFunc(apps, func(app v1alpha1.Application) bool {
-			return intent.Delivers(&app, integration.Name, l.catalog.Domains(ctx, integration))
-		}); i >= 0 {
-			app = &leaverApp{name: apps[i].Name, title: cmp.Or(apps[i].Spec.DisplayName, apps[i].Name), entries: intent.Offboarding(&apps[i])}
-		}
-		if have, ok := found[app.name]; ok {
-			app = have
-		} else {
-			app.integrations = map[string]offboarding.Integration{}
-			found[app.name] = app
-		}
-		app.integrations[integration.Name] = l.catalog.Offboarding(ctx, integration)
-		app.accounts = append(app.accounts, offboarding.Account{Integration: a.Integration, ID: a.ExternalID, Status: a.Status, Kind: a.Kind})
-		app.names = append(app.names, cmp.Or(a.Username, a.DisplayName))
-	}
-	out := make([]*leaverApp, 0, len(found))
-	for _, app := range found {
-		out = append(out, app)
-	}
-	slices.SortFunc(out, func(a, b *leaverApp) int { return cmp.Compare(a.name, b.name) })
-	return out
-}
-
-// calls fills in what is sent, with who gets the data.
-func (l *leavers) calls(ctx context.Context, tenant model.TenantID, run workflow.Subject, app string, d offboarding.Decision, out *workflow.Leaving) error {
-	var to store.Assignee
-	for _, r := range d.TransferTo {
-		found, err := l.recipients(ctx, tenant, run, app, r)
+// leavers plans what happens to the accounts of somebody who leaves, by the
+// manager's cache.
+func (w *wiring) leavers(who *people) *leaver.Planner {
+	return &leaver.Planner{Store: w.store, People: who, Catalog: &catalog{reader: w.GetClient()}, Objects: func(ctx context.Context, tenant model.TenantID) ([]v1alpha1.Application, []v1alpha1.Integration, error) {
+		ns, err := w.spaces.of(ctx, tenant)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		if i := slices.IndexFunc(found, func(a store.Assignee) bool { return a.PersonID != run.PersonID }); i >= 0 {
-			to = found[i]
-			break
+		var apps v1alpha1.ApplicationList
+		var all v1alpha1.IntegrationList
+		if err := w.GetCache().List(ctx, &apps, client.InNamespace(ns)); err != nil {
+			return nil, nil, fmt.Errorf("list Applications: %w", err)
 		}
-	}
-	out.TransferTo = cmp.Or(to.Name, to.Email)
-	for _, c := range d.Calls {
-		call := workflow.LeavingCall{Action: c.Action, Input: c.Input, AfterDays: c.AfterDays}
-		if c.Recipient == "" {
-			out.Calls = append(out.Calls, call)
-			continue
+		if err := w.GetCache().List(ctx, &all, client.InNamespace(ns)); err != nil {
+			return nil, nil, fmt.Errorf("list Integrations: %w", err)
 		}
-		value, err := l.recipient(ctx, tenant, d.Account.Integration, c.RecipientIs, to)
-		switch {
-		case err != nil:
-			return err
-		case value != "":
-			call.Input[c.Recipient] = value
-		case c.AfterDays == 0: // a transfer to nobody
-			out.Why = "nobody who gets the data was found, so it stays where it is"
-			continue
-		}
-		out.Calls = append(out.Calls, call)
-	}
-	return nil
-}
-
-// recipients are the people that a recipient stands for.
-func (l *leavers) recipients(ctx context.Context, tenant model.TenantID, run workflow.Subject, app string, r offboarding.Recipient) ([]store.Assignee, error) {
-	if r.Email != "" {
-		return l.people.byEmail(ctx, tenant, r.Email, "")
-	}
-	if role := workflow.Role(r.Role); role != workflow.RoleManager && role != workflow.RoleAppOwner {
-		return nil, nil // the person is who leaves
-	}
-	about := run
-	if workflow.Role(r.Role) == workflow.RoleAppOwner {
-		about.Vars = fmt.Appendf(nil, `{"seat":{"app":%q}}`, app)
-	}
-	return l.people.Holders(ctx, tenant, about, workflow.Role(r.Role))
-}
-
-// recipient is what an input takes to name somebody; empty: they have no such
-// account.
-func (l *leavers) recipient(ctx context.Context, tenant model.TenantID, integration string, is offboarding.RecipientInput, to store.Assignee) (string, error) {
-	if to.PersonID == "" || is == offboarding.RecipientEmail {
-		return to.Email, nil
-	}
-	found, _, err := l.store.ListAccounts(ctx, tenant, store.AccountQuery{
-		Page: store.Page{Limit: 2}, Integrations: []string{integration}, App: "-", PersonID: to.PersonID, Statuses: []string{string(model.AccountActive)},
-	})
-	if err != nil || len(found) != 1 { // of two nobody knows which is meant
-		return "", err
-	}
-	return found[0].ExternalID, nil
+		return apps.Items, all.Items, nil
+	}}
 }
