@@ -15,7 +15,16 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/testenv"
 )
 
-func TestMain(m *testing.M) { testenv.Start(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(vendorEnv) != "" {
+		if err := serveVendor(); err != nil {
+			fmt.Fprintln(os.Stderr, "vendor:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	testenv.Start(m)
+}
 
 // Goals for 10,000 Applications.
 const (
