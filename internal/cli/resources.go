@@ -121,13 +121,13 @@ var resources = []resource{
 		Name: "runs", Aliases: []string{"run"}, One: true, Watch: true, Show: showRun, Over: runIsOver,
 		Short:   "Runs: who was asked, what was decided, what was done",
 		Long:    "Runs: who was asked, what was decided, what was done. One run alone is a tree\nof its steps: what each came to, when, how long it took, what was tried in vain,\nwho was asked, and what the run waits for.",
-		Example: "  seatkeeper runs -n acme --state waiting\n  seatkeeper runs -n acme --workflow zoom-leaver\n  seatkeeper runs -n acme --person jo@acme.example --since 7d\n  seatkeeper runs -n acme 0190c2… --watch",
+		Example: "  seatkeeper runs -n acme --state waiting\n  seatkeeper runs -n acme --workflow zoom-leaver\n  seatkeeper runs -n acme --person jo@acme.example --since 7d\n  seatkeeper runs -n acme --state failed,attention --integration zoom\n  seatkeeper runs -n acme 0190c2… --watch",
 		Columns: []column{
 			{Header: "ID", Path: "id", Whole: true}, {Header: "OF", Path: "name"}, {Header: "STATE", Path: "state"}, {Header: "STEP", Path: "stepPath"},
-			{Header: "OUTCOME", Path: "outcome"}, {Header: "CREATED", Path: "createdAt", Format: minute, Wide: true},
+			{Header: "OUTCOME", Path: "outcome"}, {Header: "REASON", Path: "reason"}, {Header: "CREATED", Path: "createdAt", Format: minute, Wide: true},
 			{Header: "SUBJECT", Path: "subject", Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
 		},
-		Filters: []filter{{"policy", "name", "only runs of this LicensePolicy"}, {"workflow", "workflow", "only runs of this Workflow"}, {"person", "person", "only runs about this person: e-mail address or id"}, {"since", "since", "only runs started since then: a time such as 24h or 7d ago, a date, or RFC 3339"}, {"state", "state", "only ready, waiting, inflight, attention, succeeded, failed or stopped"}},
+		Filters: []filter{{"policy", "name", "only runs of this LicensePolicy"}, {"workflow", "workflow", "only runs of this Workflow"}, {"person", "person", "only runs about this person: e-mail address or id"}, {"since", "since", "only runs started since then: a time such as 24h or 7d ago, a date, or RFC 3339"}, {"state", "state", "only ready, waiting, inflight, attention, succeeded, failed or stopped"}, {"reason", "reason", "only those that wait, or ended, for this reason, such as WaitingForApproval"}, {"integration", "integration", "only runs that have called this Integration"}},
 	},
 	{
 		Name: "workflows", Aliases: []string{"workflow", "wf"}, One: true,

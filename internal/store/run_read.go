@@ -22,9 +22,11 @@ type RunFilter struct {
 	Reason     string
 	PersonID   string
 	Subject    string
-	Since      time.Time // started then or later
-	Before     string    // id of the last run of the previous page
-	Limit      int       // 0 is 100, at most 1000
+	// Integration was called by the run, or is being called.
+	Integration string
+	Since       time.Time // started then or later
+	Before      string    // id of the last run of the previous page
+	Limit       int       // 0 is 100, at most 1000
 }
 
 // ListRuns returns runs newest first; the id of the last one is the next
@@ -43,6 +45,10 @@ func (s *Store) ListRuns(ctx context.Context, tenant model.TenantID, f RunFilter
 	add("r.person_id =", f.PersonID)
 	add("r.subject =", f.Subject)
 	add("r.id <", f.Before) // UUIDv7 sorts by time
+	if f.Integration != "" {
+		args = append(args, f.Integration)
+		where = append(where, fmt.Sprintf("EXISTS (SELECT 1 FROM attempt a WHERE a.tenant = r.tenant AND a.run_id = r.id AND a.integration = $%d)", len(args)))
+	}
 	if !f.Since.IsZero() {
 		args = append(args, f.Since.UnixMilli())
 		where = append(where, fmt.Sprintf("r.created_at >= $%d", len(args)))

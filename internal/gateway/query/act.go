@@ -32,7 +32,9 @@ func (a *API) runs(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := store.RunFilter{Name: c.query.Get("name"), Before: c.query.Get("continue"), Limit: c.limit, States: states}
+	f := store.RunFilter{
+		Name: c.query.Get("name"), Reason: c.query.Get("reason"), Integration: c.query.Get("integration"), Before: c.query.Get("continue"), Limit: c.limit, States: states,
+	}
 	if of := c.query.Get("workflow"); of != "" {
 		if f.Name != "" {
 			return nil, badRequest("workflow=%q, name=%q: want one of them", of, f.Name)

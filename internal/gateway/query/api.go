@@ -113,6 +113,9 @@ func (a *API) handle(e endpoint) http.HandlerFunc {
 			c.response = w
 			var answer any
 			if answer, err = e.serve(c); err == nil {
+				err = a.known(c, e, answer)
+			}
+			if err == nil {
 				access.WriteJSON(w, http.StatusOK, answer)
 				return
 			}

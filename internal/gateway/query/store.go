@@ -34,6 +34,7 @@ type Store interface {
 	SeatVerdicts(ctx context.Context, t model.TenantID, q store.VerdictQuery) ([]store.SeatVerdict, string, error)
 	SeatTotals(ctx context.Context, t model.TenantID) ([]store.SeatTotal, error)
 	Totals(ctx context.Context, t model.TenantID) (store.Totals, error)
+	ListPolicies(ctx context.Context, t model.TenantID) ([]store.PolicyState, error)
 	ListWorkflows(ctx context.Context, t model.TenantID) ([]store.WorkflowState, error)
 	ListRuns(ctx context.Context, t model.TenantID, f store.RunFilter) ([]store.Run, error)
 	workflow.VerbStore
