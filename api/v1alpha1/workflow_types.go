@@ -184,6 +184,20 @@ type PersonTrigger struct {
 // +kubebuilder:validation:Enum=Discovered;StateChanged;NotInIdP;SpendChanged
 type ApplicationEvent string
 
+// The application events.
+const (
+	// ApplicationDiscovered: a source lists an app that no Application declares and
+	// no other source knows.
+	ApplicationDiscovered ApplicationEvent = "Discovered"
+	// ApplicationStateChanged: spec.state of an Application changed.
+	ApplicationStateChanged ApplicationEvent = "StateChanged"
+	// ApplicationNotInIDP: people use an app that no identity provider lists.
+	ApplicationNotInIDP ApplicationEvent = "NotInIdP"
+	// ApplicationSpendChanged: what an Application costs in a year, or a term of its
+	// Contracts, changed.
+	ApplicationSpendChanged ApplicationEvent = "SpendChanged"
+)
+
 // ApplicationTrigger starts a run when something happens to an app.
 type ApplicationTrigger struct {
 	// events that start a run.
@@ -194,26 +208,32 @@ type ApplicationTrigger struct {
 	Events []ApplicationEvent `json:"events,omitempty"`
 }
 
-// LicenseTrigger starts a run when a seat is found unused.
+// LicenseTrigger starts a run for each seat that is unused, also for those that
+// were before there was the Workflow, and one more each time that it becomes so
+// again.
 //
 // +kubebuilder:validation:ExactlyOneOf=policyRef;inactiveFor
 type LicenseTrigger struct {
-	// policyRef names the LicensePolicy that finds it.
+	// policyRef names the LicensePolicy that finds it. A seat that is exempt,
+	// protected, kept, held or of unknown use is none.
 	// +optional
 	PolicyRef *ObjectReference `json:"policyRef,omitempty"`
 
-	// inactiveFor this time, by a trusted signal, whatever the app.
+	// inactiveFor these days, by a trusted signal, whatever the app: any paid seat
+	// that the Organization does not protect.
 	// +optional
 	InactiveFor Days `json:"inactiveFor,omitempty"`
 }
 
 // ContractTrigger starts a run before a contract's date.
 type ContractTrigger struct {
-	// before the date, in calendar days.
+	// before the date, in calendar days of the organisation's zone. 0d is the day
+	// itself: with End when the last day of the term ends, else at 09:00.
 	// +required
-	Before Days `json:"before,omitempty"`
+	Before DaysOrNone `json:"before,omitempty"`
 
-	// of which date. Default CancellationDeadline.
+	// of which date. A cancelled contract has an end, and no deadline; a draft has
+	// neither. Default CancellationDeadline.
 	// +optional
 	// +kubebuilder:validation:Enum=End;CancellationDeadline
 	Of string `json:"of,omitempty"`

@@ -54,6 +54,8 @@ type Declared struct {
 	Paid, Unused, Unknown int64
 	// Sources are the Integrations that deliver its own accounts.
 	Sources []string
+	// Facts are what runs about it know.
+	Facts model.AppFacts
 }
 
 // Query says what belongs to an app.
@@ -69,8 +71,10 @@ type RollUp struct {
 	// Sources are the Integrations that know the app.
 	Sources []string
 	InIDP   bool
-	Users   v1alpha1.UserCounts
-	Plans   []Plan
+	// IDPKnown says that an identity provider has told of its apps.
+	IDPKnown bool
+	Users    v1alpha1.UserCounts
+	Plans    []Plan
 	// Today is the date in the organisation's zone.
 	Today model.Date
 }
@@ -219,7 +223,7 @@ func (r *Reconciler) step(ctx context.Context, app *v1alpha1.Application, c *rec
 		return reconcile.Outcome{}, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
 	}
 	fill(app, own, rollup, in.contracts)
-	if err := r.Backend.Declare(ctx, app.Namespace, listed(app, own)); err != nil {
+	if err := r.Backend.Declare(ctx, app.Namespace, listed(app, own, rollup.IDPKnown, in.contracts)); err != nil {
 		return reconcile.Outcome{}, reconcile.Transient(err, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
 	}
 	app.Status.SimilarApps = similar(app, in.alike)

@@ -104,14 +104,23 @@ func fill(app *v1alpha1.Application, own []v1alpha1.Integration, r RollUp, contr
 	s.Spend = spend(plans, contractsOf(contracts), intent.ListPrices(app), r.Today)
 }
 
-// listed is the app as people list it, once its status is filled.
-func listed(app *v1alpha1.Application, own []v1alpha1.Integration) Declared {
+// listed is the app as people list it, and as runs about it know it, once its
+// status is filled.
+func listed(app *v1alpha1.Application, own []v1alpha1.Integration, idpKnown bool, contracts []v1alpha1.Contract) Declared {
 	s := app.Status
 	d := Declared{Name: app.Name, Title: app.Spec.DisplayName, Users: s.Users.Total, Paid: s.Seats.Assigned, Unused: s.Seats.Unused, Unknown: s.Seats.Unknown}
 	for _, i := range own {
 		d.Sources = append(d.Sources, i.Name)
 	}
 	slices.Sort(d.Sources)
+	d.Facts = intent.AppFacts(app, contracts)
+	d.Facts.Connected, d.Facts.Users, d.Facts.Sources = s.Connected, d.Users, d.Sources
+	if idpKnown {
+		d.Facts.InIDP = &s.InIDP
+	}
+	if s.Spend != nil {
+		d.Facts.Spend = &model.Money{Minor: s.Spend.AnnualMinor, Currency: string(s.Spend.Currency)}
+	}
 	return d
 }
 

@@ -36,6 +36,10 @@ type Backend interface {
 	// BookRealised books that a Contract buys fewer seats than the one before,
 	// once.
 	BookRealised(ctx context.Context, namespace, app, from, to, line string, fewer int64, annual model.Money) error
+	// DeclareContract records a Contract for the runs about it; ForgetContract one
+	// that is gone.
+	DeclareContract(ctx context.Context, namespace string, c model.ContractFacts) error
+	ForgetContract(ctx context.Context, namespace, name string) error
 }
 
 var _ Backend = govern.Backend{}
@@ -97,6 +101,9 @@ func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Contract] {
 	return &reconcile.Loop[*v1alpha1.Contract]{
 		Env: r.Env, Kind: v1alpha1.KindContract, New: func() *v1alpha1.Contract { return &v1alpha1.Contract{} },
 		Step: r.step,
+		Gone: func(ctx context.Context, key types.NamespacedName) error {
+			return r.Backend.ForgetContract(ctx, key.Namespace, key.Name)
+		},
 	}
 }
 
@@ -122,6 +129,9 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Contract, _ *reconc
 		obj.Status.Annual = amount(annual)
 	}
 	app, err := r.application(ctx, obj)
+	if declared := r.Backend.DeclareContract(ctx, obj.Namespace, intent.ContractFacts(obj, app)); declared != nil {
+		return reconcile.Outcome{}, reconcile.Transient(declared, v1alpha1.ReasonStoreUnavailable, "the store does not answer")
+	}
 	if err != nil {
 		return reconcile.Outcome{}, err
 	}
@@ -184,7 +194,7 @@ func (r *Reconciler) application(ctx context.Context, obj *v1alpha1.Contract) (*
 	}
 	for i, l := range obj.Spec.Lines {
 		if !slices.ContainsFunc(app.Spec.Plans, func(p v1alpha1.ApplicationPlan) bool { return p.Name == l.Plan }) {
-			return nil, reconcile.Waiting(v1alpha1.ReasonPlanNotFound, 0,
+			return &app, reconcile.Waiting(v1alpha1.ReasonPlanNotFound, 0,
 				"spec.lines[%d].plan: Application %q has no plan %q; correct the name, or add it to the Application's spec.plans", i, app.Name, l.Plan)
 		}
 	}

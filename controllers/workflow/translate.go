@@ -123,9 +123,6 @@ func (p *plan) triggerOf(t v1alpha1.Trigger) {
 	case t.Manual != nil && t.Manual.Subject != "" && t.Manual.Subject != "None":
 		p.unbuilt = append(p.unbuilt, "spec.trigger.manual.subject: "+t.Manual.Subject)
 	}
-	if t.Application != nil || t.License != nil || t.Contract != nil { // their runs are made, and nothing starts them yet
-		p.unbuilt = append(p.unbuilt, "spec.trigger."+p.trigger)
-	}
 }
 
 // step is a step of any level.

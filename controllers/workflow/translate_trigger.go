@@ -4,6 +4,7 @@
 package workflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,10 +35,27 @@ func startsOf(spec v1alpha1.WorkflowSpec, subject string) (*trigger.Spec, error)
 		out.Webhook = webhookStarts(t.Webhook.Person)
 	case t.Schedule != nil:
 		out.Schedule = &trigger.Schedule{Cron: t.Schedule.Cron, TimeZone: string(t.Schedule.TimeZone)}
-	default: // by hand, or by what this version does not watch
-		if t.Manual == nil {
-			return nil, nil
+	case t.Application != nil:
+		out.Application = &trigger.Application{}
+		for _, e := range t.Application.Events {
+			out.Application.Events = append(out.Application.Events, string(e))
 		}
+	case t.Contract != nil:
+		days, err := t.Contract.Before.Count()
+		if err != nil {
+			return nil, &stepError{"spec.trigger.contract.before", err.Error()}
+		}
+		out.Contract = &trigger.Contract{Before: days, Of: cmp.Or(t.Contract.Of, trigger.OfDeadline)}
+	case t.License != nil:
+		days, err := t.License.InactiveFor.Count()
+		if err != nil {
+			return nil, &stepError{"spec.trigger.license.inactiveFor", err.Error()}
+		}
+		out.License = &trigger.License{InactiveFor: days}
+		if t.License.PolicyRef != nil {
+			out.License.Policy = string(t.License.PolicyRef.Name)
+		}
+	default: // by hand
 		for _, f := range []struct {
 			name string
 			set  bool
@@ -135,10 +153,30 @@ func (r *Reconciler) checkTrigger(ctx context.Context, obj *v1alpha1.Workflow, p
 	} else if err != nil {
 		return err
 	}
-	t := obj.Spec.Trigger.Realtime
-	if t == nil {
-		return nil
+	if p.starts.License != nil && p.starts.License.Policy != "" {
+		return r.checkPolicy(ctx, obj.Namespace, p.starts.License.Policy)
 	}
+	if t := obj.Spec.Trigger.Realtime; t != nil {
+		return r.checkRealtime(ctx, obj, t)
+	}
+	return nil
+}
+
+// checkPolicy checks that the LicensePolicy is there whose seats are looked for.
+func (r *Reconciler) checkPolicy(ctx context.Context, namespace, name string) error {
+	var p v1alpha1.LicensePolicy
+	err := r.Env.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &p)
+	if apierrors.IsNotFound(err) {
+		return wrong(v1alpha1.ReasonReferenceNotFound, "spec.trigger.license.policyRef: there is no LicensePolicy %q in this namespace; create it, or correct the name", name)
+	}
+	if err != nil {
+		return fmt.Errorf("read LicensePolicy %q: %w", name, err)
+	}
+	return nil
+}
+
+// checkRealtime checks that the Integration tells of the event.
+func (r *Reconciler) checkRealtime(ctx context.Context, obj *v1alpha1.Workflow, t *v1alpha1.RealtimeTrigger) error {
 	var i v1alpha1.Integration
 	err := r.Env.Client.Get(ctx, types.NamespacedName{Namespace: obj.Namespace, Name: string(t.Integration)}, &i)
 	if apierrors.IsNotFound(err) {

@@ -94,7 +94,7 @@ type Reconciler struct {
 
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=workflows,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=seatkeeper.dev,resources=workflows/status,verbs=get;patch
-// +kubebuilder:rbac:groups=seatkeeper.dev,resources=applications;integrations;connectors,verbs=get;list;watch
+// +kubebuilder:rbac:groups=seatkeeper.dev,resources=applications;integrations;connectors;licensepolicies,verbs=get;list;watch
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
@@ -105,6 +105,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		For(&v1alpha1.Workflow{}, builder.WithPredicates(reconcile.Changed(v1alpha1.ReleaseAnnotation, v1alpha1.RotateWebhookAnnotation, v1alpha1.WebhookOverlapAnnotation))).
 		Watches(&v1alpha1.Workflow{}, r.callers(), builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Application{}, all, builder.WithPredicates(thereOrGone)).
+		Watches(&v1alpha1.LicensePolicy{}, all, builder.WithPredicates(thereOrGone)).
 		Watches(&v1alpha1.Integration{}, all, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Connector{}, all, builder.WithPredicates(reconcile.Changed())).
 		WithOptions(reconcile.ControllerOptions(workers)).

@@ -169,6 +169,27 @@ func planUse(p store.PlanRollup, counts []store.FindingCount) PlanUse {
 	return u
 }
 
+// DeclareContract records a Contract for the runs about it.
+func (b Backend) DeclareContract(ctx context.Context, namespace string, c model.ContractFacts) error {
+	tenant, err := b.Store.EnsureTenant(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	return b.Store.PutDeclaredContract(ctx, tenant, c)
+}
+
+// ForgetContract forgets a Contract that is gone.
+func (b Backend) ForgetContract(ctx context.Context, namespace, name string) error {
+	tenant, err := b.Store.TenantByNamespace(ctx, namespace)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.Store.RemoveDeclaredContract(ctx, tenant, name)
+}
+
 // BookRealised books that a Contract buys fewer seats than the one before.
 func (b Backend) BookRealised(ctx context.Context, namespace, app, from, to, line string, fewer int64, annual model.Money) error {
 	tenant, err := b.Store.EnsureTenant(ctx, namespace)

@@ -28,7 +28,10 @@ const (
 	EventSeatGained  EventKind = "seat.gained"
 	EventSeatLost    EventKind = "seat.lost"
 
-	EventAppDiscovered EventKind = "app.discovered"
+	EventAppDiscovered   EventKind = "app.discovered"
+	EventAppStateChanged EventKind = "app.stateChanged" // of an Application, as those below
+	EventAppNotInIDP     EventKind = "app.notInIdP"
+	EventAppSpendChanged EventKind = "app.spendChanged" // or a term of its contracts
 
 	// EventRealtime is what a vendor told by the webhook of its connector; the
 	// payload is a RealtimeEvent.

@@ -3,6 +3,8 @@
 
 package model
 
+import "fmt"
+
 // AppFacts is what is known of an app that a run is about.
 type AppFacts struct {
 	// Name is that of the Application; of an app that nobody declared, the name
@@ -30,10 +32,27 @@ type AppFacts struct {
 	// KnownAs is by what other sources know it.
 	KnownAs AppIdentity `json:"knownAs,omitzero"`
 
+	// Terms sum its contracts up, to tell when they change.
+	Terms []string `json:"terms,omitempty"`
+
 	Contracts []ContractFacts `json:"-"`
 	// Accounts are those that are not gone, MoreAccounts how many there are beyond.
 	Accounts     []AppAccount `json:"-"`
 	MoreAccounts int64        `json:"-"`
+}
+
+// Missing says that people use it and no identity provider knows it.
+func (a AppFacts) Missing() bool { return a.InIDP != nil && !*a.InIDP && a.Users > 0 }
+
+// Term sums a contract up for AppFacts.Terms.
+func (c ContractFacts) Term() string {
+	out := fmt.Sprintf("%s %s %s %s %s %s", c.Name, c.State, c.Start, c.End, c.Deadline, c.Renewal)
+	for _, m := range []*Money{c.Value, c.Annual} {
+		if m != nil {
+			out += " " + m.String()
+		}
+	}
+	return out
 }
 
 // AppAccount is an account of an app that a run is about.

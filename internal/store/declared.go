@@ -22,6 +22,8 @@ type DeclaredApp struct {
 	Paid, Unused, Unknown int64
 	// Sources are the Integrations that deliver its own accounts.
 	Sources []string
+	// Facts are what runs about it know.
+	Facts model.AppFacts
 }
 
 // declaredFresh is how long an unchanged row is not written again.
@@ -35,13 +37,20 @@ type declaredKind struct {
 }
 
 var (
-	declaredApps  = declaredKind{"declared_app", "application", []string{"title", "users", "paid", "unused", "unknown", "sources"}}
-	ownConnectors = declaredKind{"own_connector", "connector", []string{"title", "category", "domains"}}
+	declaredApps      = declaredKind{"declared_app", "application", []string{"title", "users", "paid", "unused", "unknown", "sources", "facts"}}
+	declaredContracts = declaredKind{"declared_contract", "contract", []string{"app", "state", "end_date", "deadline", "facts"}}
+	ownConnectors     = declaredKind{"own_connector", "connector", []string{"title", "category", "domains"}}
 )
 
 // putDeclared records an object. It writes nothing if nothing changed, but now
 // and then that the object is still there.
 func (s *Store) putDeclared(ctx context.Context, tenant model.TenantID, k declaredKind, name string, values ...any) error {
+	return s.replaceDeclared(ctx, tenant, k, name, func(_ *sql.Tx, put func() error) error { return put() }, values...)
+}
+
+// replaceDeclared does what putDeclared does; around is what goes with it in its
+// transaction.
+func (s *Store) replaceDeclared(ctx context.Context, tenant model.TenantID, k declaredKind, name string, around func(tx *sql.Tx, put func() error) error, values ...any) error {
 	args := append([]any{tenant, name, s.now()}, values...)
 	same, set, places := make([]string, len(values)), make([]string, len(values)), make([]string, len(values))
 	for i, c := range k.columns {
@@ -53,10 +62,12 @@ func (s *Store) putDeclared(ctx context.Context, tenant model.TenantID, k declar
 		k.table, declaredFresh.Milliseconds(), strings.Join(same, " AND ")), args...).Scan(&fresh)
 	if err == nil && !fresh {
 		err = s.write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO %s (tenant, name, seen_at, %s) VALUES ($1,$2,$3,%s)
-				ON CONFLICT (tenant, name) DO UPDATE SET seen_at=excluded.seen_at, %s`,
-				k.table, strings.Join(k.columns, ", "), strings.Join(places, ","), strings.Join(set, ", ")), args...)
-			return err
+			return around(tx, func() error {
+				_, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO %s (tenant, name, seen_at, %s) VALUES ($1,$2,$3,%s)
+					ON CONFLICT (tenant, name) DO UPDATE SET seen_at=excluded.seen_at, %s`,
+					k.table, strings.Join(k.columns, ", "), strings.Join(places, ","), strings.Join(set, ", ")), args...)
+				return err
+			})
 		})
 	}
 	if err != nil {
@@ -103,13 +114,24 @@ func listOrEmpty(list []string) (string, error) {
 	return string(text), err
 }
 
-// PutDeclaredApp records an Application, as putDeclared does.
+// PutDeclaredApp records an Application, as putDeclared does. What happened to it
+// since it was recorded last is told in the same transaction.
 func (s *Store) PutDeclaredApp(ctx context.Context, tenant model.TenantID, a DeclaredApp) error {
 	sources, err := listOrEmpty(a.Sources)
+	var facts []byte
+	if err == nil {
+		facts, err = json.Marshal(a.Facts)
+	}
 	if err != nil {
 		return fmt.Errorf("record application %q: %w", a.Name, err)
 	}
-	return s.putDeclared(ctx, tenant, declaredApps, a.Name, a.Title, a.Users, a.Paid, a.Unused, a.Unknown, sources)
+	tell := func(tx *sql.Tx, put func() error) error {
+		if err := s.appChanged(ctx, tx, tenant, a.Facts); err != nil {
+			return err
+		}
+		return put()
+	}
+	return s.replaceDeclared(ctx, tenant, declaredApps, a.Name, tell, a.Title, a.Users, a.Paid, a.Unused, a.Unknown, sources, string(facts))
 }
 
 // RemoveDeclaredApp forgets an Application that is gone.
@@ -125,12 +147,15 @@ func (s *Store) PruneDeclaredApps(ctx context.Context, tenant model.TenantID, si
 // DeclaredApps returns the Applications of the tenant, by name.
 func (s *Store) DeclaredApps(ctx context.Context, tenant model.TenantID) ([]DeclaredApp, error) {
 	apps, err := collect(ctx, s.reads, func(r *sql.Rows) (a DeclaredApp, err error) {
-		var sources string
-		if err := r.Scan(&a.Name, &a.Title, &a.Users, &a.Paid, &a.Unused, &a.Unknown, &sources); err != nil {
+		var sources, facts string
+		if err := r.Scan(&a.Name, &a.Title, &a.Users, &a.Paid, &a.Unused, &a.Unknown, &sources, &facts); err != nil {
 			return a, err
 		}
-		return a, json.Unmarshal([]byte(sources), &a.Sources)
-	}, `SELECT name, title, users, paid, unused, unknown, sources FROM declared_app WHERE tenant=$1 ORDER BY name`, tenant)
+		if err := json.Unmarshal([]byte(sources), &a.Sources); err != nil {
+			return a, err
+		}
+		return a, unmarshalText(facts, &a.Facts)
+	}, `SELECT name, title, users, paid, unused, unknown, sources, facts FROM declared_app WHERE tenant=$1 ORDER BY name`, tenant)
 	if err != nil {
 		return nil, fmt.Errorf("list applications: %w", err)
 	}

@@ -59,11 +59,17 @@ func (s *Store) ReplaceFindings(ctx context.Context, tenant model.TenantID, poli
 			gone++
 		}
 	}
-	if gone == 0 {
-		return changed, nil
+	if gone > 0 {
+		n, err := s.removeFindings(ctx, tenant, policy, seen)
+		changed += n
+		if err != nil {
+			return changed, err
+		}
 	}
-	n, err := s.removeFindings(ctx, tenant, policy, seen)
-	return changed + n, err
+	if changed == 0 {
+		return 0, nil
+	}
+	return changed, s.write(ctx, func(tx *sql.Tx) error { return s.scanNow(ctx, tx, tenant, triggerLicense) })
 }
 
 func findingKey(k model.SeatKey) (out [16]byte) {
@@ -181,6 +187,7 @@ func (s *Store) removeFindings(ctx context.Context, tenant model.TenantID, polic
 type FindingQuery struct {
 	Policy, Integration, PersonID string
 	Classes                       []model.SeatClass
+	Seat                          *model.SeatKey // this one alone
 	After                         *FindingCursor
 	Limit                         int // 0 is 100, at most 1000
 }
@@ -207,6 +214,9 @@ func (s *Store) Findings(ctx context.Context, tenant model.TenantID, q FindingQu
 			in[i] = arg(c)
 		}
 		where = append(where, "class IN ("+strings.Join(in, ", ")+")")
+	}
+	if k := q.Seat; k != nil {
+		where = append(where, fmt.Sprintf("(integration, account, plan) = (%s, %s, %s)", arg(k.Integration), arg(k.AccountID), arg(k.PlanKey)))
 	}
 	if a := q.After; a != nil {
 		where = append(where, fmt.Sprintf("(policy, integration, account, plan) > (%s, %s, %s, %s)", arg(a.Policy), arg(a.Integration), arg(a.AccountID), arg(a.PlanKey)))

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
@@ -33,6 +34,7 @@ type WorkflowStart struct {
 	Key      string // of the trigger (decision 2)
 	Kind     string // of the event
 	PersonID string // empty: of nobody, or of somebody whom Data tells
+	Subject  string // the app, the contract or the seat that it is about; empty: none
 	Label    string // what people read: an address, a name
 	Source   string // the Integration that told it; empty: none
 	// Data is what expressions see as event.data.
@@ -59,12 +61,12 @@ func (s *Store) TriggerWork(ctx context.Context) ([]model.TenantID, error) {
 		UNION SELECT tenant FROM workflow WHERE deleted_at IS NULL AND trigger_spec <> '' AND scan_at <= $1`, s.now())
 }
 
-const startColumns = `workflow, trigger_key, kind, person_id, label, source, data, state, reason, message, happened_at, due_at, look_at, decided_at`
+const startColumns = `workflow, trigger_key, kind, person_id, subject, label, source, data, state, reason, message, happened_at, due_at, look_at, decided_at`
 
 func scanStart(r *sql.Rows) (w WorkflowStart, err error) {
 	var data string
 	var happened, due, look, decided int64
-	err = r.Scan(&w.Workflow, &w.Key, &w.Kind, &w.PersonID, &w.Label, &w.Source, &data, &w.State, &w.Reason, &w.Message, &happened, &due, &look, &decided)
+	err = r.Scan(&w.Workflow, &w.Key, &w.Kind, &w.PersonID, &w.Subject, &w.Label, &w.Source, &data, &w.State, &w.Reason, &w.Message, &happened, &due, &look, &decided)
 	w.Data, w.HappenedAt, w.DueAt, w.LookAt, w.DecidedAt = json.RawMessage(data), fromMillis(happened), fromMillis(due), fromMillis(look), fromMillis(decided)
 	return w, err
 }
@@ -83,10 +85,18 @@ func (s *Store) DueStarts(ctx context.Context, tenant model.TenantID, limit int)
 type StartQuery struct {
 	Workflow string // empty: any
 	States   []string
-	Limit    int
+	// After is the Cursor of the last start of the previous page; empty: the first.
+	After string
+	Limit int
 }
 
-// ListStarts returns starts, the latest decision first.
+// Cursor is where a list goes on behind the start.
+func (w WorkflowStart) Cursor() string {
+	return cursor(strconv.FormatInt(w.HappenedAt.UnixMilli(), 10), w.Workflow, w.Key)
+}
+
+// ListStarts returns starts, what happened last first: that stays, while what
+// waits is decided on again and again.
 func (s *Store) ListStarts(ctx context.Context, tenant model.TenantID, q StartQuery) ([]WorkflowStart, error) {
 	where, args := "tenant=$1", []any{tenant}
 	if q.Workflow != "" {
@@ -98,9 +108,22 @@ func (s *Store) ListStarts(ctx context.Context, tenant model.TenantID, q StartQu
 		list, args = inList(args, q.States)
 		where += " AND state IN (" + list + ")"
 	}
+	key, err := parseCursor(q.After, 3)
+	if err != nil {
+		return nil, err
+	}
+	if key != nil {
+		at, err := strconv.ParseInt(key[0], 10, 64)
+		if err != nil {
+			return nil, ErrCursor
+		}
+		n := len(args)
+		args = append(args, at, key[1], key[2])
+		where += fmt.Sprintf(" AND (happened_at < $%d OR happened_at = $%d AND (workflow, trigger_key) > ($%d, $%d))", n+1, n+1, n+2, n+3)
+	}
 	args = append(args, clampLimit(q.Limit))
 	out, err := collect(ctx, s.reads, scanStart, `SELECT `+startColumns+` FROM workflow_start WHERE `+where+
-		fmt.Sprintf(` ORDER BY decided_at DESC, workflow, trigger_key LIMIT $%d`, len(args)), args...)
+		fmt.Sprintf(` ORDER BY happened_at DESC, workflow, trigger_key LIMIT $%d`, len(args)), args...)
 	if err != nil {
 		return nil, fmt.Errorf("list starts: %w", err)
 	}
@@ -263,7 +286,7 @@ func (s *Store) writeStarts(ctx context.Context, tx *sql.Tx, tenant model.Tenant
 		if data == "" || w.State == StartSkipped { // nothing will read it again
 			data = "{}"
 		}
-		rows[i] = []any{tenant, w.Workflow, w.Key, w.Kind, w.PersonID, cleanText(w.Label), w.Source, data, string(w.State), w.Reason, cleanText(w.Message),
+		rows[i] = []any{tenant, w.Workflow, w.Key, w.Kind, w.PersonID, w.Subject, cleanText(w.Label), w.Source, data, string(w.State), w.Reason, cleanText(w.Message),
 			w.HappenedAt.UnixMilli(), w.DueAt.UnixMilli(), w.LookAt.UnixMilli(), now}
 	}
 	return s.insertRows(ctx, tx, `workflow_start (tenant, `+startColumns+`)`, rows, ` ON CONFLICT (tenant, workflow, trigger_key) DO UPDATE SET

@@ -67,6 +67,8 @@ func (w *watch) open(f fact, now time.Time) (v verdict, ok bool) {
 	switch {
 	case w.Suspended:
 		v = wait(now.Add(lookAgain), ReasonSuspended, "Workflow %q is suspended: the run starts when it is not", w.Name)
+	case w.broken != "":
+		v = wait(now.Add(lookAgain), ReasonNotReady, "Workflow %q cannot run: %s", w.Name, w.broken)
 	case w.State != store.WorkflowReady:
 		v = wait(now.Add(lookAgain), ReasonNotReady, "Workflow %q cannot run: %s", w.Name, w.Message)
 	default:
@@ -133,6 +135,15 @@ func (w *watch) answers(f fact) bool {
 		return w.spec.Webhook != nil
 	case kindSchedule:
 		return w.spec.Schedule != nil
+	case kindContract:
+		return w.spec.Contract != nil
+	case kindLicense:
+		return w.spec.License != nil
+	}
+	for event, kind := range appKinds {
+		if f.kind == string(kind) {
+			return w.spec.Application != nil && slices.Contains(w.spec.Application.Events, event)
+		}
 	}
 	return false
 }
@@ -152,6 +163,8 @@ func (w *watch) momentOf(f fact) *moment {
 		return w.startsOn
 	case f.kind == kindEndsOn:
 		return w.endsOn
+	case f.kind == kindContract:
+		return w.contractAt
 	}
 	return nil
 }
@@ -222,8 +235,10 @@ func (w *watch) late(f fact, seen, at time.Time, clocks workflow.Clocks) bool {
 
 // candidate is a fact whose run may start, if the guard lets it.
 type candidate struct {
-	fact  fact
-	begin func() (store.NewRun, verdict, error) // when it is chosen
+	fact fact
+	// accounts is how many its run is about, which is about an app or its contract.
+	accounts int64
+	begin    func() (store.NewRun, verdict, error) // when it is chosen
 }
 
 // choose divides candidates by the guard: what a person released starts in any

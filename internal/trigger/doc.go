@@ -18,6 +18,16 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
+// Seats finds unused seats; govern.Unused is it.
+type Seats interface {
+	// Found returns those that a LicensePolicy found, in the order of their keys.
+	Found(ctx context.Context, tenant model.TenantID, policy string, after *model.SeatKey, limit int) ([]model.Finding, error)
+	// Seat returns what it found of one.
+	Seat(ctx context.Context, tenant model.TenantID, policy string, seat model.SeatKey) ([]model.Finding, error)
+	// For returns those that were not used for so many days, all or one.
+	For(ctx context.Context, tenant model.TenantID, days int, seat *model.SeatKey) ([]model.Finding, error)
+}
+
 // Store is what starting runs needs of the store.
 type Store interface {
 	workflow.VarsStore
@@ -37,5 +47,12 @@ type Store interface {
 	PersonOfSource(ctx context.Context, tenant model.TenantID, integration, externalID string) (store.PersonView, error)
 	PersonOfAccount(ctx context.Context, tenant model.TenantID, integration, account string) (store.PersonView, error)
 	DatedPeople(ctx context.Context, tenant model.TenantID, end bool, from, to model.Date, after string, limit int) ([]string, error)
+	App(ctx context.Context, tenant model.TenantID, name string) (model.AppFacts, error)
+	KnownBefore(ctx context.Context, tenant model.TenantID, integration, id string) (bool, error)
+	Contracts(ctx context.Context, tenant model.TenantID) ([]store.KnownContract, error)
+	Contract(ctx context.Context, tenant model.TenantID, name string) (store.KnownContract, error)
+	AppOfContract(ctx context.Context, tenant model.TenantID, c model.ContractFacts) (model.AppFacts, error)
+	SeatFacts(ctx context.Context, tenant model.TenantID, f model.Finding) (model.SeatFacts, model.AppFacts, error)
+	ListStarts(ctx context.Context, tenant model.TenantID, q store.StartQuery) ([]store.WorkflowStart, error)
 	AddWebhookPerson(ctx context.Context, tenant model.TenantID, w store.WebhookPerson) (string, error)
 }

@@ -28,8 +28,28 @@ func (l *look) guard(ctx context.Context, w *watch, candidates []candidate) (sta
 		return nil, nil, err
 	}
 	l.out.Counted = append(l.out.Counted, store.StartCount{Workflow: w.Name, Since: since, N: started})
-	start, held = choose(candidates, allowed, started)
-	return start, held, nil
+	pass, held := apart(candidates, l.reach(w))
+	start, over := choose(pass, allowed, started)
+	return start, append(held, over...), nil
+}
+
+// reach is how many accounts one run may be about that nobody released: as many as
+// runs about people may start.
+func (l *look) reach(w *watch) int64 {
+	return model.Guard{MinItems: w.spec.Guard.MinItems, MaxPercent: w.spec.Guard.MaxPercent}.Allowed(l.people)
+}
+
+// apart divides off the runs that are about more accounts than one may be. It is
+// pure.
+func apart(candidates []candidate, reach int64) (pass, held []candidate) {
+	for _, c := range candidates {
+		if released := c.fact.row != nil && c.fact.row.State == store.StartReleased; c.accounts > reach && !released {
+			held = append(held, c)
+		} else {
+			pass = append(pass, c)
+		}
+	}
+	return pass, held
 }
 
 func (l *look) allowed(ctx context.Context, w *watch) (int64, error) {
@@ -61,6 +81,9 @@ func (l *look) hold(ctx context.Context, w *watch, held []candidate) error {
 	for _, c := range held {
 		v := verdict{state: store.StartHeld, look: l.now.Add(heldAgain), reason: ReasonGuardHeld,
 			message: fmt.Sprintf("the guard lets %d runs start in %s: `seatkeeper guards workflow/%s` lists what it holds", h.Allowed, w.spec.Guard.Per, w.Name)}
+		if reach := l.reach(w); c.accounts > reach {
+			v.message = fmt.Sprintf("the run is about %d accounts, and the guard lets one be about %d: `seatkeeper guards workflow/%s` lists what it holds", c.accounts, reach, w.Name)
+		}
 		l.out.Starts = append(l.out.Starts, c.fact.start(w.Name, v))
 	}
 	l.out.Holds = append(l.out.Holds, h)

@@ -15,6 +15,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
+	"github.com/seatkeeper/seatkeeper/internal/govern"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/store/storetest"
@@ -50,7 +51,7 @@ func eachOffice(t *testing.T, fn func(o *office)) {
 func newOffice(t *testing.T, st *store.Store, clock *clocktesting.FakeClock) *office {
 	t.Helper()
 	tenant, err := st.EnsureTenant(t.Context(), "acme")
-	o := &office{T: t, store: st, clock: clock, tenant: tenant, shrink: model.DefaultShrinkGuard, starter: NewStarter(Starter{Store: st, Language: expr.Workflow{}, Clock: clock, Log: slog.New(slog.DiscardHandler)})}
+	o := &office{T: t, store: st, clock: clock, tenant: tenant, shrink: model.DefaultShrinkGuard, starter: NewStarter(Starter{Store: st, Seats: govern.Unused{Store: st, Clock: clock}, Language: expr.Workflow{}, Clock: clock, Log: slog.New(slog.DiscardHandler)})}
 	o.must(err)
 	o.must(st.SetTenantFacts(t.Context(), tenant, store.TenantFacts{LifecycleIntegration: "hris", Domains: []string{"acme.example"}, TimeZone: "Europe/Berlin"}))
 	return o
@@ -127,13 +128,112 @@ func (o *office) workflow(name string, s Spec, edit ...func(*store.WorkflowState
 	d := workflow.Definition{Language: workflow.LanguageCEL, Subject: s.Subject, When: s.When, Steps: []workflow.Step{{Name: "pause", Wait: &workflow.WaitStep{For: workflow.Hours(1)}}}}
 	definition, err := d.Marshal()
 	o.must(err)
-	w := store.WorkflowState{Name: name, TriggerKind: "test", Subject: s.Subject, Trigger: raw, State: store.WorkflowReady}
+	w := store.WorkflowState{Name: name, TriggerKind: kindOf(s), Subject: s.Subject, Trigger: raw, State: store.WorkflowReady}
 	for _, e := range edit {
 		e(&w)
 	}
 	_, err = o.store.PutWorkflow(o.Context(), o.tenant, w, definition)
 	o.must(err)
 	o.look() // what it finds from the beginning
+}
+
+// kindOf names what starts runs as the controller does.
+func kindOf(s Spec) string {
+	for kind, set := range map[string]bool{"application": s.Application != nil, "contract": s.Contract != nil, "license": s.License != nil} {
+		if set {
+			return kind
+		}
+	}
+	return "test"
+}
+
+// list has a source list these records, each type in a stream of its own, and
+// nothing else.
+func (o *office) list(integration string, records ...model.Record) {
+	o.Helper()
+	o.asked++
+	ctx := o.Context()
+	_, err := o.store.UpsertIntegration(ctx, o.tenant, store.IntegrationSpec{Name: integration, UID: "uid-" + integration, Generation: 1, Connector: integration, RequestedAt: fmt.Sprint(o.asked), Interval: time.Hour})
+	o.must(err)
+	claims, err := o.store.ClaimDueIntegrations(ctx, "test", 10, time.Minute)
+	o.must(err)
+	i := slices.IndexFunc(claims, func(c store.Claim) bool { return c.Name == integration })
+	y, err := o.store.BeginSync(ctx, claims[i])
+	o.must(err)
+	for _, of := range []model.DataType{model.DataAccounts, model.DataPlans, model.DataAssignments, model.DataApps, model.DataContracts} {
+		var part []model.Record
+		for _, r := range records {
+			if r.Type() == of {
+				part = append(part, r)
+			}
+		}
+		if len(part) > 0 {
+			o.must(y.Stage(ctx, string(of), "", part))
+		}
+		_, err = y.FinishStream(ctx, string(of), store.StreamOutcome{Complete: true, Types: []model.DataType{of}, Guard: model.DefaultShrinkGuard})
+		o.must(err)
+	}
+	o.must(y.Close(ctx))
+	for _, c := range claims {
+		o.must(o.store.FinishIntegration(ctx, c, store.IntegrationResult{Status: json.RawMessage(`{}`), Synced: true}))
+	}
+}
+
+// seats are accounts of people with a paid seat each, last used then.
+func seats(used time.Time, ids ...string) (out []model.Record) {
+	for _, id := range ids {
+		out = append(out, model.Record{Account: &model.Account{ExternalID: "z-" + id, PersonKey: id + "@acme.example", Username: id, Status: model.AccountActive,
+			ActivityReported: true, LastActivityAt: &used, LastActivitySource: "zoom.last_login_time"}},
+			model.Record{Assignment: &model.Assignment{AccountExternalID: "z-" + id, PlanKey: "pro", PlanName: "Pro", Paid: true, State: model.AssignmentActive}})
+	}
+	return out
+}
+
+// declare records an Application.
+func (o *office) declare(a model.AppFacts) {
+	o.Helper()
+	a.Declared = true
+	o.must(o.store.PutDeclaredApp(o.Context(), o.tenant, store.DeclaredApp{Name: a.Name, Title: a.DisplayName, Users: a.Users, Sources: a.Sources, Facts: a}))
+}
+
+// agree records a Contract.
+func (o *office) agree(c model.ContractFacts) {
+	o.Helper()
+	if c.State == "" {
+		c.State = contractActive
+	}
+	o.must(o.store.PutDeclaredContract(o.Context(), o.tenant, c))
+}
+
+// vars are the variables of the only run of a Workflow.
+func (o *office) vars(name string) map[string]any {
+	o.Helper()
+	runs, err := o.store.ListRuns(o.Context(), o.tenant, store.RunFilter{Kind: workflow.KindWorkflow, Name: name, Limit: 10})
+	o.must(err)
+	if len(runs) != 1 {
+		o.Fatalf("Workflow %s has %d runs", name, len(runs))
+	}
+	out := map[string]any{}
+	o.must(json.Unmarshal(runs[0].Vars, &out))
+	return out
+}
+
+// release lets what the guard of a Workflow holds start.
+func (o *office) release(name string) {
+	o.Helper()
+	hold, err := o.store.Hold(o.Context(), o.tenant, store.WorkflowHold(name))
+	o.must(err)
+	_, err = o.store.ReleaseHold(o.Context(), o.tenant, store.WorkflowHold(name), hold.Digest, model.Actor{Name: "ada", Kind: model.ActorUser}, "")
+	o.must(err)
+}
+
+// at has the clock show a time, and everything handled.
+func (o *office) at(text string) {
+	o.Helper()
+	t, err := time.Parse(time.DateTime, text)
+	o.must(err)
+	o.clock.SetTime(t)
+	o.look()
 }
 
 // look has everything handled that happened.

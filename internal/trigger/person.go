@@ -25,6 +25,34 @@ type subject struct {
 	known *store.PersonView
 	// made is somebody whom the fact makes known when its run starts.
 	made *model.Person
+	// app, contract and license are what it is about instead, or as well.
+	app      *model.AppFacts
+	contract *model.ContractFacts
+	license  *model.SeatFacts
+}
+
+// accounts is how many accounts a run about an app, or its contract, can reach.
+func (s subject) accounts() int64 {
+	if s.app == nil || s.license != nil {
+		return 0
+	}
+	return int64(len(s.app.Accounts)) + s.app.MoreAccounts
+}
+
+// label is what people read; else is what the fact says itself.
+func (s subject) label(otherwise string) string {
+	p := s.view()
+	switch {
+	case s.contract != nil:
+		return or(s.contract.DisplayName, s.contract.Name)
+	case p != nil && p.Email+p.DisplayName != "":
+		return or(p.Email, p.DisplayName)
+	case s.license != nil:
+		return or(s.license.Username, s.license.AccountID)
+	case s.app != nil:
+		return or(s.app.DisplayName, s.app.Name)
+	}
+	return otherwise
 }
 
 // view is the person as expressions see one who may not be known yet.

@@ -45,6 +45,16 @@ func (l *look) scan(ctx context.Context, w *watch, facts []fact) ([]fact, error)
 	case w.startsOn != nil || w.endsOn != nil:
 		done.Next = l.now.Add(scanEvery)
 		err = l.dates(ctx, w, facts)
+	case w.spec.Contract != nil:
+		done.Next = l.now.Add(scanEvery)
+		facts, err = l.contracts(ctx, w, facts)
+	case w.spec.License != nil:
+		more := false
+		if facts, more, err = l.licenses(ctx, w, facts); !more {
+			done.Next = l.now.Add(scanEvery)
+		} else {
+			done.Next = l.now
+		}
 	}
 	l.out.Scans = append(l.out.Scans, done)
 	return facts, err

@@ -19,6 +19,10 @@ type Spec struct {
 	Webhook  *Webhook  `json:"webhook,omitempty"`
 	Schedule *Schedule `json:"schedule,omitempty"`
 
+	Application *Application `json:"application,omitempty"`
+	Contract    *Contract    `json:"contract,omitempty"`
+	License     *License     `json:"license,omitempty"`
+
 	// Subject is what runs are about, as workflow names it; empty: nothing.
 	Subject string `json:"subject,omitempty"`
 	// When is a condition over what a run begins with; empty: always.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -33,12 +34,16 @@ const (
 // two at once start no run twice, and no more than the guards allow.
 type Starter struct {
 	Store    Store
+	Seats    Seats // unused ones
 	Language workflow.Language
 	Clock    clock.WithTicker
 	Log      *slog.Logger
 
 	hint    chan struct{}
 	watches map[watchKey]*watch
+	// seats is up to where the unused seats for a Workflow were looked at, where they
+	// are too many for one look.
+	seats map[watchKey]*model.SeatKey
 }
 
 // PersonMadeBeforeRun is the failpoint between the commit that makes somebody known
@@ -52,7 +57,7 @@ type watchKey struct {
 
 // NewStarter returns a starter of what s says.
 func NewStarter(s Starter) *Starter {
-	s.hint, s.watches = make(chan struct{}, 1), map[watchKey]*watch{}
+	s.hint, s.watches, s.seats = make(chan struct{}, 1), map[watchKey]*watch{}, map[watchKey]*model.SeatKey{}
 	return &s
 }
 
@@ -187,6 +192,7 @@ func (s *Starter) load(ctx context.Context, tenant model.TenantID) ([]*watch, er
 	if err != nil {
 		return nil, err
 	}
+	s.forget(tenant, states)
 	var out []*watch
 	for _, state := range states {
 		if state.Trigger == "" {
@@ -206,15 +212,22 @@ func (s *Starter) load(ctx context.Context, tenant model.TenantID) ([]*watch, er
 		w, err := compile(state, spec, s.Language)
 		if err != nil { // its controller says so too; what happens meanwhile waits
 			s.Log.Error("The trigger of a Workflow does not compile; what it answers waits", "workflow", state.Name, "error", err)
-			w = &watch{WorkflowState: state, spec: spec}
-			w.State, w.Message = store.WorkflowInvalid, err.Error()
-			out = append(out, w)
+			out = append(out, &watch{WorkflowState: state, spec: spec, broken: err.Error()})
 			continue
 		}
 		s.watches[key] = w
 		out = append(out, w)
 	}
 	return out, nil
+}
+
+// forget drops what is kept of Workflows that are gone.
+func (s *Starter) forget(tenant model.TenantID, states []store.WorkflowState) {
+	gone := func(k watchKey) bool {
+		return k.tenant == tenant && !slices.ContainsFunc(states, func(w store.WorkflowState) bool { return w.Name == k.name })
+	}
+	maps.DeleteFunc(s.watches, func(k watchKey, _ *watch) bool { return gone(k) })
+	maps.DeleteFunc(s.seats, func(k watchKey, _ *model.SeatKey) bool { return gone(k) })
 }
 
 // look is one look at a tenant.
@@ -318,7 +331,7 @@ func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
 			return err
 		}
 		if !ok {
-			l.note(ctx, w, f, v)
+			l.note(ctx, w, c.fact, v)
 			continue
 		}
 		candidates = append(candidates, c)
@@ -338,25 +351,27 @@ func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
 		}
 		l.out.Runs = append(l.out.Runs, run)
 	}
-	if len(l.out.Runs) > 0 {
-		l.out.Of = append(l.out.Of, w.WorkflowState)
-	}
+	// What is held is written for a Workflow that is there, too.
+	l.out.Of = append(l.out.Of, w.WorkflowState)
 	return l.hold(ctx, w, held)
 }
 
 // consider looks at one fact: whether a run about it may start.
 func (l *look) consider(ctx context.Context, w *watch, f fact) (c candidate, v verdict, ok bool, err error) {
+	c.fact = f
 	if v, ok = w.open(f, l.now); !ok {
 		return c, v, false, nil
 	}
-	who, v, ok, err := w.find(ctx, l.Store, l.tenant, f, l.now)
+	who, v, ok, err := l.who(ctx, w, f)
+	f.label = who.label(f.label)
+	c.fact = f
 	if err != nil || !ok {
 		return c, v, false, err
 	}
 	if who.known != nil && !f.stands(*who.known) {
 		return c, verdict{drop: true}, false, nil
 	}
-	begin := workflow.Beginning{Event: f.event(), Person: who.view(), Why: why(f), DryRun: w.DryRun}
+	begin := workflow.Beginning{Event: f.event(), Person: who.view(), App: who.app, Contract: who.contract, License: who.license, Why: why(f), DryRun: w.DryRun}
 	all, err := begin.Vars(ctx, l.Store, l.tenant)
 	if err != nil {
 		return c, v, false, err
@@ -364,10 +379,15 @@ func (l *look) consider(ctx context.Context, w *watch, f fact) (c candidate, v v
 	if v = w.decide(f, l.now, all); !v.start {
 		return c, v, false, nil
 	}
-	if p := who.view(); p != nil {
-		f.label = or(p.Email, p.DisplayName, f.label)
+	return candidate{fact: f, accounts: who.accounts(), begin: func() (store.NewRun, verdict, error) { return l.begin(ctx, w, f, who, begin, all) }}, v, true, nil
+}
+
+// who finds whom or what a fact is about.
+func (l *look) who(ctx context.Context, w *watch, f fact) (subject, verdict, bool, error) {
+	if workflow.HasApp(w.spec.Subject) {
+		return l.about(ctx, w, f)
 	}
-	return candidate{fact: f, begin: func() (store.NewRun, verdict, error) { return l.begin(ctx, w, f, who, begin, all) }}, v, true, nil
+	return w.find(ctx, l.Store, l.tenant, f, l.now)
 }
 
 // why says, for people, why a run was started.

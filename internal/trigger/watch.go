@@ -27,10 +27,13 @@ const localBody = "body"
 type watch struct {
 	store.WorkflowState
 	spec Spec
-	when func(vars map[string]any) (bool, error) // nil: always
-	at   *moment                                 // spec.at; nil: none
+	// broken says why the trigger does not compile; empty: it does.
+	broken string
+	when   func(vars map[string]any) (bool, error) // nil: always
+	at     *moment                                 // spec.at; nil: none
 	// startsOn and endsOn are the moments of those events where spec.at says none.
 	startsOn, endsOn *moment
+	contractAt       *moment // of the date that a contract is answered by
 	match            []func(vars map[string]any) (any, error)
 	fields           map[string]func(vars map[string]any) (any, error)
 	cron             schedule.Schedule
@@ -106,6 +109,16 @@ func (w *watch) compileMoments(lang workflow.Language) (err error) {
 			return err
 		}
 	}
+	if w.spec.Contract != nil {
+		m, err := w.spec.Contract.moment(w.spec.At)
+		if err != nil {
+			return err
+		}
+		if w.contractAt, err = of(m); err != nil {
+			return err
+		}
+		w.at = nil // that is what it is
+	}
 	switch {
 	case w.at == nil:
 	case w.watches(StartsOn) && w.watches(EndsOn):
@@ -154,12 +167,14 @@ type fact struct {
 	key    string
 	kind   string
 	person string // id; empty: of nobody, or of whom data tells
-	label  string
-	source string // Integration
-	data   map[string]any
-	at     time.Time // when it came to be known
-	due    time.Time // when its run is to start
-	period int64     // of employment, of facts about one
+	// subject is the app, the contract or the seat; empty: none.
+	subject string
+	label   string
+	source  string // Integration
+	data    map[string]any
+	at      time.Time // when it came to be known
+	due     time.Time // when its run is to start
+	period  int64     // of employment, of facts about one
 	// row is the start that waited; nil for what has just come.
 	row *store.WorkflowStart
 }
@@ -191,8 +206,12 @@ func (w *watch) facts(e model.Event) (out []fact, err error) {
 	if ok {
 		out = append(out, f)
 	}
+	apps, err := w.appFacts(e)
+	if err != nil {
+		return nil, err
+	}
 	dated, err := w.datedFacts(e)
-	return append(out, dated...), err
+	return append(append(out, apps...), dated...), err
 }
 
 func (w *watch) fact(e model.Event) (f fact, ok bool, err error) {
@@ -289,7 +308,7 @@ func datedFact(kind, person string, period int64, date string, at time.Time) fac
 func waiting(row store.WorkflowStart) (fact, error) {
 	data, err := decoded(row.Data)
 	period, _ := strconv.ParseInt(row.Key[strings.LastIndexByte(row.Key, '/')+1:], 10, 64) // only where the key has one
-	return fact{period: period, key: row.Key, kind: row.Kind, person: row.PersonID, label: row.Label, source: row.Source, data: data, at: row.HappenedAt, due: row.DueAt, row: &row}, err
+	return fact{period: period, key: row.Key, kind: row.Kind, person: row.PersonID, subject: row.Subject, label: row.Label, source: row.Source, data: data, at: row.HappenedAt, due: row.DueAt, row: &row}, err
 }
 
 func decoded(raw json.RawMessage) (out map[string]any, err error) {
@@ -306,15 +325,17 @@ const (
 	kindSchedule = "schedule"
 )
 
-// dated reports a fact that is a date in a person's record.
-func (f fact) dated() bool { return f.kind == kindStartsOn || f.kind == kindEndsOn }
+// dated reports a fact that is a date in a record.
+func (f fact) dated() bool {
+	return f.kind == kindStartsOn || f.kind == kindEndsOn || f.kind == kindContract
+}
 
 // event is what expressions see of the fact.
 func (f fact) event() map[string]any { return map[string]any{"kind": f.kind, "data": f.data} }
 
 // start is the fact as a row.
 func (f fact) start(workflow string, v verdict) store.WorkflowStart {
-	out := store.WorkflowStart{Workflow: workflow, Key: f.key, Kind: f.kind, PersonID: f.person, Label: clip(f.label), Source: f.source,
+	out := store.WorkflowStart{Workflow: workflow, Key: f.key, Kind: f.kind, PersonID: f.person, Subject: f.subject, Label: clip(f.label), Source: f.source,
 		State: v.state, Reason: v.reason, Message: v.message, HappenedAt: f.at, DueAt: f.due, LookAt: v.look}
 	if !v.due.IsZero() {
 		out.DueAt = v.due

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
+	"github.com/seatkeeper/seatkeeper/internal/govern"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
@@ -69,6 +70,6 @@ func engineRunnable(e *workflow.Engine) everywhere {
 // newStarter wires what starts runs of Workflows.
 func (w *wiring) newStarter() *trigger.Starter {
 	return trigger.NewStarter(trigger.Starter{
-		Store: w.store, Language: expr.Workflow{}, Clock: w.options.Clock, Log: w.options.Log.With("component", "trigger"),
+		Store: w.store, Seats: govern.Unused{Store: w.store, Clock: w.options.Clock}, Language: expr.Workflow{}, Clock: w.options.Clock, Log: w.options.Log.With("component", "trigger"),
 	})
 }

@@ -86,6 +86,9 @@ func (j *janitor) clean(ctx context.Context) {
 		if err := j.store.PruneDeclaredApps(ctx, t.ID, now.Add(-declaredRetention)); err != nil {
 			j.log.Error("Could not forget Applications that are gone", "namespace", t.Namespace, "error", err)
 		}
+		if err := j.store.PruneDeclaredContracts(ctx, t.ID, now.Add(-declaredRetention)); err != nil {
+			j.log.Error("Could not forget Contracts that are gone", "namespace", t.Namespace, "error", err)
+		}
 		if err := j.store.PruneOwnConnectors(ctx, t.ID, now.Add(-declaredRetention)); err != nil {
 			j.log.Error("Could not forget Connectors that are gone", "namespace", t.Namespace, "error", err)
 		}

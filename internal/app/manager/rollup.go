@@ -103,6 +103,7 @@ func (b *applications) RollUp(ctx context.Context, namespace string, q applicati
 		return out, err
 	}
 	out.Sources, out.InIDP = sourcesOf(q.Integrations, matches, states)
+	out.IDPKnown = slices.ContainsFunc(states, func(st store.IntegrationState) bool { return st.FirstSyncedAt != nil && isIDP(st) })
 	if len(q.Integrations) == 0 {
 		return out, nil
 	}
