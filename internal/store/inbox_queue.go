@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
@@ -22,6 +23,9 @@ const (
 	bytesPerCommit    = 8 << 20
 	commitTimeout     = 10 * time.Second
 )
+
+// EventBeforeCommit is the failpoint before each commit of received events.
+const EventBeforeCommit = "event-before-commit"
 
 // arrival is an event on its way into the inbox.
 type arrival struct {
@@ -100,6 +104,7 @@ func (q *arrivals) next() []*arrival {
 func (s *Store) commitArrivals(ctx context.Context, batch []*arrival) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
+	failpoint.Hit(EventBeforeCommit)
 	err := s.storeArrivals(ctx, batch)
 	for _, a := range batch {
 		if a.err = err; err != nil && len(batch) > 1 {

@@ -15,7 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // registers the driver "pgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"k8s.io/utils/clock"
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
@@ -84,11 +85,28 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	return &Store{dialect: postgres, clock: o.Clock, db: db, reads: db, inbox: inbox}, nil
 }
 
+// idleInTransaction is for how long a process that is paused in the middle of a
+// transaction keeps its locks, and with them its shards, from those who would take
+// over. The DSN may set another time.
+const (
+	idleInTransaction = 30 * time.Second
+	idleParameter     = "idle_in_transaction_session_timeout"
+)
+
 func openPostgresPool(ctx context.Context, dsn string, conns int) (*sql.DB, error) {
-	db, err := sql.Open("pgx", dsn)
+	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL %s: %w", redactDSN(dsn), err)
 	}
+	// A statement and no parameter of the connection: poolers refuse those.
+	limit := func(ctx context.Context, c *pgx.Conn) error {
+		if config.RuntimeParams[idleParameter] != "" {
+			return nil
+		}
+		_, err := c.Exec(ctx, fmt.Sprintf("SET %s = %d", idleParameter, idleInTransaction.Milliseconds()))
+		return err
+	}
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(limit))
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	db.SetConnMaxIdleTime(5 * time.Minute)

@@ -84,8 +84,21 @@ func (t *turn) deliver(c callSpec) callOutcome {
 	if out.pending && t.run.State == store.RunAttention {
 		out = callOutcome{reason: t.run.Reason, message: t.run.Message}
 		t.unpark()
+		t.auditDoubt(c)
 	}
 	return out
+}
+
+// auditDoubt records a message of which nobody will know whether it arrived. Each
+// attempt at an unsafe one has its record already.
+func (t *turn) auditDoubt(c callSpec) {
+	a := store.Attempt{Integration: c.call.Integration, Action: c.call.Action, Class: string(t.cur.Info.Class)}
+	if n := len(t.change.Attempts); n > 0 {
+		a = t.change.Attempts[n-1]
+	}
+	if Class(a.Class) != ClassUnsafe {
+		t.audit(a, string(ResultUnknown))
+	}
 }
 
 // linked gives the question the links of the page where its reader answers.

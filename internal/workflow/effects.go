@@ -73,7 +73,9 @@ func (e *Engine) call(ctx context.Context, tenant model.TenantID, fx *effect) Re
 	ctx, cancel := context.WithTimeout(ctx, fx.attempt.DeadlineAt.Sub(fx.attempt.StartedAt))
 	defer cancel()
 	failpoint.Hit(failpoint.AfterIntentBeforeSend)
-	if err := ctx.Err(); err != nil {
+	// The clock is asked as well: in a process that was paused, the timers of ctx
+	// may not have run yet, and the run's next owner may have called already.
+	if ctx.Err() != nil || !e.o.Clock.Now().Before(fx.attempt.DeadlineAt) {
 		return Result{Class: ResultUnknown, Message: "the lease ended before the call was sent"}
 	}
 	if fx.info.HasPrecheck {

@@ -14,8 +14,8 @@ import (
 // approvals run a user's Workflow that acts once somebody approved, and tells
 // them: one question, one answer, one effect and one notice for each person.
 var approvals = load{
-	name:   "approval",
-	choice: "Approve",
+	name:    "approval",
+	choices: []string{"Approve"},
 	start: startOne(workflow.Definition{Steps: []workflow.Step{
 		{Name: "ok", Ask: &workflow.AskStep{
 			Matter: &workflow.AskMatter{Kind: notify.Approval, Text: "Really?"}, Options: []string{notify.Approve, notify.Reject}, OnTimeout: notify.Reject,

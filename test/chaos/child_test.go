@@ -4,6 +4,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,8 +27,12 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	slackgate "github.com/seatkeeper/seatkeeper/internal/gateway/slack"
+	"github.com/seatkeeper/seatkeeper/internal/gateway/webhook"
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/syncer"
+	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -37,15 +42,17 @@ const childEnv = "SEATKEEPER_CHAOS_CHILD"
 // config is what the parent tells the child.
 type config struct {
 	DSN       string
+	Keyring   string // the file
 	Endpoints map[string]string
 	Secrets   map[string]map[string]string // by integration
 	Seats     []seat
-	// Failpoint is NAME:N: the process kills itself when it comes to the name
-	// for the Nth time. Empty: never.
-	Failpoint string
-	Timeout   time.Duration // of the question; 0: longer than the test
 	// Load is the name of what to carry out.
 	Load string
+	// Failpoint is NAME:N: the process kills itself when it comes to the name
+	// for the Nth time; NAME:N:pause: it stops there until it is continued.
+	Failpoint string
+	Timeout   time.Duration // of the question; 0: longer than the test
+	Shift     time.Duration // of the process's clock
 }
 
 // seat is one seat to reclaim.
@@ -67,8 +74,21 @@ const (
 	grace       = 100 * time.Millisecond
 )
 
-// runChild is the process under test: store, engine, Slack endpoint.
-func runChild(raw string) error {
+// slack is how long a busy machine may take beyond that.
+const slack = 15 * time.Second
+
+// shifted is the time of day in a process that was started later.
+type shifted struct {
+	clock.RealClock
+	by time.Duration
+}
+
+func (c shifted) Now() time.Time                  { return c.RealClock.Now().Add(c.by) }
+func (c shifted) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+// runChild is the process under test: store, engine, what starts runs, and the
+// gateway's endpoints.
+func runChild(raw string) (err error) {
 	var c config
 	if err := json.Unmarshal([]byte(raw), &c); err != nil {
 		return err
@@ -76,14 +96,14 @@ func runChild(raw string) error {
 	if err := arm(c.Failpoint); err != nil {
 		return err
 	}
-	l := loadNamed(c.Load)
+	l, now := loadNamed(c.Load), shifted{by: c.Shift}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s, err := store.Open(ctx, store.Options{DSN: c.DSN})
+	s, err := store.Open(ctx, store.Options{DSN: c.DSN, Clock: now})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.Close() }()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := s.Migrate(ctx); err != nil {
 		return err
 	}
@@ -91,24 +111,14 @@ func runChild(raw string) error {
 	if err != nil {
 		return err
 	}
-	world := &inventory{seats: map[string]seat{}}
-	for _, one := range c.Seats {
-		world.seats[one.PersonID] = one
-	}
-	actions, err := newActions(c)
+	engine, err := newEngine(s, c, now)
 	if err != nil {
 		return err
 	}
-	engine, err := workflow.New(workflow.Options{
-		Store: s, Actions: actions, Facts: world, People: world, Channels: []workflow.Channel{workflow.Slack{}}, Language: expr.Workflow{},
-		Requests: newSender(c), PromptKey: []byte("a key that every start of the child shares"), Alone: s.Dialect() == "sqlite",
-		Lease: lease, Grace: grace, CallTimeout: callTimeout, BusyPoll: 20 * time.Millisecond, IdlePoll: 50 * time.Millisecond,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
-	if err != nil {
-		return err
-	}
-	if err := serve(ctx, s); err != nil {
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer cancel()
+	if err := serve(ctx, &working, s, c, now); err != nil {
 		return err
 	}
 	if err := l.start(ctx, s, tenant, c); err != nil {
@@ -116,23 +126,12 @@ func runChild(raw string) error {
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- engine.Run(ctx) }()
-	for {
-		runs, err := s.ListRuns(ctx, tenant, store.RunFilter{Limit: 1000})
+	for began := now.Now(); ; {
+		left, err := l.left(ctx, s, tenant, len(c.Seats), began, now.Now())
 		if err != nil {
 			return err
 		}
-		ended := 0
-		for _, r := range runs {
-			if r.State.Ended() {
-				ended++
-			}
-			if r.State == store.RunAttention && l.parks {
-				ended++
-			} else if r.State == store.RunAttention {
-				return fmt.Errorf("run %s is parked at %s: %s: %s", r.ID, r.StepPath, r.Reason, r.Message)
-			}
-		}
-		if ended == l.runs(len(c.Seats)) {
+		if left == 0 {
 			break
 		}
 		select {
@@ -148,12 +147,54 @@ func runChild(raw string) error {
 	return printReport(s, tenant)
 }
 
-// arm makes the process kill itself at a failpoint.
+// left is how many runs have not ended. A run that was due and that nobody took
+// up when lease and deadline of an owner that died were over is stuck.
+func (l load) left(ctx context.Context, s *store.Store, tenant model.TenantID, seats int, began, now time.Time) (int, error) {
+	runs, err := s.ListRuns(ctx, tenant, store.RunFilter{Limit: 1000})
+	if err != nil {
+		return 0, err
+	}
+	left := l.runs(seats)
+	for _, r := range runs {
+		switch {
+		case r.State.Ended(), r.State == store.RunAttention && l.parks:
+			left--
+		case r.State == store.RunAttention:
+			return 0, fmt.Errorf("run %s is parked at %s: %s: %s", r.ID, r.StepPath, r.Reason, r.Message)
+		case !r.DueAt.IsZero() && now.Sub(r.DueAt) > lease+callTimeout+grace+slack && now.Sub(began) > lease+callTimeout+grace+slack:
+			return 0, fmt.Errorf("run %s is stuck: %s at %s, due %s ago", r.ID, r.State, r.StepPath, now.Sub(r.DueAt))
+		}
+	}
+	return left, nil
+}
+
+func newEngine(s *store.Store, c config, now clock.WithTicker) (*workflow.Engine, error) {
+	world := &inventory{seats: map[string]seat{}}
+	for _, one := range c.Seats {
+		world.seats[one.Email] = one
+	}
+	actions, err := newActions(c)
+	if err != nil {
+		return nil, err
+	}
+	return workflow.New(workflow.Options{
+		Store: s, Actions: actions, Facts: world, People: world, Leavers: world, Channels: []workflow.Channel{workflow.Slack{}}, Language: expr.Workflow{},
+		Requests: newSender(c), PromptKey: []byte("a key that every start of the child shares"), Alone: s.Dialect() == "sqlite", Clock: now,
+		Lease: lease, Grace: grace, CallTimeout: callTimeout, BusyPoll: 20 * time.Millisecond, IdlePoll: 50 * time.Millisecond, Log: childLog(),
+	})
+}
+
+func childLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// arm makes the process kill or pause itself at a failpoint.
 func arm(spec string) error {
 	if spec == "" {
 		return nil
 	}
-	name, count, _ := strings.Cut(spec, ":")
+	name, rest, _ := strings.Cut(spec, ":")
+	count, how, _ := strings.Cut(rest, ":")
 	n, err := strconv.Atoi(count)
 	if err != nil {
 		return fmt.Errorf("failpoint %q: %w", spec, err)
@@ -165,10 +206,15 @@ func arm(spec string) error {
 		if at != name {
 			return
 		}
-		if n--; n == 0 {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // until the signal is there
+		if n--; n != 0 {
+			return
 		}
+		if how == "pause" {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			return
+		}
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // until the signal is there
 	})
 	return nil
 }
@@ -210,28 +256,44 @@ func printReport(s *store.Store, tenant model.TenantID) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// serve is the gateway's Slack endpoint; its address is the first line that
-// the child prints.
-func serve(ctx context.Context, s *store.Store) error {
-	h := &slackgate.Handler{Inbox: s, Directory: directory{s}, Answers: answers{s}, Replier: noReply{}, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler)}
+// serve is the gateway's endpoints for Slack and webhooks, and what starts runs;
+// the address is the first line that the child prints.
+func serve(ctx context.Context, working *sync.WaitGroup, s *store.Store, c config, now clock.WithTicker) error {
+	ring, err := store.LoadKeyring(c.Keyring, false)
+	if err != nil {
+		return err
+	}
+	manifest := (&syncer.Sessions{Builtin: connectors.Builtin}).Manifest
+	starter := trigger.NewStarter(trigger.Starter{Store: s, Language: expr.Workflow{}, Clock: now, Log: childLog()})
+	drainer := webhook.NewDrainer(webhook.Drainer{Store: s, Keyring: ring, Manifest: manifest, Told: starter.Hint, Clock: now, Log: childLog()})
+	clicks := &slackgate.Handler{Inbox: s, Directory: directory{s}, Answers: answers{s}, Replier: noReply{}, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler)}
+	hooks := &webhook.Handler{
+		Endpoints: &webhook.Endpoints{Store: s, Keyring: ring, Manifest: manifest, Clock: now},
+		Inbox:     s, Limiter: ratelimit.NewMemory(now), Clock: now, Log: childLog(), Received: drainer.Hint,
+	}
 	mux := http.NewServeMux()
-	h.Register(mux)
+	clicks.Register(mux)
+	hooks.Register(mux)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	go func() { _ = (&http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}).Serve(l) }()
 	// What was acknowledged before a crash and not handled is handled now.
 	pending, err := s.PendingEvents(ctx, 0, 1000)
 	if err != nil {
 		return err
 	}
 	for _, e := range pending {
-		if err := h.Process(ctx, e); err != nil {
+		if err := clicks.Process(ctx, e); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Printf("http://%s/slack/interactions/acme/slack\n", l.Addr())
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	working.Go(func() { _ = server.Serve(l) })
+	working.Go(func() { <-ctx.Done(); _ = server.Close() })
+	working.Go(func() { _ = drainer.Start(ctx) })
+	working.Go(func() { _ = starter.Start(ctx) })
+	_, err = fmt.Printf("http://%s\n", l.Addr())
 	return err
 }
 
@@ -261,18 +323,47 @@ type noReply struct{}
 
 func (noReply) Reply(context.Context, string, string) error { return nil }
 
-// inventory is the people and the policy: every seat stays unused.
+// inventory is the people, by address, and the policy: every seat stays unused,
+// and everybody is their own manager.
 type inventory struct{ seats map[string]seat }
 
 func (*inventory) Recheck(context.Context, model.TenantID, workflow.Subject) (workflow.Verdict, error) {
 	return workflow.Verdict{Decision: workflow.Go}, nil
 }
 
+// Plan of a leaver closes the account, and leaves another one alone.
+func (v *inventory) Plan(_ context.Context, _ model.TenantID, run workflow.Subject, _ workflow.OffboardingStep) ([]workflow.Leaving, error) {
+	one, err := v.of(run)
+	return []workflow.Leaving{
+		{App: "wiki", Integration: "wiki", AccountID: one.AccountID, Method: workflow.LeaveIgnore, Why: "it is closed already"},
+		{App: "zoom", Title: "Zoom", Integration: "zoom", AccountID: one.AccountID, Account: one.Email, Method: workflow.LeaveAutomatic,
+			Calls: []workflow.LeavingCall{{Action: "user.deactivate", Input: map[string]any{"userId": one.AccountID}}}},
+	}, err
+}
+
+// of is the seat of the person that a run is about.
+func (v *inventory) of(run workflow.Subject) (seat, error) {
+	var vars struct {
+		Person struct{ Email string }
+		Seat   struct{ Email string }
+	}
+	if err := json.Unmarshal(run.Vars, &vars); err != nil {
+		return seat{}, err
+	}
+	one, ok := v.seats[cmp.Or(vars.Person.Email, vars.Seat.Email)]
+	if !ok {
+		return one, fmt.Errorf("run %s is about nobody that is known", run.RunID)
+	}
+	return one, nil
+}
+
+func (s seat) assignee() store.Assignee {
+	return store.Assignee{PersonID: s.PersonID, Name: s.Name, Email: s.Email}
+}
+
 func (v *inventory) ByEmail(_ context.Context, _ model.TenantID, email string) ([]store.Assignee, bool, error) {
-	for _, one := range v.seats {
-		if one.Email == email {
-			return []store.Assignee{{PersonID: one.PersonID, Name: one.Name, Email: one.Email}}, true, nil
-		}
+	if one, ok := v.seats[email]; ok {
+		return []store.Assignee{one.assignee()}, true, nil
 	}
 	return nil, false, nil
 }
@@ -281,17 +372,18 @@ func (*inventory) Channels(context.Context, model.TenantID) ([]workflow.ChannelR
 	return []workflow.ChannelRef{{Kind: workflow.ChannelSlack, Integration: "slack"}}, nil
 }
 
-func (v *inventory) Holders(_ context.Context, _ model.TenantID, run workflow.Subject, role workflow.Role) ([]store.Assignee, error) {
-	if role != workflow.RolePerson {
-		return nil, nil
-	}
-	one := v.seats[run.PersonID]
-	return []store.Assignee{{PersonID: one.PersonID, Name: one.Name, Email: one.Email}}, nil
+func (v *inventory) Holders(_ context.Context, _ model.TenantID, run workflow.Subject, _ workflow.Role) ([]store.Assignee, error) {
+	one, err := v.of(run)
+	return []store.Assignee{one.assignee()}, err
 }
 
 func (v *inventory) SlackUser(_ context.Context, _ model.TenantID, _ workflow.Subject, _, personID string) (string, bool, error) {
-	one, ok := v.seats[personID]
-	return one.SlackUser, ok, nil
+	for _, one := range v.seats {
+		if one.PersonID == personID {
+			return one.SlackUser, true, nil
+		}
+	}
+	return "", false, nil
 }
 
 // actions are real connector sessions against the simulated vendors.
@@ -322,7 +414,8 @@ func (a *actions) Action(_ context.Context, _ model.TenantID, integration, actio
 	if !ok {
 		return workflow.ActionInfo{}, fmt.Errorf("%s has no action %s", integration, action)
 	}
-	return workflow.ActionInfo{Class: workflow.Class(info.Class), HasPrecheck: info.HasPrecheck, HasVerify: info.HasVerify, VerifyWithin: info.VerifyWithin}, nil
+	return workflow.ActionInfo{Class: workflow.Class(info.Class), HasPrecheck: info.HasPrecheck, HasVerify: info.HasVerify,
+		VerifyWithin: min(info.VerifyWithin, time.Second)}, nil // the simulators show an effect at once
 }
 
 func (a *actions) Precheck(ctx context.Context, _ model.TenantID, c workflow.Call) (workflow.Result, error) {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,17 +26,19 @@ type load struct {
 	// start asks for the runs at every start of the process; their keys make each
 	// of them one.
 	start func(ctx context.Context, s *store.Store, tenant model.TenantID, c config) error
+	// prepare, if not nil, is what somebody did before the first start.
+	prepare func(w *world, s *store.Store, ring *store.Keyring, tenant model.TenantID) error
 	// perSeat is how many runs there are for each seat; 0: one.
 	perSeat int
-	// choice is what people press.
-	choice string
+	// choices are what people press.
+	choices []string
 	// parks says that a run may wait for a person in the end.
 	parks bool
 	want  expectation
 }
 
 // loads are those that the child knows by name.
-var loads = []load{reclaims, leavers, approvals, nested, safeRequests, unsafeRequests}
+var loads = []load{reclaims, leavers, approvals, nested, safeRequests, unsafeRequests, told, nightly, edited, stopped, mixed}
 
 func loadNamed(name string) load {
 	for _, l := range loads {
@@ -56,7 +59,7 @@ type expectation struct {
 	ledger   map[string]int // entries by kind
 	zoom     map[string]int // effects on the account, by action
 	slack    map[string]int // effects on the person's conversation, by action
-	desk     map[string]int // requests for the account that took effect, by class
+	desk     map[string]int // requests for the account that took effect, by name
 }
 
 // check compares what happened with what should have.
@@ -84,9 +87,9 @@ func (w *world) check(r report) {
 				w.t.Errorf("%s to %s had %d effects, want %d", action, s.SlackUser, got, count)
 			}
 		}
-		for class, count := range want.desk {
-			if got := w.desk.count(class, s.AccountID); got != count {
-				w.t.Errorf("the %s request for %s had %d effects, want %d", class, s.AccountID, got, count)
+		for name, count := range want.desk {
+			if got := w.desk.count(name, s.AccountID); got != count {
+				w.t.Errorf("the %s request for %s had %d effects, want %d", name, s.AccountID, got, count)
 			}
 		}
 	}
@@ -121,7 +124,7 @@ func killedAt(t *testing.T, l load, seats int, points []string, change func(w *w
 					if change != nil {
 						change(w, point)
 					}
-					r, kills := w.toTheEnd(point+":"+strconv.Itoa(n), nil)
+					r, kills := w.toTheEnd(once(point + ":" + strconv.Itoa(n)))
 					w.check(r)
 					hits += kills
 					if kills == 0 || t.Failed() {
@@ -137,29 +140,43 @@ func killedAt(t *testing.T, l load, seats int, points []string, change func(w *w
 	}
 }
 
-// killedAtRandom kills the process at random instants while many runs are under
-// way. SEATKEEPER_CHAOS_KILLS says how often, SEATKEEPER_CHAOS_SEED when.
-func killedAtRandom(t *testing.T, l load, change func(w *world)) {
+// How often the tests at random kill in all, on both stores, and when.
+const (
+	envKills     = "SEATKEEPER_CHAOS_KILLS"
+	envSeed      = "SEATKEEPER_CHAOS_SEED"
+	defaultKills = 40
+)
+
+// killedAtRandom kills the process that carries out a load at random instants and
+// failpoints. So many eighths of all kills are its share on each store.
+func killedAtRandom(t *testing.T, l load, seats, eighths int, points []string) {
 	t.Helper()
-	total, seed := envInt(t, "SEATKEEPER_CHAOS_KILLS", 5), envInt(t, "SEATKEEPER_CHAOS_SEED", 1)
+	total, seed := envInt(t, envKills, defaultKills)*eighths/8, envInt(t, envSeed, 1)
+	t.Logf("%s=%d repeats this", envSeed, seed)
 	eachStore(t, func(t *testing.T, fresh func(testing.TB) string) {
 		random := rand.New(rand.NewPCG(uint64(seed), 0))
-		w := newWorld(t, fresh(t), l, 20)
-		if change != nil {
-			change(w)
+		alive := 500 // ms
+		if strings.HasSuffix(t.Name(), "postgres") {
+			alive += 1000 // the lease of the one before must end first
 		}
-		r, kills := w.toTheEnd("", func(p *process, start int) {
-			if start >= total {
-				return
-			}
-			select {
-			case <-time.After(time.Duration(50+random.IntN(400)) * time.Millisecond):
-				_ = p.cmd.Process.Kill()
-			case <-p.ended:
-			}
-		})
-		t.Logf("killed %d times; SEATKEEPER_CHAOS_SEED=%d", kills, seed)
-		w.check(r)
+		kills := 0
+		for !t.Failed() && kills < total { // the runs of one world may be over before
+			w := newWorld(t, fresh(t), l, seats)
+			w.misbehave()
+			r, n := w.toTheEnd(func(start int) (string, time.Duration) {
+				after, point, at := time.Duration(1+random.IntN(alive))*time.Millisecond, points[random.IntN(len(points))], 1+random.IntN(4)
+				switch {
+				case kills+start >= total:
+					return "", 0
+				case start%2 == 0:
+					return "", after
+				}
+				return point + ":" + strconv.Itoa(at), 2 * time.Second // or then, if it does not come there
+			})
+			w.check(r)
+			kills += n
+			t.Logf("killed %d times until all runs had ended", n)
+		}
 	})
 }
 
@@ -183,15 +200,19 @@ func without(counts map[string]int, key string) map[string]int {
 	return out
 }
 
-// putWorkflow stores a user's Workflow that is started by hand.
-func putWorkflow(ctx context.Context, s *store.Store, tenant model.TenantID, name string, d workflow.Definition) error {
-	d.Language, d.Subject = workflow.LanguageCEL, workflow.SubjectPerson
+// byHand is a Workflow that is started by hand.
+func byHand(name string) store.WorkflowState {
+	return store.WorkflowState{Name: name, TriggerKind: workflow.TriggerManual, Subject: workflow.SubjectPerson}
+}
+
+// putWorkflow stores a user's Workflow.
+func putWorkflow(ctx context.Context, s *store.Store, tenant model.TenantID, w store.WorkflowState, d workflow.Definition) error {
+	d.Language, d.Subject, w.State = workflow.LanguageCEL, w.Subject, store.WorkflowReady
 	raw, err := d.Marshal()
 	if err != nil {
 		return err
 	}
-	state := store.WorkflowState{Name: name, TriggerKind: workflow.TriggerManual, Subject: workflow.SubjectPerson, State: store.WorkflowReady}
-	_, err = s.PutWorkflow(ctx, tenant, state, raw)
+	_, err = s.PutWorkflow(ctx, tenant, w, raw)
 	return err
 }
 
@@ -211,7 +232,7 @@ func startEach(ctx context.Context, s *store.Store, tenant model.TenantID, name 
 // startOne puts a Workflow there and asks for a run of it for each person.
 func startOne(d workflow.Definition) func(context.Context, *store.Store, model.TenantID, config) error {
 	return func(ctx context.Context, s *store.Store, tenant model.TenantID, c config) error {
-		if err := putWorkflow(ctx, s, tenant, c.Load, d); err != nil {
+		if err := putWorkflow(ctx, s, tenant, byHand(c.Load), d); err != nil {
 			return err
 		}
 		return startEach(ctx, s, tenant, c.Load, c.Seats)

@@ -43,7 +43,7 @@ func startNested(ctx context.Context, s *store.Store, tenant model.TenantID, c c
 		}}},
 		{Name: "pause", When: "steps.items.failed == 0", Wait: &workflow.WaitStep{For: workflow.Span{Elapsed: 100 * time.Millisecond}}},
 	}}
-	if err := putWorkflow(ctx, s, tenant, "inner", inner); err != nil {
+	if err := putWorkflow(ctx, s, tenant, byHand("inner"), inner); err != nil {
 		return err
 	}
 	return startOne(outer)(ctx, s, tenant, c)

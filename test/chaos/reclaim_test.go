@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
-	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
@@ -17,9 +16,9 @@ import (
 
 // reclaims ask each holder for their seat.
 var reclaims = load{
-	name:   "reclaim",
-	start:  startReclaims,
-	choice: "Reclaim",
+	name:    "reclaim",
+	start:   startReclaims,
+	choices: []string{"Reclaim"},
 	want: expectation{
 		outcomes: map[string]int{"reclaimed": 1},
 		audits:   map[string]int{"license.remove": 1, "message.send": 1, "message.update": 1, "prompt.answer": 1},
@@ -73,33 +72,25 @@ func TestKilledAtEveryFailpoint(t *testing.T) {
 
 // TestKilledAtRandom kills the process while many people are asked.
 func TestKilledAtRandom(t *testing.T) {
-	killedAtRandom(t, reclaims, nil)
-}
-
-// misbehave makes the vendors lose answers after the effect, refuse for a
-// while and break connections, in the midst of the calls that write.
-func (w *world) misbehave() {
-	for _, write := range []struct{ vendor, method, path string }{
-		{fakesaas.Slack, "POST", "/api/chat.postMessage"}, {fakesaas.Slack, "POST", "/api/chat.update"}, {fakesaas.Zoom, "PATCH", "/v2/users/*"},
-	} {
-		for i, kind := range []fakesaas.FaultKind{fakesaas.FaultLostResponse, fakesaas.FaultError, fakesaas.FaultDropConnection, fakesaas.FaultRateLimit} {
-			w.sim.AddFault(fakesaas.Fault{Kind: kind, Vendor: write.vendor, Method: write.method, Path: write.path, Skip: i, Times: 1, RetryAfter: 1})
-		}
-	}
+	killedAtRandom(t, reclaims, 20, 1, failpoint.All)
 }
 
 // TestVendorsMisbehave loses answers instead of killing the process.
 func TestVendorsMisbehave(t *testing.T) {
-	eachStore(t, func(t *testing.T, fresh func(testing.TB) string) {
-		t.Parallel()
-		w := newWorld(t, fresh(t), reclaims, 5)
-		w.misbehave()
-		r, _ := w.toTheEnd("", nil)
-		for _, f := range w.sim.Faults() {
-			if f.Hits == 0 {
-				t.Errorf("fault %s of %s did not happen", f.Kind, f.Path)
-			}
-		}
-		w.check(r)
-	})
+	for _, l := range []load{reclaims, approvals} {
+		t.Run(l.name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, fresh func(testing.TB) string) {
+				t.Parallel()
+				w := newWorld(t, fresh(t), l, 5)
+				w.misbehave()
+				r, _ := w.toTheEnd(once(""))
+				for _, f := range w.sim.Faults() {
+					if f.Hits == 0 {
+						t.Errorf("fault %s of %s did not happen", f.Kind, f.Path)
+					}
+				}
+				w.check(r)
+			})
+		})
+	}
 }

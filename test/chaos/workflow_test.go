@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
-	"github.com/seatkeeper/seatkeeper/internal/fakesaas"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -39,15 +38,4 @@ func TestWorkflowKilledAtFailpoints(t *testing.T) {
 		failpoint.RunCreatedBeforeCommit, failpoint.AfterIntentBeforeSend, failpoint.AfterEffectBeforeOutcome, failpoint.OutcomeBeforeCommit,
 		failpoint.AfterOutcomeBeforeNext, failpoint.WaitFiredBeforeCommit,
 	}, nil)
-}
-
-// TestWorkflowKilledAtRandom kills the process while many runs of a user's
-// Workflow are under way and the vendor loses answers.
-func TestWorkflowKilledAtRandom(t *testing.T) {
-	killedAtRandom(t, leavers, func(w *world) {
-		for i, kind := range []fakesaas.FaultKind{fakesaas.FaultLostResponse, fakesaas.FaultError, fakesaas.FaultDropConnection} {
-			w.sim.AddFault(fakesaas.Fault{Kind: kind, Vendor: fakesaas.Zoom, Method: "PATCH", Path: "/v2/users/*", Skip: i, Times: 1})
-			w.sim.AddFault(fakesaas.Fault{Kind: kind, Vendor: fakesaas.Zoom, Method: "PUT", Path: "/v2/users/*/status", Skip: i, Times: 1})
-		}
-	})
 }

@@ -27,6 +27,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/ratelimit"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -62,6 +63,10 @@ var defaultLimits = Limits{
 
 // senders is how many buckets senders share, so that nobody fills the memory.
 const senders = 4096
+
+// StoredNotAnswered is the failpoint between the commit of a delivery and the
+// answer to its sender.
+const StoredNotAnswered = "webhook-stored-not-answered"
 
 // Inbox keeps received events.
 type Inbox interface {
@@ -188,6 +193,7 @@ func (h *Handler) commit(ctx context.Context, t *target, in connector.WebhookReq
 	e := store.Event{Tenant: t.Tenant, Endpoint: t.Endpoint.Endpoint(), Body: in.Body, Headers: keptHeaders(in.Header)}
 	e.DedupeKey, e.DedupeFor = knownBy(id, in.Body, t.window)
 	stored, err := h.Inbox.ReceiveEvent(ctx, e)
+	failpoint.Hit(StoredNotAnswered)
 	if errors.Is(err, store.ErrDuplicate) {
 		return Receipt{ID: stored, Duplicate: true}, nil
 	}
