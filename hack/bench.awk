@@ -45,7 +45,7 @@ BEGIN {
 	row(trim(cell[2]), rows, trim(substr(cell[3], 1, RSTART - 1)), "", "exponent " e, "≤ 1.05", judge(e + 0 <= 1.05))
 	next
 }
-/^\| manager/ {
+/^\| (manager|event)/ {
 	split($0, cell, "|")
 	row(trim(cell[2]), trim(cell[3]), trim(cell[4]), trim(cell[5]), "", trim(cell[6]), trim(cell[7]))
 	next
@@ -84,6 +84,20 @@ BEGIN {
 	} else if (part[1] == "BenchmarkEngine") {
 		row(store ": runs of three actions, every intent and outcome on disk", runs " runs", metric["runs/s"] " runs/s, " metric["cpu-s/1000"] " s of CPU per 1000", "", "", "≥ 1100 runs/s",
 			judge(metric["runs/s"] + 0 >= 1100))
+	} else if (part[1] == "BenchmarkRuns") {
+		row(store ": runs of three requests to a vendor, queued before", runs " runs", metric["runs/s"] " runs/s", "the vendor computes " metric["vendor-cpu-s/1000"] " s per 1000 besides", "", "≥ 1100 runs/s",
+			judge(metric["runs/s"] + 0 >= 1100))
+		row(store ": CPU of 1000 such runs", runs " runs", metric["cpu-s/1000"] " s", store == "SQLite" ? "" : "of it PostgreSQL " metric["server-cpu-s/1000"] " s", "", "≤ 1.00 s",
+			judge(metric["cpu-s/1000"] + 0 <= 1))
+		row(store ": disk of such a run", runs " runs", sprintf("%.2f KB", metric["B/run"] / 1000), sprintf("%.2f KB before it is rewritten without gaps", metric["left-B/run"] / 1000), "", "≤ 2.50 KB",
+			judge(metric["B/run"] + 0 <= 2500))
+	} else if (part[1] == "BenchmarkLanes") {
+		size = metric["queued"] " runs queued, " metric["window-s"] " s"
+		row(store ": calls of a lane that may have 50 a second", size, metric["calls/s"] " calls/s", "50 calls/s", metric["%off"] " % off", "≤ 2 % off", judge(metric["%off"] + 0 <= 2))
+		row(store ": start of a run of another lane meanwhile, p99", size, metric["other-p99-s"] " s", "", "", "≤ 2 s", judge(metric["other-p99-s"] + 0 <= 2))
+	} else if (part[1] == "BenchmarkClaimArchived") {
+		row(store ": the same among " sprintf("%d", metric["ended"]) " that have ended", "40,010 runs", metric["ms-many"] " ms", metric["ms-few"] " ms: among 10000 that have ended", metric["x-few"] "×", "≤ 1.20×",
+			judge(metric["x-few"] + 0 <= 1.2))
 	} else if (part[1] == "BenchmarkClaim") {
 		row(store ": find 10 due runs among 40,000 that wait", "40,010 runs", sprintf("%.2f ms", metric["ns/op"] / 1e6), "", "", "", "")
 	} else if (part[1] == "BenchmarkMapping") {

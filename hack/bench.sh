@@ -9,17 +9,20 @@
 #
 #   --write   put the report into docs/benchmarks.md as well
 #   NAME      only these: postgres sqlite growth people evaluate engine claim
-#             connector csv scim webhook manager; default: all
+#             runs lanes archived events connector csv scim webhook manager;
+#             default: all
 #
 # Sizes, all optional:
 #   SEATKEEPER_BENCH_ROWS  accounts of the store's benchmarks (1000000); people,
 #                          seats and users over SCIM are a tenth
 #   SEATKEEPER_BENCH_RUNS  runs of the workflow engine (ROWS / 50)
+#   SEATKEEPER_BENCH_EVENTS deliveries that start runs (ROWS / 100)
+#   SEATKEEPER_BENCH_LANE  seconds that a lane is watched (45)
 #   SEATKEEPER_BENCH_APPS  Applications of the manager (ROWS / 100)
 #   SEATKEEPER_BENCH_IDLE  seconds that the manager is watched at rest (60)
 #
 # PostgreSQL is the server of SEATKEEPER_TEST_POSTGRES: see `make bench`. The
-# manager needs bin/localcluster. A benchmark that fails or is skipped is named
+# manager and the events need bin/localcluster. A benchmark that fails or is skipped is named
 # at the end, and the exit code is 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,7 +32,7 @@ write='' names=()
 for arg in "$@"; do
   case $arg in
     --write) write=1 ;;
-    -h | --help) sed -n '5,25s/^# \{0,1\}//p' "$0"; exit ;;
+    -h | --help) sed -n '5,28s/^# \{0,1\}//p' "$0"; exit ;;
     -*) echo "bench: unknown option $arg; see: hack/bench.sh --help" >&2; exit 2 ;;
     *) names+=("$arg") ;;
   esac
@@ -45,6 +48,7 @@ if [ "$rows" -lt 10000 ]; then
 fi
 tenth=$((rows / 10))
 runs=${SEATKEEPER_BENCH_RUNS:-$((rows / 50))}
+export SEATKEEPER_BENCH_RUNS=$runs SEATKEEPER_BENCH_EVENTS=${SEATKEEPER_BENCH_EVENTS:-$((rows / 100))}
 export SEATKEEPER_BENCH_APPS=${SEATKEEPER_BENCH_APPS:-$((rows / 100))}
 
 out=$(mktemp -d)
@@ -77,6 +81,10 @@ bench people "$rows" 1x ./internal/store '^BenchmarkMergePeople$'
 bench evaluate "$tenth" 3x ./internal/govern '^BenchmarkEvaluate$'
 bench engine "$rows" "${runs}x" ./internal/workflow '^BenchmarkEngine$'
 bench claim "$rows" 1s ./internal/workflow '^BenchmarkClaim$'
+bench archived "$rows" 1x ./internal/workflow '^BenchmarkClaimArchived$'
+bench runs "$rows" 1x ./test/perf '^BenchmarkRuns$'
+bench lanes "$rows" 1x ./test/perf '^BenchmarkLanes$'
+bench events "$rows" 1x ./test/perf '^BenchmarkEvents$'
 bench connector "$rows" 2s ./internal/connector '^Benchmark(Mapping|Read|Slack|LargeRead)$'
 bench csv "$rows" 2s ./internal/connector/csvfile '^BenchmarkRows$'
 bench scim "$tenth" 1x ./internal/gateway/scim '^BenchmarkSCIM$'
