@@ -83,7 +83,7 @@ bench: $(BIN)/localcluster ## Run the benchmarks of docs/benchmarks.md (SEATKEEP
 
 .PHONY: verify-extended
 verify-extended: ## What the gate has no time for: 500 kills, long fuzzing, large benchmarks.
-	SEATKEEPER_CHAOS_KILLS=500 SEATKEEPER_CHAOS_LIST_MB=2048 $(MAKE) test TESTFLAGS='-timeout 60m -run Chaos'
+	SEATKEEPER_CHAOS_KILLS=500 SEATKEEPER_CHAOS_LIST_MB=2048 $(MAKE) test TESTFLAGS='-timeout 90m -run "Chaos|AtRandom"'
 	$(MAKE) fuzz FUZZTIME=500000x
 	$(MAKE) newman
 	SEATKEEPER_BENCH_ROWS=1000000 $(MAKE) bench
