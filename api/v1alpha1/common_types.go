@@ -43,6 +43,13 @@ type DurationOrDays string
 // +kubebuilder:validation:MaxLength=10
 type Date string
 
+// Holiday is a calendar date, YYYY-MM-DD, or MM-DD for that day of every year.
+//
+// +kubebuilder:validation:MinLength=5
+// +kubebuilder:validation:MaxLength=10
+// +kubebuilder:validation:Pattern=`^([0-9]{4}-)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$`
+type Holiday string
+
 // TimeOfDay is a wall-clock time, HH:MM from 00:00 to 23:59.
 //
 // +kubebuilder:validation:MinLength=5

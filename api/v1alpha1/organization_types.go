@@ -98,11 +98,12 @@ type Workday struct {
 	// +kubebuilder:validation:MaxItems=7
 	Weekdays []Weekday `json:"weekdays,omitempty"`
 
-	// holidays are dates that are not worked.
+	// holidays are not worked: a date such as 2027-03-26, or 12-25 for that day
+	// of every year.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=512
-	Holidays []Date `json:"holidays,omitempty"`
+	Holidays []Holiday `json:"holidays,omitempty"`
 }
 
 // LifecycleSource names the source of truth for who works here.

@@ -384,7 +384,7 @@ type HTTPVerify struct {
 
 // WaitStep lets time pass.
 //
-// +kubebuilder:validation:ExactlyOneOf=for;until
+// +kubebuilder:validation:ExactlyOneOf=for;until;businessDays
 type WaitStep struct {
 	// for this time: 72h is elapsed, 3d is calendar days at the same wall time.
 	// +optional
@@ -393,6 +393,13 @@ type WaitStep struct {
 	// until this moment.
 	// +optional
 	Until *Moment `json:"until,omitempty"`
+
+	// businessDays to wait: until the same wall time on the so-many-th day of
+	// work after today, as the Organization's workday says.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	BusinessDays int32 `json:"businessDays,omitempty"`
 }
 
 // ApprovalStep asks for a yes.

@@ -410,6 +410,8 @@ type ManualTrigger struct {
 const EndOfDay = "EndOfDay"
 
 // Moment is a calendar date, moved by days, at a wall-clock time in a zone.
+//
+// +kubebuilder:validation:AtMostOneOf=offsetDays;offsetBusinessDays
 type Moment struct {
 	// date is a CEL expression that gives a date, such as person.endDate.
 	// +required
@@ -420,6 +422,14 @@ type Moment struct {
 	// +kubebuilder:validation:Minimum=-3650
 	// +kubebuilder:validation:Maximum=3650
 	OffsetDays int32 `json:"offsetDays,omitempty"`
+
+	// offsetBusinessDays moves the date by days of work, as the Organization's
+	// workday says: 3 is the third after the date, -3 the third before it, and 0
+	// the date itself or, if that is none, the next one.
+	// +optional
+	// +kubebuilder:validation:Minimum=-1000
+	// +kubebuilder:validation:Maximum=1000
+	OffsetBusinessDays *int32 `json:"offsetBusinessDays,omitempty"`
 
 	// time of day as HH:MM, or EndOfDay. Default 09:00.
 	// +optional

@@ -179,6 +179,9 @@ func validate(s v1alpha1.OrganizationSpec) error {
 			return reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "spec.timeZone: %q is no IANA time zone such as Europe/Berlin", s.TimeZone)
 		}
 	}
+	if err := validWorkday(s.Workday); err != nil {
+		return err
+	}
 	if err := validCurrency("spec.currency", s.Currency); err != nil {
 		return err
 	}
@@ -199,6 +202,23 @@ func validate(s v1alpha1.OrganizationSpec) error {
 	}
 	if p := s.Protected; p != nil && p.When != "" {
 		return validCondition("spec.protected.when", p.When)
+	}
+	return nil
+}
+
+func validWorkday(w *v1alpha1.Workday) error {
+	if w == nil {
+		return nil
+	}
+	var weekdays, holidays []string
+	for _, d := range w.Weekdays {
+		weekdays = append(weekdays, string(d))
+	}
+	for _, d := range w.Holidays {
+		holidays = append(holidays, string(d))
+	}
+	if _, err := schedule.ParseBusinessDays(weekdays, holidays); err != nil {
+		return reconcile.Stalling(v1alpha1.ReasonInvalidSpec, "spec.workday: %v", err)
 	}
 	return nil
 }

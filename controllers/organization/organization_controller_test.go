@@ -56,6 +56,8 @@ func TestReconcile(t *testing.T) {
 			Protected:     &v1alpha1.Protected{When: "account.kind == 'service'"},
 			ExchangeRates: []v1alpha1.ExchangeRate{{From: "USD", To: "EUR", Rate: "0.92", AsOf: "2026-01-01"}}},
 			reconciletest.Current, v1alpha1.ReasonReconciled, "", true},
+		{"a holiday that never comes", v1alpha1.OrganizationSpec{Workday: &v1alpha1.Workday{Holidays: []v1alpha1.Holiday{"12-25", "2026-02-30"}}},
+			reconciletest.Failed, v1alpha1.ReasonInvalidSpec, `spec.workday: holiday "2026-02-30"`, false},
 		{"unknown zone", v1alpha1.OrganizationSpec{TimeZone: "Europe/Atlantis"},
 			reconciletest.Failed, v1alpha1.ReasonInvalidSpec, "spec.timeZone", false},
 		{"unknown currency", v1alpha1.OrganizationSpec{ExchangeRates: []v1alpha1.ExchangeRate{{From: "XQQ", To: "EUR", Rate: "2", AsOf: "2026-01-01"}}},

@@ -275,6 +275,9 @@ func (t *translator) retries(field string, s step) (out engine.Retry, err error)
 }
 
 func (t *translator) wait(field string, w v1alpha1.WaitStep) (*engine.WaitStep, error) {
+	if w.BusinessDays != 0 {
+		return &engine.WaitStep{BusinessDays: int(w.BusinessDays)}, nil
+	}
 	if w.Until == nil {
 		s, err := span(field+".for", w.For)
 		return &engine.WaitStep{For: s}, err
@@ -285,6 +288,10 @@ func (t *translator) wait(field string, w v1alpha1.WaitStep) (*engine.WaitStep, 
 
 func moment(field string, in v1alpha1.Moment) (engine.Moment, error) {
 	m := engine.Moment{Date: string(in.Date), OffsetDays: int(in.OffsetDays), Time: in.Time, Zone: string(in.Zone)}
+	if in.OffsetBusinessDays != nil {
+		n := int(*in.OffsetBusinessDays)
+		m.OffsetBusinessDays = &n
+	}
 	switch m.Zone {
 	case "", engine.ZonePerson, engine.ZoneOrganization:
 	default:

@@ -94,6 +94,8 @@ type Organization struct {
 	LifecycleSource string `yaml:"lifecycleSource"`
 	// Protected are addresses of people whom nothing may touch.
 	Protected []string `yaml:"protected"`
+	Weekdays  []string `yaml:"weekdays"` // that are worked
+	Holidays  []string `yaml:"holidays"`
 }
 
 // Person is a person as expressions see one.

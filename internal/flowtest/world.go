@@ -72,7 +72,7 @@ func newWorld(ctx context.Context, st *store.Store, given Given, c clock.Passive
 	}
 	o := given.Organization
 	return w, st.SetTenantFacts(ctx, w.tenant, store.TenantFacts{
-		DisplayName: o.DisplayName, Domains: o.Domains, TimeZone: o.TimeZone, Workday: store.WorkdayFacts{End: o.EndOfDay},
+		DisplayName: o.DisplayName, Domains: o.Domains, TimeZone: o.TimeZone, Workday: store.WorkdayFacts{End: o.EndOfDay, Weekdays: o.Weekdays, Holidays: o.Holidays},
 		LifecycleIntegration: cmp.Or(o.LifecycleSource, hris), Protected: o.Protected,
 	})
 }

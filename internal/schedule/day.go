@@ -43,14 +43,27 @@ func (d Day) AddDays(n int) Day { return DayOf(d.utc().AddDate(0, 0, n)) }
 
 // Moment is a day, moved by days, at a wall time in a zone.
 type Moment struct {
-	Day          Day
-	OffsetDays   int
-	Hour, Minute int
-	Zone         *time.Location
+	Day        Day
+	OffsetDays int
+	// OffsetBusinessDays moves the day to a day of work of Business, after
+	// OffsetDays; nil: it stays whether it is one or not.
+	OffsetBusinessDays *int
+	Business           BusinessDays
+	Hour, Minute       int
+	Zone               *time.Location
 }
 
-// Instant resolves the moment.
-func (m Moment) Instant() time.Time { return At(m.Day.AddDays(m.OffsetDays), m.Hour, m.Minute, m.Zone) }
+// Instant resolves the moment. The error is ErrNoBusinessDay.
+func (m Moment) Instant() (time.Time, error) {
+	day := m.Day.AddDays(m.OffsetDays)
+	if m.OffsetBusinessDays != nil {
+		var err error
+		if day, err = m.Business.Add(day, *m.OffsetBusinessDays); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return At(day, m.Hour, m.Minute, m.Zone), nil
+}
 
 // DefaultEndOfDay is when a day of work ends where nobody says.
 const DefaultEndOfDay = "18:00"

@@ -47,6 +47,10 @@ type TenantFacts struct {
 // WorkdayFacts is when the organisation works.
 type WorkdayFacts struct {
 	End string `json:"end,omitempty"` // HH:MM; empty: 18:00
+	// Weekdays are worked (Mon, Tue, …; none: Monday to Friday), and Holidays are
+	// not: dates, and MM-DD for every year.
+	Weekdays []string `json:"weekdays,omitempty"`
+	Holidays []string `json:"holidays,omitempty"`
 }
 
 // SCIMFacts is what the Organization says about identity providers.
@@ -137,6 +141,9 @@ func (s *Store) SetTenantFacts(ctx context.Context, tenant model.TenantID, f Ten
 			// Whom the list held looks different now.
 			_, err = tx.ExecContext(ctx, `UPDATE scim_leaver SET protected=FALSE WHERE tenant=$1 AND protected`, tenant)
 		}
+		if err == nil && !sameCalendar(have, f) {
+			err = s.recheckCalendar(ctx, tx, tenant)
+		}
 		if err != nil || sameMerging(have, f) {
 			return err
 		}
@@ -145,6 +152,9 @@ func (s *Store) SetTenantFacts(ctx context.Context, tenant model.TenantID, f Ten
 	})
 	if err != nil {
 		return fmt.Errorf("write the tenant's facts: %w", err)
+	}
+	if !sameCalendar(have, f) {
+		s.wakeEngine()
 	}
 	return s.mergePeople(ctx, tenant)
 }

@@ -18,7 +18,7 @@ import (
 const (
 	ReasonSuspended   = "WorkflowSuspended"
 	ReasonNotReady    = "WorkflowNotReady"
-	ReasonMoment      = "WaitingForMoment"
+	ReasonMoment      = store.ReasonMoment
 	ReasonNoSubject   = "SubjectNotFound"
 	ReasonGuardHeld   = "GuardHeld"
 	ReasonTooLate     = "TooLate"
@@ -81,11 +81,11 @@ func (w *watch) open(f fact, now time.Time) (v verdict, ok bool) {
 }
 
 // decide says what becomes of a fact whose subject is known; all are the
-// variables that its run would begin with.
-func (w *watch) decide(f fact, now time.Time, all map[string]any) verdict {
+// variables that its run would begin with, and clocks what its wall times go by.
+func (w *watch) decide(f fact, now time.Time, all map[string]any, clocks workflow.Clocks) verdict {
 	scope := workflow.Scope(all, now)
 	if m := w.momentOf(f); m != nil {
-		if v, ok := m.come(w, f, now, scope, workflow.ClocksIn(all)); !ok {
+		if v, ok := m.come(w, f, now, scope, clocks); !ok {
 			return v
 		}
 	}

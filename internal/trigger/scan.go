@@ -104,8 +104,10 @@ func (l *look) dates(ctx context.Context, w *watch, facts []fact) error {
 		if m == nil || kind == kindStartsOn && w.startsOn == nil || kind == kindEndsOn && w.endsOn == nil {
 			continue
 		}
-		from := schedule.DayOf(w.ScannedAt).AddDays(-zones - m.OffsetDays)
-		to := schedule.DayOf(l.now.Add(ahead)).AddDays(zones - m.OffsetDays)
+		from, to, err := l.between(ctx, m, schedule.DayOf(w.ScannedAt).AddDays(-zones), schedule.DayOf(l.now.Add(ahead)).AddDays(zones))
+		if err != nil {
+			return err
+		}
 		for after := ""; ; {
 			ids, err := l.Store.DatedPeople(ctx, l.tenant, kind == kindEndsOn, model.Date(from.String()), model.Date(to.String()), after, batch)
 			if err != nil {
@@ -151,7 +153,11 @@ func (l *look) date(ctx context.Context, w *watch, kind, id string, m *moment, k
 	if err != nil {
 		return err
 	}
-	at, ok, err := m.instant(workflow.Scope(all, l.now), workflow.ClocksIn(all))
+	clocks, err := l.clocks(ctx, m, all)
+	if err != nil {
+		return err
+	}
+	at, ok, err := m.instant(workflow.Scope(all, l.now), clocks)
 	if err != nil || !ok || !at.After(w.ScannedAt) || at.After(l.now.Add(ahead)) {
 		return nil // what it has no value for is no moment; what had passed before the Workflow looked is none of its
 	}

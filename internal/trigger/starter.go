@@ -376,7 +376,11 @@ func (l *look) consider(ctx context.Context, w *watch, f fact) (c candidate, v v
 	if err != nil {
 		return c, v, false, err
 	}
-	if v = w.decide(f, l.now, all); !v.start {
+	clocks, err := l.clocks(ctx, w.momentOf(f), all)
+	if err != nil {
+		return c, v, false, err
+	}
+	if v = w.decide(f, l.now, all, clocks); !v.start {
 		return c, v, false, nil
 	}
 	return candidate{fact: f, accounts: who.accounts(), begin: func() (store.NewRun, verdict, error) { return l.begin(ctx, w, f, who, begin, all) }}, v, true, nil

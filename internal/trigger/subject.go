@@ -54,7 +54,7 @@ func (c Contract) moment(at *workflow.Moment) (workflow.Moment, error) {
 		m.Time = workflow.EndOfDay
 	}
 	if at != nil {
-		if at.Date != m.Date || at.OffsetDays != 0 {
+		if at.Date != m.Date || at.OffsetDays != 0 || at.OffsetBusinessDays != nil {
 			return m, fmt.Errorf("%q: with trigger contract the date is %s, moved by spec.trigger.contract.before; spec.at changes the time alone", at.Date, m.Date)
 		}
 		m.Time, m.Zone = or(at.Time, m.Time), or(at.Zone, m.Zone)

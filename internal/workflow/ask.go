@@ -49,7 +49,7 @@ func (t *turn) askFind(n *node, s *AskStep) {
 	}
 	if until, quiet := s.Quiet.until(t.now, t.zoneFor(p.assignees[0])); quiet && s.Matter == nil {
 		t.cur.Phase = askHeld // a night is long: look again before asking
-		t.sleep(until, "QuietHours", "the question waits for the end of the quiet hours")
+		t.sleep(until, store.ReasonQuietHours, "the question waits for the end of the quiet hours")
 		return
 	}
 	t.cur.Deliveries = nil

@@ -168,17 +168,21 @@ type CaseStep struct {
 	Steps []Step `json:"steps"`
 }
 
-// WaitStep waits for a time or until a moment.
+// WaitStep waits for a time, until a moment or for days of work.
 type WaitStep struct {
-	For   Span    `json:"for"`
-	Until *Moment `json:"until,omitempty"`
+	For          Span    `json:"for"`
+	Until        *Moment `json:"until,omitempty"`
+	BusinessDays int     `json:"businessDays,omitempty"`
 }
 
 // Moment is a date, moved by days, at a wall time in a zone.
 type Moment struct {
 	Date       string `json:"date"` // an expression that gives a date
 	OffsetDays int    `json:"offsetDays,omitempty"`
-	Time       string `json:"time,omitempty"` // HH:MM or EndOfDay; empty: 09:00
+	// OffsetBusinessDays moves it by days of work instead; 0: to the next one,
+	// unless it is one.
+	OffsetBusinessDays *int   `json:"offsetBusinessDays,omitempty"`
+	Time               string `json:"time,omitempty"` // HH:MM or EndOfDay; empty: 09:00
 	// Zone is Person, Organization or an IANA name; empty: Person, where the run
 	// has one that says its zone, else Organization.
 	Zone string `json:"zone,omitempty"`

@@ -105,14 +105,8 @@ func (e *Engine) gather(ctx context.Context, tenant model.TenantID, fx *effect) 
 	ctx, cancel := context.WithTimeout(ctx, gatherTimeout)
 	defer cancel()
 	p := &prepared{}
-	if fx.gather.person {
-		v, err := e.o.Store.Person(ctx, tenant, fx.subject.PersonID)
-		switch {
-		case err == nil:
-			p.person, p.err = personVars(ctx, e.o.Store, tenant, v)
-		case !errors.Is(err, store.ErrNotFound):
-			p.err = err
-		}
+	if fx.gather.person || fx.gather.org {
+		p.err = e.gatherClocks(ctx, tenant, fx, p)
 		return p
 	}
 	if fx.gather.leaving != nil {
@@ -152,6 +146,28 @@ func (e *Engine) gather(ctx context.Context, tenant model.TenantID, fx *effect) 
 		}
 	}
 	return p
+}
+
+// gatherClocks reads the run's person and organisation.
+func (e *Engine) gatherClocks(ctx context.Context, tenant model.TenantID, fx *effect, p *prepared) error {
+	if fx.gather.org {
+		org, err := e.o.Store.TenantFacts(ctx, tenant)
+		if err != nil {
+			return err
+		}
+		p.org = &org
+	}
+	if !fx.gather.person {
+		return nil
+	}
+	v, err := e.o.Store.Person(ctx, tenant, fx.subject.PersonID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		p.person, err = personVars(ctx, e.o.Store, tenant, v)
+	}
+	return err
 }
 
 // ways lists how an assignee can be reached, in the policy's order.

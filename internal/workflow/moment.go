@@ -29,11 +29,23 @@ type Clocks struct {
 	Person       string // zone of the person; empty: the organisation's
 	Organization string // zone of the organisation; empty: UTC
 	EndOfDay     string // HH:MM; empty: 18:00
+	// Weekdays and Holidays say which days are worked.
+	Weekdays, Holidays []string
 }
 
 // ClocksOf are those of a person of the tenant.
 func ClocksOf(facts store.TenantFacts, personZone string) Clocks {
-	return Clocks{Person: personZone, Organization: facts.TimeZone, EndOfDay: facts.Workday.End}
+	w := facts.Workday
+	return Clocks{Person: personZone, Organization: facts.TimeZone, EndOfDay: w.End, Weekdays: w.Weekdays, Holidays: w.Holidays}
+}
+
+// Business are the days of work.
+func (c Clocks) Business() (schedule.BusinessDays, error) {
+	b, err := schedule.ParseBusinessDays(c.Weekdays, c.Holidays)
+	if err != nil {
+		return b, fmt.Errorf("workday of the Organization: %w", err)
+	}
+	return b, nil
 }
 
 // Zone is the zone that a moment means.
@@ -80,5 +92,11 @@ func (m Moment) Instant(date any, c Clocks) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	return schedule.Moment{Day: day, OffsetDays: m.OffsetDays, Hour: hour, Minute: minute, Zone: loc}.Instant(), nil
+	at := schedule.Moment{Day: day, OffsetDays: m.OffsetDays, OffsetBusinessDays: m.OffsetBusinessDays, Hour: hour, Minute: minute, Zone: loc}
+	if m.OffsetBusinessDays != nil {
+		if at.Business, err = c.Business(); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return at.Instant()
 }

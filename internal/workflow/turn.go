@@ -55,6 +55,8 @@ type cursor struct {
 	Round   int       `json:"round,omitempty"`
 	Resumed time.Time `json:"resumed,omitzero"`
 	Refresh bool      `json:"refresh,omitempty"`
+	// Until is when the wait was to be over when it was last looked at.
+	Until time.Time `json:"until,omitzero"`
 	// Entered says that the step's own condition was looked at.
 	Entered bool `json:"entered,omitempty"`
 	// Of a matter: the first stage that has somebody, counted from 1, that
@@ -107,6 +109,7 @@ type prepared struct {
 	child     *childStart
 	leaving   []Leaving
 	person    map[string]any // the run's person as expressions see it; nil: not there any more
+	org       *store.TenantFacts
 	assignees []store.Assignee
 	// addresses has, for each assignee, the ways to reach them in order of
 	// preference.
@@ -129,6 +132,7 @@ type delivery struct {
 type gather struct {
 	verdict bool
 	person  bool
+	org     bool // what the organisation says of itself
 	roles   []Role
 	child   string // the Workflow that a step is to run
 	leaving *OffboardingStep

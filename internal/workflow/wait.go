@@ -5,42 +5,113 @@ package workflow
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/seatkeeper/seatkeeper/internal/schedule"
+	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
-// wait lets time pass. Behind it the run's person is read again: who has
-// waited for months acts on who the person is now.
+// wait lets time pass. A wait that goes by a calendar is resolved again each
+// time that the run is looked at, by the calendar and the zones as they are
+// then. Behind it the run's person is read again: who has waited for months
+// acts on who the person is now.
 func (t *turn) wait(n *node, s *WaitStep) {
 	if t.dryRun() {
 		t.complete(n, map[string]any{"result": resultDryRun})
 		return
 	}
-	until := s.For.After(t.cur.Since, t.zone())
-	if s.Until != nil {
-		var err error
-		if until, err = t.moment(n, s.Until); err != nil {
-			t.failStep(n, reasonExpression, "wait.until: "+err.Error())
+	clocks, known := t.clocks(), false
+	if s.byCalendar() {
+		if clocks, known = t.calendar(); !known {
 			return
 		}
 	}
-	if t.now.Before(until) {
-		if t.stepOverdue() {
-			t.failStep(n, reasonTimedOut, fmt.Sprintf("the step took longer than %s", n.step.Timeout))
-			return
-		}
-		t.sleep(until, "Waiting", "")
-		return
+	until, zone, err := t.until(n, s, clocks)
+	switch {
+	case errors.Is(err, schedule.ErrNoBusinessDay) && !t.stepOverdue():
+		t.sleep(t.now.Add(holdFor), "NoBusinessDay", err.Error()+"; see spec.workday of the Organization")
+	case err != nil:
+		t.failStep(n, reasonExpression, "wait: "+err.Error())
+	case t.now.Before(until) && t.stepOverdue():
+		t.failStep(n, reasonTimedOut, fmt.Sprintf("the step took longer than %s", n.step.Timeout))
+	case t.now.Before(until):
+		t.sleepUntil(until, zone)
+	case known && t.event.prepared.person != nil: // it was read with the calendar
+		t.vars["person"] = t.event.prepared.person
+		t.complete(n, map[string]any{})
+	case known || t.refreshed():
+		t.complete(n, map[string]any{})
 	}
-	if !t.refreshed() {
-		return
-	}
-	t.complete(n, map[string]any{})
 }
+
+// byCalendar reports that days are counted or wall times are meant.
+func (s *WaitStep) byCalendar() bool {
+	return s.Until != nil || s.BusinessDays != 0 || s.For.Days != 0
+}
+
+// until is when a wait is over, and the zone of its wall time.
+func (t *turn) until(n *node, s *WaitStep, c Clocks) (at time.Time, zone *time.Location, err error) {
+	zone = c.Zone("")
+	switch {
+	case s.Until != nil:
+		date, err := n.until(t.scope())
+		if err != nil {
+			return at, zone, within("until.date", err)
+		}
+		at, err = s.Until.Instant(date, c)
+		return at, c.Zone(s.Until.Zone), err
+	case s.BusinessDays != 0:
+		days, err := c.Business()
+		if err != nil {
+			return at, zone, err
+		}
+		at, err = days.After(t.cur.Since, s.BusinessDays, zone)
+		return at, zone, err
+	}
+	return s.For.After(t.cur.Since, zone), zone, nil
+}
+
+// calendar are the clocks of the run as its organisation and its person have
+// them now. They are gathered first.
+func (t *turn) calendar() (Clocks, bool) {
+	if t.event.kind != eventPrepared {
+		t.need(gather{person: t.aboutPerson(), org: true})
+		return Clocks{}, false
+	}
+	p := t.event.prepared
+	if p.err != nil || p.org == nil {
+		t.sleep(t.now.Add(time.Minute), "CalendarUnavailable", fmt.Sprintf("the calendar of the organisation or the person of the run could not be read: %v", p.err))
+		return Clocks{}, false
+	}
+	zone := t.clocks().Person
+	if p.person != nil {
+		zone = vars(p.person).text("timeZone")
+	}
+	return ClocksOf(*p.org, zone), true
+}
+
+// sleepUntil waits for a wall time and says which, and whether it was another
+// before.
+func (t *turn) sleepUntil(until time.Time, zone *time.Location) {
+	message := fmt.Sprintf("until %s (%s)", until.In(zone).Format(time.RFC3339), zone)
+	if was := t.cur.Until; !was.IsZero() && !was.Equal(until) {
+		message += fmt.Sprintf(", not until %s: the workday of the Organization, the person's time zone or its rules have changed", was.In(zone).Format(time.RFC3339))
+	} else if !was.IsZero() && t.run.Message != "" && t.run.Reason == store.ReasonWaiting {
+		message = t.run.Message
+	}
+	t.cur.Until = until
+	t.sleep(until, store.ReasonWaiting, message)
+}
+
+// aboutPerson reports that the variables of the run have a person of the
+// directory.
+func (t *turn) aboutPerson() bool { return t.program.cel && HasPerson(t.program.subject) }
 
 // refreshed reads the run's person again.
 func (t *turn) refreshed() bool {
-	if !t.program.cel || !HasPerson(t.program.subject) {
+	if !t.aboutPerson() {
 		return true
 	}
 	if t.event.kind != eventPrepared {
@@ -57,15 +128,6 @@ func (t *turn) refreshed() bool {
 		t.vars["person"] = p.person
 	}
 	return true
-}
-
-// moment is the instant of a date at a wall time in its zone.
-func (t *turn) moment(n *node, m *Moment) (time.Time, error) {
-	date, err := n.until(t.scope())
-	if err != nil {
-		return time.Time{}, err
-	}
-	return m.Instant(date, t.clocks())
 }
 
 // zone is that of the run's person, or else the organisation's.

@@ -228,7 +228,7 @@ func factsOf(spec *v1alpha1.OrganizationSpec) store.TenantFacts {
 		f.ProtectedWhen = string(p.When)
 	}
 	if w := spec.Workday; w != nil {
-		f.Workday.End = string(w.End)
+		f.Workday = workdayFacts(w)
 	}
 	if n := spec.Notifications; n != nil {
 		for _, c := range n.Channels {
@@ -238,6 +238,18 @@ func factsOf(spec *v1alpha1.OrganizationSpec) store.TenantFacts {
 		}
 	}
 	f.SCIM = scimFactsOf(spec)
+	return f
+}
+
+// workdayFacts is the calendar that waits and moments go by.
+func workdayFacts(w *v1alpha1.Workday) store.WorkdayFacts {
+	f := store.WorkdayFacts{End: string(w.End)}
+	for _, d := range w.Weekdays {
+		f.Weekdays = append(f.Weekdays, string(d))
+	}
+	for _, d := range w.Holidays {
+		f.Holidays = append(f.Holidays, string(d))
+	}
 	return f
 }
 
