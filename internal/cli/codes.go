@@ -49,6 +49,7 @@ var ErrorCodes = []ErrorCode{
 	{"SK9020", exitFailure, "The run that was waited for did not succeed.", "Look at it with `seatkeeper runs ID`; its steps say what happened.", is(errRunFailed)},
 	{"SK9021", exitFailure, "A test of a Workflow failed.", "Look at what differs: correct the Workflow, or what the test expects; `-v` shows every step and request.", is(errFlowFailed)},
 	{"SK9022", exitFailure, "A Workflow or a file of its tests is not as it must be.", "Correct the line that the message names; see [Workflows](workflows.md#test-it-before-it-runs).", is(errFlowFile)},
+	{"SK9023", exitFailure, "Expressions of a Workflow read what its webhook never received.", "Correct the paths that are listed, or send a test with them; see [Webhooks](webhooks.md#what-was-received).", is(errUnreceived)},
 	{"SK9099", exitFailure, "Something else; the message says what.", "Do what the message says. If it says nothing useful, that is a defect: report it.", func(error) bool { return true }},
 }
 

@@ -108,7 +108,7 @@ func newEventReplayCommand(e *env) *cobra.Command {
 // webhookKinds are the kinds that have addresses.
 var webhookKinds = map[string]string{"integration": "integrations", "workflow": "workflows"}
 
-// newWebhooksCommand asks for new addresses.
+// newWebhooksCommand asks for new addresses, and tests bodies.
 func newWebhooksCommand(e *env) *cobra.Command {
 	overlap := ""
 	rotate := &cobra.Command{
@@ -135,9 +135,9 @@ Secret NAME-webhook; the command prints neither. It sets an annotation, as you.`
 		},
 	}
 	rotate.Flags().StringVar(&overlap, "overlap", "", "how long the address before works, 0s to 720h (default 24h)")
-	cmd := &cobra.Command{Use: "webhooks", Aliases: []string{"webhook"}, GroupID: "act", Short: "Rotate the addresses at which events are received",
+	cmd := &cobra.Command{Use: "webhooks", Aliases: []string{"webhook"}, GroupID: "act", Short: "Rotate the addresses at which events are received, and test what they take",
 		Args: unknownCommand, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(rotate)
+	cmd.AddCommand(rotate, newWebhookTestCommand(e))
 	return cmd
 }
 

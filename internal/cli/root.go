@@ -114,7 +114,7 @@ inventory through the gateway, as the user of your kubeconfig.`,
 		case "integrations":
 			list.AddCommand(newDelegateCommand(e))
 		case "workflows":
-			list.AddCommand(newWorkflowRunCommand(e), newWorkflowHistoryCommand(e), newWorkflowDiffCommand(e), newWorkflowRestoreCommand(e), newWorkflowTestCommand(e))
+			list.AddCommand(newWorkflowRunCommand(e), newWorkflowHistoryCommand(e), newWorkflowDiffCommand(e), newWorkflowRestoreCommand(e), newWorkflowTestCommand(e), newWorkflowTokensCommand(e))
 		case "runs":
 			list.AddCommand(newRunStopCommand(e), newRunResumeCommand(e), newRunRetryCommand(e), newRunSkipCommand(e), newRunResolveCommand(e))
 		}

@@ -110,3 +110,17 @@ func (s *Store) PruneInbox(ctx context.Context, tenant model.TenantID, handled, 
 		return err
 	})
 }
+
+// EventKnownBy returns the event of an endpoint that a delivery with a dedupe key
+// would be a copy of; empty: none is.
+func (s *Store) EventKnownBy(ctx context.Context, tenant model.TenantID, endpoint, dedupeKey string) (id string, err error) {
+	err = s.inbox.QueryRowContext(ctx, `SELECT id FROM inbox WHERE tenant = $1 AND endpoint = $2 AND dedupe_key = $3 AND (dedupe_until = 0 OR dedupe_until > $4)`,
+		tenant, endpoint, dedupeKey, s.now()).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("find an event: %w", err)
+	}
+	return id, nil
+}

@@ -125,6 +125,11 @@ func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	return c.do(ctx, http.MethodPost, path, nil, bytes.NewReader(body), out, "Content-Type", "application/json")
 }
 
+// Send sends a body as it is, and says what it is.
+func (c *Client) Send(ctx context.Context, path, contentType string, body io.Reader, out any) error {
+	return c.do(ctx, http.MethodPost, path, nil, io.NopCloser(body), out, "Content-Type", contentType)
+}
+
 // Upload sends a file as it is.
 func (c *Client) Upload(ctx context.Context, path string, query url.Values, file io.Reader, out any) error {
 	return c.do(ctx, http.MethodPost, path, query, file, out, "Content-Type", "application/octet-stream")

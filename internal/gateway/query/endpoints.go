@@ -39,6 +39,8 @@ func (a *API) endpoints() []endpoint {
 		{"GET workflows/{name}", "get", "workflows", a.workflow},
 		{"GET workflows/{name}/revisions", "get", "workflows", a.revisions},
 		{"GET workflows/{name}/revisions/{revision}", "get", "workflows", a.revision},
+		{"GET workflows/{name}/tokens", "get", "workflows", a.tokens},
+		{"POST workflows/{name}/test", "create", "workflows/test", a.testWebhook},
 		{"POST workflows/{name}/runs", "create", "workflowruns", a.startRun},
 		{"GET savings", "list", "savings", a.savings},
 		{"GET audit", "list", "audit", a.audit},

@@ -27,13 +27,13 @@ func (a *API) starts(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := store.StartQuery{Workflow: c.query.Get("workflow"), Limit: c.limit}
+	q := store.StartQuery{Workflow: c.query.Get("workflow"), After: c.query.Get("continue"), Limit: c.limit}
 	for _, s := range states {
 		q.States = append(q.States, string(s))
 	}
 	rows, err := a.Store.ListStarts(c, c.tenant, q)
 	if err != nil {
-		return nil, err
+		return nil, cursorError(err)
 	}
 	views := make([]Start, len(rows))
 	for i, r := range rows {
@@ -42,5 +42,5 @@ func (a *API) starts(c *call) (any, error) {
 			views[i].Due = &r.DueAt
 		}
 	}
-	return page("StartList", views, ""), nil
+	return page("StartList", views, c.next(len(rows), func(i int) string { return rows[i].Cursor() })), nil
 }

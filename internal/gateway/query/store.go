@@ -9,6 +9,8 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/tokens"
+	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -19,6 +21,8 @@ type Store interface {
 	EventStore
 	PromptStore
 	workflow.StartStore
+	trigger.Store // for rehearsals, which write nothing
+	tokens.Store
 	TenantByNamespace(ctx context.Context, namespace string) (model.TenantID, error)
 
 	ListIntegrations(ctx context.Context, t model.TenantID) ([]store.IntegrationState, error)
@@ -51,5 +55,7 @@ type Store interface {
 	ReleaseHold(ctx context.Context, t model.TenantID, s store.HoldSubject, digest string, by model.Actor, reason string) (store.Hold, error)
 	PutUpload(ctx context.Context, t model.TenantID, integration, name string, r io.Reader) (store.Upload, error)
 	Upload(ctx context.Context, t model.TenantID, id string) (store.Upload, error)
+	EndpointOf(ctx context.Context, t model.TenantID, h store.Hook) (store.Endpoint, error)
+	EventKnownBy(ctx context.Context, t model.TenantID, endpoint, dedupeKey string) (string, error)
 	AppendAudit(ctx context.Context, t model.TenantID, r model.AuditRecord) error
 }
