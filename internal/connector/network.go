@@ -159,7 +159,7 @@ func newTransport(g *guard) *http.Transport {
 		ResponseHeaderTimeout:  60 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        30 * time.Second,
-		MaxIdleConnsPerHost:    128, // as many calls as a lane may have at once: each would pay for a handshake
+		MaxIdleConnsPerHost:    256, // as many as the engine makes calls at once: each would pay for a handshake
 		MaxResponseHeaderBytes: 1 << 20,
 		ForceAttemptHTTP2:      true,
 	}

@@ -138,7 +138,8 @@ func openSQLite(ctx context.Context, dir string, o Options) (_ *Store, err error
 		}
 	}()
 	main := filepath.Join(dir, "seatkeeper.db")
-	if s.db, err = openSQLiteFile(ctx, main, false, 1, largeCache); err != nil {
+	// A page that many commits change is copied back once for all of them.
+	if s.db, err = openSQLiteFile(ctx, main, false, 1, largeCache, "wal_autocheckpoint(4000)"); err != nil {
 		return nil, err
 	}
 	if s.reads, err = openSQLiteFile(ctx, main, true, 4, largeCache); err != nil {

@@ -154,6 +154,7 @@ func BenchmarkEvents(b *testing.B) {
 		if err := g.Wait(); err != nil {
 			b.Fatal(err)
 		}
+		c.profile("profile?seconds=5", "events-cpu")
 		v.until(3*(n+idle+1), 10*time.Minute)
 		took, after := time.Since(began), c.usage()
 		v.exactlyOnce(n+idle+1, 3)

@@ -28,8 +28,9 @@ import (
 // vendorHost is the host of the requests; the operator redirects it to the vendor.
 const vendorHost = "vendor.example"
 
-// atOnce is how many calls of one lane are under way at once.
-const atOnce = 128
+// atOnce is how many runs are at work at once, the engine's default, and how many
+// calls of one lane.
+const atOnce = 256
 
 // post is an http step that sends a body to the vendor.
 func post(name string, body map[string]any) workflow.Step {
@@ -97,7 +98,7 @@ func (k *bench) engine(actions workflow.Actions, laneConcurrency int) *workflow.
 	k.Helper()
 	e, err := workflow.New(workflow.Options{
 		Store: counted{k.store, &k.looks}, Actions: actions, Facts: nobody{}, People: nobody{}, Language: expr.Workflow{}, PromptKey: make([]byte, 32), Alone: true,
-		MaxInFlight: atOnce, LaneConcurrency: laneConcurrency, Log: slog.New(slog.DiscardHandler),
+		LaneConcurrency: laneConcurrency, Log: slog.New(slog.DiscardHandler),
 		Requests: &httpstep.Sender{
 			Requester: connector.NewRequester(connector.RequesterOptions{Endpoints: map[string]string{vendorHost: k.vendor.url}}), Clock: clock.RealClock{},
 			Namespace: func(context.Context, model.TenantID) (string, error) { return "acme", nil },
