@@ -10,11 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/controllers/contract"
@@ -80,11 +78,7 @@ func (f *fixture) must(err error) {
 
 func create[T client.Object](f *fixture, name, text string, obj T) T {
 	f.Helper()
-	f.must(yaml.UnmarshalStrict([]byte(text), obj))
-	obj.SetName(name)
-	obj.SetNamespace(f.namespace)
-	f.must(f.client.Create(f.Context(), obj, client.FieldOwner("git")))
-	return obj
+	return reconciletest.Create(f, f.client, f.namespace, name, text, obj)
 }
 
 const application = `
@@ -103,15 +97,7 @@ spec:
 func (f *fixture) want(c *v1alpha1.Contract, status metav1.ConditionStatus, reason string, words ...string) {
 	f.Helper()
 	reconciletest.Steady(f, f.client, c, f.reconciler)
-	ready := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
-	if ready.Status != status || ready.Reason != reason {
-		f.Errorf("Ready=%s %s: %s; want %s %s", ready.Status, ready.Reason, ready.Message, status, reason)
-	}
-	for _, w := range words {
-		if !strings.Contains(ready.Message, w) {
-			f.Errorf("the message does not say %q: %s", w, ready.Message)
-		}
-	}
+	reconciletest.WantReady(f, c, status, reason, words...)
 }
 
 // Journey 9: end 2027-03-31, notice 60 days, renews by itself.

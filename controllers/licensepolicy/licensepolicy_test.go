@@ -16,7 +16,6 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/controllers/licensepolicy"
@@ -126,11 +125,7 @@ func (f *fixture) must(err error) {
 // create makes an object of YAML.
 func create[T client.Object](f *fixture, name, text string, obj T) T {
 	f.Helper()
-	f.must(yaml.UnmarshalStrict([]byte(text), obj))
-	obj.SetName(name)
-	obj.SetNamespace(f.namespace)
-	f.must(f.client.Create(f.Context(), obj, client.FieldOwner("git")))
-	return obj
+	return reconciletest.Create(f, f.client, f.namespace, name, text, obj)
 }
 
 // company makes everything that a policy rests on, with 75 active and 10 idle
@@ -189,15 +184,7 @@ func ready(p *v1alpha1.LicensePolicy) metav1.Condition {
 
 func (f *fixture) wantReady(p *v1alpha1.LicensePolicy, status metav1.ConditionStatus, reason string, words ...string) {
 	f.Helper()
-	c := ready(p)
-	if c.Status != status || c.Reason != reason {
-		f.Errorf("Ready=%s, reason %s: %s; want %s, %s", c.Status, c.Reason, c.Message, status, reason)
-	}
-	for _, w := range words {
-		if !strings.Contains(c.Message, w) {
-			f.Errorf("the message does not say %q: %s", w, c.Message)
-		}
-	}
+	reconciletest.WantReady(f, p, status, reason, words...)
 }
 
 // The whole path, on both databases.

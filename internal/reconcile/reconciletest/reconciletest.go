@@ -12,12 +12,15 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/yaml"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	own "github.com/seatkeeper/seatkeeper/internal/reconcile"
@@ -197,4 +200,33 @@ func Reconcile(t testing.TB, r reconcile.Reconciler, obj client.Object) ctrl.Res
 		t.Errorf("RequeueAfter %s beside an error", res.RequeueAfter)
 	}
 	return res
+}
+
+// Create makes an object of YAML, as git would.
+func Create[T client.Object](t testing.TB, c client.Client, namespace, name, text string, obj T) T {
+	t.Helper()
+	if err := yaml.UnmarshalStrict([]byte(text), obj); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	obj.SetName(name)
+	obj.SetNamespace(namespace)
+	if err := c.Create(context.Background(), obj, client.FieldOwner("git")); err != nil {
+		t.Fatalf("create %s: %v", name, err)
+	}
+	return obj
+}
+
+// WantReady compares condition Ready, whose message has to hold the words.
+func WantReady(t testing.TB, obj own.Object, status metav1.ConditionStatus, reason string, words ...string) {
+	t.Helper()
+	ready := meta.FindStatusCondition(obj.GetCommonStatus().Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Status != status || ready.Reason != reason {
+		t.Errorf("Ready is %+v; want %s %s", ready, status, reason)
+		return
+	}
+	for _, w := range words {
+		if !strings.Contains(ready.Message, w) {
+			t.Errorf("the message does not say %q: %s", w, ready.Message)
+		}
+	}
 }
