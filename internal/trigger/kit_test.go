@@ -219,12 +219,30 @@ func (o *office) vars(name string) map[string]any {
 }
 
 // release lets what the guard of a Workflow holds start.
-func (o *office) release(name string) {
+func (o *office) release(name string) store.Hold {
 	o.Helper()
 	hold, err := o.store.Hold(o.Context(), o.tenant, store.WorkflowHold(name))
 	o.must(err)
 	_, err = o.store.ReleaseHold(o.Context(), o.tenant, store.WorkflowHold(name), hold.Digest, model.Actor{Name: "ada", Kind: model.ActorUser}, "")
 	o.must(err)
+	return hold
+}
+
+// byHand makes a Workflow one that people alone start.
+func (o *office) byHand(name string) {
+	o.Helper()
+	d := workflow.Definition{Language: workflow.LanguageCEL, Steps: []workflow.Step{{Name: "pause", Wait: &workflow.WaitStep{For: workflow.Hours(1)}}}}
+	raw, err := d.Marshal()
+	o.must(err)
+	_, err = o.store.PutWorkflow(o.Context(), o.tenant, store.WorkflowState{Name: name, TriggerKind: "manual", State: store.WorkflowReady}, raw)
+	o.must(err)
+}
+
+// leavers changes what the HR system says of some.
+func leavers(o *office, from, to int, f func(p *model.Person)) {
+	for i := from; i < to; i++ {
+		o.change(fmt.Sprintf("e%03d", i), f)
+	}
 }
 
 // at has the clock show a time, and everything handled.

@@ -17,25 +17,14 @@ import (
 // TestNothingToStart: a Workflow that only people start is no work: a look ends (invariant 13).
 func TestNothingToStart(t *testing.T) {
 	eachOffice(t, func(o *office) {
-		d := workflow.Definition{Language: workflow.LanguageCEL, Steps: []workflow.Step{{Name: "pause", Wait: &workflow.WaitStep{For: workflow.Hours(1)}}}}
-		raw, err := d.Marshal()
-		o.must(err)
-		_, err = o.store.PutWorkflow(o.Context(), o.tenant, store.WorkflowState{Name: "man", TriggerKind: "manual", State: store.WorkflowReady}, raw)
-		o.must(err)
+		o.byHand("man")
 		ctx, cancel := context.WithTimeout(o.Context(), 3*time.Second)
 		defer cancel()
-		_, err = o.starter.Look(ctx)
+		_, err := o.starter.Look(ctx)
 		if err != nil {
 			t.Errorf("Look never ends: %v", err)
 		}
 	})
-}
-
-// leavers changes what the HR system says of some.
-func leavers(o *office, from, to int, f func(p *model.Person)) {
-	for i := from; i < to; i++ {
-		o.change(fmt.Sprintf("e%03d", i), f)
-	}
 }
 
 // TestBackWhileHeld: who is back is not offboarded when the window of the guard has moved on.
@@ -93,10 +82,7 @@ func TestReleaseOfMany(t *testing.T) {
 		o.syncUnguarded()
 		o.look()
 		n0 := len(o.runs("offboard"))
-		hold, err := o.store.Hold(o.Context(), o.tenant, store.WorkflowHold("offboard"))
-		o.must(err)
-		_, err = o.store.ReleaseHold(o.Context(), o.tenant, store.WorkflowHold("offboard"), hold.Digest, model.Actor{Name: "ada", Kind: model.ActorUser}, "")
-		o.must(err)
+		hold := o.release("offboard")
 		o.look()
 		n1 := len(o.runs("offboard"))
 		if int64(n1-n0) != hold.Count {
@@ -125,40 +111,27 @@ func TestJoinedWithAnOldDate(t *testing.T) {
 	})
 }
 
-// TestLeftBeforeTheEnd: who leaves before the end date has left.
-func TestLeftBeforeTheEnd(t *testing.T) {
-	eachOffice(t, func(o *office) {
-		o.employ(50)
-		o.sync()
-		o.workflow("off", joiners(on(Left, EndsOn)))
-		o.change("e001", func(p *model.Person) { p.EndDate = "2026-12-31" })
-		o.sync()
-		o.look()
-		o.pass(time.Hour)
-		o.change("e001", func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
-		o.sync()
-		o.look()
-		o.pass(48 * time.Hour)
-		o.started("off", "e001@acme.example")
-	})
-}
-
-// TestLeftAfterALateDate: a date that came too late to count keeps nobody from leaving.
-func TestLeftAfterALateDate(t *testing.T) {
-	eachOffice(t, func(o *office) {
-		o.employ(50)
-		o.sync()
-		o.workflow("off", joiners(on(Left, EndsOn)))
-		o.change("e001", func(p *model.Person) { p.EndDate = "2026-10-10" }) // HR is late
-		o.sync()
-		o.look()
-		o.pass(time.Hour)
-		o.change("e001", func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
-		o.sync()
-		o.look()
-		o.pass(48 * time.Hour)
-		o.started("off", "e001@acme.example")
-	})
+// TestLeftBesideTheDate: who leaves before the end date has left, and a date that
+// came too late to count keeps nobody from leaving.
+func TestLeftBesideTheDate(t *testing.T) {
+	for name, end := range map[string]model.Date{"before the end": "2026-12-31", "after a late date": "2026-10-10"} {
+		t.Run(name, func(t *testing.T) {
+			eachOffice(t, func(o *office) {
+				o.employ(50)
+				o.sync()
+				o.workflow("off", joiners(on(Left, EndsOn)))
+				o.change("e001", func(p *model.Person) { p.EndDate = end })
+				o.sync()
+				o.look()
+				o.pass(time.Hour)
+				o.change("e001", func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
+				o.sync()
+				o.look()
+				o.pass(48 * time.Hour)
+				o.started("off", "e001@acme.example")
+			})
+		})
+	}
 }
 
 // TestLeftWithTheDate: the date and the departure may come in one listing.
@@ -260,11 +233,7 @@ func TestHoldEndsWithTheTrigger(t *testing.T) {
 		leavers(o, 0, 30, func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
 		o.sync()
 		o.look()
-		d := workflow.Definition{Language: workflow.LanguageCEL, Steps: []workflow.Step{{Name: "pause", Wait: &workflow.WaitStep{For: workflow.Hours(1)}}}}
-		raw, err := d.Marshal()
-		o.must(err)
-		_, err = o.store.PutWorkflow(o.Context(), o.tenant, store.WorkflowState{Name: "offboard", TriggerKind: "manual", State: store.WorkflowReady}, raw)
-		o.must(err)
+		o.byHand("offboard")
 		o.clock.Step(time.Hour)
 		ctx, cancel := context.WithTimeout(o.Context(), 2*time.Second)
 		defer cancel()
@@ -353,6 +322,31 @@ func TestDeletedMeanwhile(t *testing.T) {
 	})
 }
 
+// TestDeletedWhileHeld: nor does a look bring back what the guard held of one.
+func TestDeletedWhileHeld(t *testing.T) {
+	eachOffice(t, func(o *office) {
+		o.employ(400)
+		o.sync()
+		o.workflow("off", joiners(on(Left)))
+		leavers(o, 0, 20, func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
+		o.sync()
+		o.look() // as many as the guard lets
+		leavers(o, 20, 25, func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
+		o.sync()
+		o.starter.Store = &racing{o.store, func() {
+			o.must(o.store.DeleteWorkflow(o.Context(), o.tenant, "off", true, store.Decider{Actor: "x", Kind: model.ActorSystem}))
+		}}
+		o.look()
+		if h, err := o.store.Hold(o.Context(), o.tenant, store.WorkflowHold("off")); err == nil {
+			t.Errorf("a hold of a deleted Workflow: %d", h.Count)
+		}
+		o.notStarted("off")
+		if n := len(o.starter.watches); n != 0 {
+			t.Errorf("%d Workflows that are gone are kept", n)
+		}
+	})
+}
+
 // TestLeavesTwiceByWayOfExternal: who comes back as a contractor and then as an employee leaves a second time.
 func TestLeavesTwiceByWayOfExternal(t *testing.T) {
 	eachOffice(t, func(o *office) {
@@ -381,12 +375,7 @@ func TestReleasedMeanwhile(t *testing.T) {
 		o.look()
 		leavers(o, 30, 31, func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
 		o.sync()
-		o.starter.Store = &racing{o.store, func() {
-			h, err := o.store.Hold(o.Context(), o.tenant, store.WorkflowHold("off"))
-			o.must(err)
-			_, err = o.store.ReleaseHold(o.Context(), o.tenant, store.WorkflowHold("off"), h.Digest, model.Actor{Name: "ada", Kind: model.ActorUser}, "")
-			o.must(err)
-		}}
+		o.starter.Store = &racing{o.store, func() { o.release("off") }}
 		o.look()
 		o.pass(time.Hour)
 		if n := len(o.runs("off")); n != 30 {

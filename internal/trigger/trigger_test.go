@@ -116,9 +116,7 @@ func TestGuard(t *testing.T) {
 		o.sync()
 		o.workflow("offboard", joiners(on(Left)))
 		leave := func(from, to int) {
-			for i := from; i < to; i++ {
-				o.change(fmt.Sprintf("e%03d", i), func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
-			}
+			leavers(o, from, to, func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
 			o.sync()
 			o.look()
 		}
@@ -135,10 +133,7 @@ func TestGuard(t *testing.T) {
 		if ok, err := o.store.ReleaseHeld(o.Context(), o.tenant, store.WorkflowHold("offboard"), hold.Digest, model.Actor{Name: "ada", Kind: model.ActorUser}, ""); err != nil || ok {
 			o.Fatalf("the digest of a smaller set released a larger one: %v, %v", ok, err)
 		}
-		hold, err = o.store.Hold(o.Context(), o.tenant, store.WorkflowHold("offboard"))
-		o.must(err)
-		_, err = o.store.ReleaseHold(o.Context(), o.tenant, store.WorkflowHold("offboard"), hold.Digest, model.Actor{Name: "ada", Kind: model.ActorUser}, "")
-		o.must(err)
+		o.release("offboard")
 		leave(32, 33)
 		if n := len(o.runs("offboard")); n != 32 {
 			o.Fatalf("%d runs after the release of twelve, want 32", n)
