@@ -26,6 +26,9 @@ type LoadedRun struct {
 	// Children are the runs that the run has started, oldest first, if it waits
 	// for one: its Reason is ReasonWaitingForRun.
 	Children []Run
+	// Approvals were asked for in the runs below it, by the child's id; only verbs
+	// read them.
+	Approvals map[string][]Prompt
 	// Suspended says that the run's Workflow is: no step may begin.
 	Suspended bool
 }

@@ -23,12 +23,20 @@ func (s *Store) loadChildren(ctx context.Context, tx *sql.Tx, loaded []LoadedRun
 			continue
 		}
 		var err error
-		if loaded[i].Children, err = collect(ctx, tx, scanRun, `SELECT `+runColumns+` FROM run r WHERE r.tenant=$1 AND r.parent_id=$2 AND r.parent_id <> '' ORDER BY r.id`,
-			l.Run.Tenant, l.Run.ID); err != nil {
-			return fmt.Errorf("read the runs that run %s started: %w", l.Run.ID, err)
+		if loaded[i].Children, err = s.childrenOf(ctx, tx, l.Run); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// childrenOf reads the runs that a run has started, oldest first.
+func (s *Store) childrenOf(ctx context.Context, tx *sql.Tx, r Run) ([]Run, error) {
+	out, err := collect(ctx, tx, scanRun, `SELECT `+runColumns+` FROM run r WHERE r.tenant=$1 AND r.parent_id=$2 AND r.parent_id <> '' ORDER BY r.id`, r.Tenant, r.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read the runs that run %s started: %w", r.ID, err)
+	}
+	return out, nil
 }
 
 // changeChildren stops and starts what runs start.

@@ -22,6 +22,9 @@ const (
 	callVerify  = "verify"  // the vendor said it is done
 )
 
+// reasonQueued is why a run waits whose lane is busy.
+const reasonQueued = "WaitingForTurn"
+
 // Defaults of Retry.
 const (
 	defaultRefusals   = 4
@@ -122,13 +125,15 @@ func (t *turn) outOfTime(c callSpec) callOutcome {
 func (t *turn) send(c callSpec, info ActionInfo) callOutcome {
 	lane := laneName(t.run.Tenant, c.call.Integration)
 	if ok, again := t.env.start(lane); !ok {
-		t.run.State, t.run.DueAt, t.run.Lane = store.RunReady, later(t.now, again), lane
-		t.done = true
+		t.queue(c, lane, again)
 		return pending
 	}
 	timeout := c.retry.Timeout.Elapsed
 	if timeout <= 0 {
 		timeout = t.env.timeout
+	}
+	if t.run.Reason == reasonQueued {
+		t.run.Reason, t.run.Message = "", ""
 	}
 	t.cur.N++
 	t.cur.Info, t.cur.SentAt = info, t.now
@@ -142,6 +147,20 @@ func (t *turn) send(c callSpec, info ActionInfo) callOutcome {
 	t.effect = &effect{call: &c.call, info: info, attempt: a, lane: lane, postedPoint: c.postedPoint}
 	t.done = true
 	return pending
+}
+
+// queue waits for a place in the lane. A lane that is shut for long is waited for
+// like anything else, so that the timeouts of the step and the run count.
+func (t *turn) queue(c callSpec, lane string, again time.Time) {
+	if again.Sub(t.now) >= shutFor {
+		t.sleep(again, "RateLimited", fmt.Sprintf("%s lets no call start before %s", c.call.Integration, again.UTC().Format(time.RFC3339)))
+		return
+	}
+	t.run.State, t.run.DueAt, t.run.Lane = store.RunReady, later(t.now, again), lane
+	if t.run.Reason == "" {
+		t.run.Reason, t.run.Message = reasonQueued, fmt.Sprintf("waits for its turn among the calls to %s", c.call.Integration)
+	}
+	t.done = true
 }
 
 // outcome records how the intended call ended and says what that means.
@@ -170,7 +189,7 @@ func (t *turn) outcome(c callSpec, res Result) callOutcome {
 		if res.Sent {
 			t.audit(a, string(res.Class))
 		}
-		return callOutcome{reason: reasonOf(res.Class), message: res.Message}
+		return t.refusedForGood(c, a, res)
 	case !res.Sent:
 		t.closeIntent(a, store.AttemptNotSent)
 		return t.again(c, "NotSent", res.Message)
@@ -178,16 +197,30 @@ func (t *turn) outcome(c callSpec, res Result) callOutcome {
 		t.closeIntent(a, store.AttemptFailed)
 		t.audit(a, string(res.Class))
 		if res.Final {
-			return callOutcome{reason: reasonOf(res.Class), message: res.Message}
+			return t.refusedForGood(c, a, res)
 		}
 		out := t.again(c, reasonOf(res.Class), res.Message)
-		if out.pending { // a definite failure: the next try is a new effect
-			t.cur.Gen, t.cur.N, t.cur.Lost = t.cur.Gen+1, 0, false
+		if out.pending && !t.cur.Lost { // a definite failure: the next try is a new effect
+			t.cur.Gen, t.cur.N = t.cur.Gen+1, 0
 		}
 		return out
 	}
 	t.intent = &a
 	return t.ambiguous(c, res.Message, false)
+}
+
+// refusedForGood ends an effect that the vendor refuses. That it refuses now does
+// not say what became of an attempt before whose answer was lost.
+func (t *turn) refusedForGood(c callSpec, a store.Attempt, res Result) callOutcome {
+	if !t.cur.Lost {
+		return callOutcome{reason: reasonOf(res.Class), message: res.Message}
+	}
+	t.audit(a, string(ResultUnknown))
+	if Class(a.Class) == ClassIdempotent { // doing it again doubles nothing
+		return callOutcome{reason: reasonOf(res.Class), message: res.Message + "; an attempt before, whose answer was lost, may have happened"}
+	}
+	t.park(reasonUnknown, fmt.Sprintf("an attempt of %s in %s may have happened, its answer was lost, and now it is refused (%s); look, then say retry, skip or fail", c.call.Action, c.call.Integration, res.Message))
+	return pending
 }
 
 func reasonOf(c ResultClass) string {
@@ -292,6 +325,8 @@ func (t *turn) askEffect(c callSpec) callOutcome {
 		t.closeIntent(a, store.AttemptOK)
 		t.audit(a, "verified")
 		return callOutcome{ok: true, wrote: true, output: res.Output, status: t.cur.Status}
+	case t.cur.Asking == callVerify && t.stepOverdue():
+		return t.verifiedTooLate(c, within)
 	case res.Class == ResultAbsent && !settled:
 		t.poll("the effect is not visible yet")
 		return pending
@@ -312,6 +347,13 @@ func (t *turn) askEffect(c callSpec) callOutcome {
 	}
 	t.poll(res.Message)
 	return pending
+}
+
+// verifiedTooLate ends a step whose effect was accepted and had not shown when
+// its time was over.
+func (t *turn) verifiedTooLate(c callSpec, within time.Duration) callOutcome {
+	return callOutcome{reason: reasonTimedOut, wrote: true, message: fmt.Sprintf("%s accepted %s, and its effect was not there when the step's timeout was over; it may still come within %s",
+		c.call.Integration, c.call.Action, t.cur.SentAt.Add(within).Sub(t.now).Round(time.Second))}
 }
 
 // waiting reports that the end of work is asked for which the vendor accepted.

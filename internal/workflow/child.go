@@ -173,8 +173,6 @@ func (t *turn) awaitChild(n *node, s *CallStep) {
 			continue
 		}
 		switch {
-		case c.State == store.RunStopped && c.EndedAt != nil && c.EndedAt.Before(t.cur.Resumed):
-			t.cur.Phase, t.cur.Gen = "", t.cur.Gen+1 // it was stopped with this one, which somebody resumed
 		case c.State.Ended():
 			t.childEnded(n, c)
 		case t.stepOverdue():
@@ -188,10 +186,20 @@ func (t *turn) awaitChild(n *node, s *CallStep) {
 	t.failStep(n, "RunGone", fmt.Sprintf("the run of Workflow %s that the step started is gone, and how it ended is not known", s.Name))
 }
 
+// noteUnknown keeps in mind that a run below this one ended without anybody
+// knowing of an effect whether it is there.
+func (t *turn) noteUnknown(c store.Run) {
+	v, err := parseVars(c.Vars)
+	if c.Reason == reasonUnknown || err == nil && v.text(varUnknown) != "" {
+		t.vars[varUnknown] = t.run.StepPath
+	}
+}
+
 // childEnded takes the result of the run of the step.
 func (t *turn) childEnded(n *node, c store.Run) {
 	t.cur.Phase, t.cur.Gen = "", t.cur.Gen+1 // who says retry wants another run
 	if c.State != store.RunSucceeded {
+		t.noteUnknown(c)
 		how := map[store.RunState]string{store.RunFailed: "WorkflowFailed", store.RunStopped: "WorkflowStopped"}[c.State]
 		message := fmt.Sprintf("run %s of Workflow %s %s", c.ID, c.Name, c.State)
 		if c.Reason != "" {

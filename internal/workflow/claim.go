@@ -5,6 +5,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -30,10 +31,13 @@ func (e *Engine) claim(ctx context.Context) ([]arrival, error) {
 			continue
 		}
 		claimed, err := e.claimLane(ctx, lane, places)
-		if err != nil {
-			return out, err
-		}
 		out = append(out, claimed...)
+		if err != nil { // the next look finds them again
+			for _, a := range out {
+				e.release(a.key)
+			}
+			return nil, err
+		}
 		if room -= len(claimed); room <= 0 {
 			break
 		}
@@ -100,17 +104,21 @@ func (e *Engine) claimLane(ctx context.Context, l lane, places int) ([]arrival, 
 }
 
 // program returns the compiled definition of a run's revision. Revisions are
-// immutable, so it is kept, also when it does not compile: its runs are parked.
+// immutable, so it is kept, also when it is lost or does not compile: its runs are
+// parked, and nobody else's wait.
 func (e *Engine) program(ctx context.Context, d store.DueRun) (*program, error) {
 	key := programKey{d.Tenant, d.Kind, d.Name, d.Revision}
 	if p, ok := e.programs[key]; ok {
 		return p, nil
 	}
 	raw, err := e.o.Store.Definition(ctx, d.Tenant, d.Kind, d.Name, d.Revision)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	p, err := compile(raw, e.o.Language)
+	var p *program
+	if err == nil {
+		p, err = compile(raw, e.o.Language)
+	}
 	if err != nil {
 		p = &program{defect: fmt.Errorf("definition %s/%s revision %d: %w", d.Kind, d.Name, d.Revision, err)}
 	}

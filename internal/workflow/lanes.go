@@ -19,6 +19,13 @@ import (
 // drawFor is how long starts that were drawn may be kept.
 const drawFor = time.Second
 
+// Of a lane that lets no call start for longer than shutFor, up to shutBatch runs
+// at a time are taken all the same: they are told, and wait outside of it.
+const (
+	shutFor   = 2 * time.Minute
+	shutBatch = 100
+)
+
 // laneGate says whether a call may start in a lane. Starts are drawn from the
 // shared budget ahead of time, outside the transaction that commits intents,
 // so that no intent ages in a queue.
@@ -65,10 +72,14 @@ func (g *laneGate) places(ctx context.Context, name string, want int, log *slog.
 		l.drawn = 0
 	}
 	draw := free - l.drawn
-	if now.Before(l.again) {
-		free = 0
-	}
+	again := l.again
 	g.mu.Unlock()
+	switch {
+	case again.Sub(now) >= shutFor:
+		return min(want, shutBatch)
+	case now.Before(again):
+		return 0
+	}
 	if free <= 0 || g.shared == nil || draw <= 0 {
 		return free
 	}

@@ -294,8 +294,8 @@ func (t *turn) awaitLeavings(n *node) {
 		switch {
 		case there && !c.State.Ended():
 			open++
-		case there && c.State == store.RunStopped && c.EndedAt != nil && c.EndedAt.Before(t.cur.Resumed):
-			plan[i].Result, resumed = StepFailed, true // stopped with this run, which somebody resumed
+		case there && c.State == store.RunStopped && c.StopAt != nil && c.StopAt.Before(t.cur.Resumed):
+			plan[i].Result, resumed = StepFailed, true // stopped with this run, which somebody resumed: its time of grace begins anew
 		default:
 			ended[i] = c
 		}

@@ -104,6 +104,9 @@ func (t *turn) enter(n *node) bool {
 // failStep ends a step for good, as its OnError says.
 func (t *turn) failStep(n *node, reason, message string) {
 	message = t.redact(message)
+	if reason == reasonUnknown {
+		t.vars[varUnknown] = t.run.StepPath
+	}
 	switch n.step.OnError {
 	case OnErrorContinue:
 		t.complete(n, map[string]any{"result": "failed", "reason": reason, "message": message})

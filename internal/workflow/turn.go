@@ -397,10 +397,12 @@ func (t *turn) park(reason, message string) {
 	t.done = true
 }
 
-// sleep waits until a time, but not beyond what the step and the run may take.
+// sleep waits until a time, but wakes when the step or the run has taken as long
+// as it may. What goes on beyond that, such as an effect that is being verified,
+// keeps its pace.
 func (t *turn) sleep(until time.Time, reason, message string) {
-	if end, ok := t.deadline(); ok && end.Before(until) {
-		until = later(end, t.now)
+	if end, ok := t.deadline(); ok && end.Before(until) && end.After(t.now) {
+		until = end
 	}
 	t.run.State, t.run.DueAt, t.run.Reason, t.run.Message = store.RunWaiting, until, reason, message
 	t.run.Lane = ""

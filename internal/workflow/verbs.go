@@ -14,11 +14,15 @@ import (
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/notify"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
 const (
 	reasonUnknown = "OutcomeUnknown"
+	// varUnknown is the variable with the step whose outcome nobody knows, once
+	// there is one.
+	varUnknown = "unknown"
 	// onFailurePrefix begins the paths of the steps of OnFailure.
 	onFailurePrefix = "onFailure:"
 )
@@ -102,13 +106,21 @@ func Do(ctx context.Context, st VerbStore, tenant model.TenantID, id string, v V
 			return store.Run{}, err
 		}
 	}
-	return st.RewindRun(ctx, tenant, id, store.Rewind{
+	r := store.Rewind{
 		Action: "run." + string(v.Kind), By: v.By,
 		Decide: func(now time.Time, l store.LoadedRun) (store.Run, string, error) { return rewind(now, is, to, l, v) },
-	})
+	}
+	if v.Kind == VerbResume {
+		r.Resume = func(now time.Time, l store.LoadedRun) (store.Run, error) {
+			run, _, err := rewind(now, nil, nil, l, Verb{Kind: VerbResume, By: v.By})
+			return run, err
+		}
+	}
+	return st.RewindRun(ctx, tenant, id, r)
 }
 
-// rewind is what a verb makes of a run.
+// rewind is what a verb makes of a run. A resume in the run's own revision needs
+// no program.
 func rewind(now time.Time, is, to *program, l store.LoadedRun, v Verb) (store.Run, string, error) {
 	r := &rewinding{now: now, is: is, to: to, loaded: l, run: l.Run, verb: v}
 	var err error
@@ -230,10 +242,15 @@ func sameStep(a, b Step) bool {
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-// restart begins a step anew. What it sends is a new effect.
+// restart begins a step anew, of the same item where it is inside of a loop. What
+// it sends is a new effect.
 func (r *rewinding) restart(path string) {
 	r.run.StepPath = path
-	r.cur = cursor{Since: r.now, Round: r.cur.Round + 1, Failing: strings.HasPrefix(path, onFailurePrefix)}
+	cur := cursor{Since: r.now, Round: r.cur.Round + 1, Failing: strings.HasPrefix(path, onFailurePrefix)}
+	if strings.Contains(path, "[#") {
+		cur.Loops = r.cur.Loops
+	}
+	r.cur = cur
 }
 
 // retry does a step again.
@@ -250,6 +267,7 @@ func (r *rewinding) retry() (string, error) {
 	if err := r.known(); err != nil {
 		return "", err
 	}
+	delete(r.vars, varUnknown)
 	r.forget(n)
 	r.restart(n.path)
 	if !r.cur.Failing {
@@ -300,7 +318,7 @@ func (r *rewinding) result(n *node) map[string]any {
 
 // known refuses where an effect may be there that nobody has looked at.
 func (r *rewinding) known() error {
-	unknown := r.loaded.Intent != nil || r.cur.Lost || r.vars.text("failure.reason") == reasonUnknown || r.run.Reason == reasonUnknown
+	unknown := r.loaded.Intent != nil || r.cur.Lost || r.vars.text("failure.reason") == reasonUnknown || r.run.Reason == reasonUnknown || r.vars.text(varUnknown) != ""
 	switch {
 	case !unknown:
 		return nil
@@ -329,6 +347,25 @@ func (r *rewinding) forget(n *node) {
 	}
 }
 
+// approvesBelow reports that the run of a step, or one below it, asked for an
+// approval that was not given.
+func (r *rewinding) approvesBelow(n *node) bool {
+	if n.step.Workflow == nil {
+		return false
+	}
+	for _, c := range r.loaded.Children {
+		if !strings.HasPrefix(c.TriggerKey, r.run.ID+"/"+n.path+"/") {
+			continue
+		}
+		for _, p := range r.loaded.Approvals[c.ID] {
+			if p.State != store.PromptAnswered || p.Answer != notify.Approve {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // skip goes on behind a step.
 func (r *rewinding) skip() (string, error) {
 	switch r.run.State {
@@ -345,10 +382,14 @@ func (r *rewinding) skip() (string, error) {
 		return "", refused("step %q is inside of a forEach, whose items go on by themselves", StepName(path))
 	case n.step.approves():
 		return "", refused("step %q is an approval, which only who is asked can give; retry the run from it to have it asked again", StepName(path))
+	case r.approvesBelow(n):
+		return "", refused("step %q runs Workflow %q, where an approval was asked for and not given: only who is asked can give it; retry the step to have it asked again", StepName(path), n.step.Workflow.Name)
 	case r.loaded.Intent != nil || r.run.State == store.RunWaiting && (r.cur.Lost || r.cur.Asking != ""):
 		return "", refused("step %q of run %s may have had its effect, which is being found out; wait for it, or stop the run", StepName(path), r.run.ID)
 	}
-	delete(r.vars, "failure")
+	if !r.cur.Failing { // else it says why the run fails
+		delete(r.vars, "failure")
+	}
 	r.vars.setStep(n.step.Name, map[string]any{"result": resultSkipped, "reason": "SkippedByPerson", "message": "skipped by " + r.verb.By.Actor, "path": n.path, "at": r.now.Format(time.RFC3339)})
 	r.restart(n.next)
 	r.cur.Failing = strings.HasPrefix(n.path, onFailurePrefix)
