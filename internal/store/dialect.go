@@ -4,7 +4,13 @@
 package store
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	sqlite3 "modernc.org/sqlite"
@@ -63,6 +69,39 @@ func retryable(err error) bool {
 	var lite *sqlite3.Error
 	if errors.As(err, &lite) {
 		return lite.Code()&0xff == 5 // SQLITE_BUSY and its extended codes
+	}
+	return false
+}
+
+// Unavailable reports an error of the way to the database or of its operation,
+// not of what was asked of it: the same is worth another try.
+func Unavailable(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch {
+		case len(pg.Code) < 2:
+			return true
+		case pg.Code == "25006": // read_only_sql_transaction: a standby that is not promoted yet
+			return true
+		}
+		// Connection, transaction, authorization, resources, operator, system.
+		return slices.Contains([]string{"08", "28", "40", "53", "55", "57", "58"}, pg.Code[:2])
+	}
+	var lite *sqlite3.Error
+	if errors.As(err, &lite) {
+		// Busy, locked, read-only, input or output, full, cannot open, protocol.
+		return slices.Contains([]int{5, 6, 8, 10, 13, 14, 15}, lite.Code()&0xff)
+	}
+	var way net.Error
+	var connect *pgconn.ConnectError
+	switch {
+	case retryable(err), errors.As(err, &connect), errors.As(err, &way), pgconn.SafeToRetry(err), pgconn.Timeout(err):
+		return true
+	}
+	for _, is := range []error{driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, is) {
+			return true
+		}
 	}
 	return false
 }

@@ -373,6 +373,7 @@ func TestDefectParksTheRun(t *testing.T) {
 // A step that the store refuses is handed to a person; other runs go on.
 func TestUnstorableStepParksOnlyItsRun(t *testing.T) {
 	eachStore(t, func(t *testing.T, k *kit) {
+		k.clock.SetTime(time.Now()) // calls are sent by the engine's clock
 		k.engine = k.newEngine(func(o *Options) { o.Clock, o.BusyPoll = clock.RealClock{}, time.Millisecond })
 		bad, good := k.spec(), k.spec()
 		for _, s := range []*ReclaimSpec{&bad, &good} {

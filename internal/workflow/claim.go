@@ -122,6 +122,7 @@ func (e *Engine) program(ctx context.Context, d store.DueRun) (*program, error) 
 	if err != nil {
 		p = &program{defect: fmt.Errorf("definition %s/%s revision %d: %w", d.Kind, d.Name, d.Revision, err)}
 	}
+	p.revision = d.Revision
 	if len(e.programs) >= maxPrograms {
 		clear(e.programs)
 	}

@@ -33,9 +33,14 @@ var errNoLeavers = errors.New("nothing here knows what apps do with the accounts
 func (e *Engine) launch(t *turn) {
 	e.effects.Add(1)
 	sending := e.sending
+	e.launches++
+	number, of := e.launches, t.place()
+	e.launched[t.run.Key()] = number
 	go func() {
 		defer e.effects.Done()
-		e.results <- arrival{key: t.run.Key(), ev: e.have(sending, t)}
+		ev := e.have(sending, t)
+		ev.of = of
+		e.results <- arrival{key: t.run.Key(), ev: ev, number: number}
 	}()
 }
 
@@ -70,14 +75,18 @@ func (e *Engine) have(ctx context.Context, t *turn) event {
 // call makes the intended call. Its context ends at the attempt's deadline or
 // with the lease, so that an old owner's call cannot race the new owner's.
 func (e *Engine) call(ctx context.Context, tenant model.TenantID, fx *effect) Result {
-	ctx, cancel := context.WithTimeout(ctx, fx.attempt.DeadlineAt.Sub(fx.attempt.StartedAt))
-	defer cancel()
 	failpoint.Hit(failpoint.AfterIntentBeforeSend)
 	// The clock is asked as well: in a process that was paused, the timers of ctx
 	// may not have run yet, and the run's next owner may have called already.
-	if ctx.Err() != nil || !e.o.Clock.Now().Before(fx.attempt.DeadlineAt) {
+	left := fx.attempt.DeadlineAt.Sub(e.o.Clock.Now())
+	switch {
+	case ctx.Err() != nil || e.leaseOver():
 		return Result{Class: ResultUnknown, Message: "the lease ended before the call was sent"}
+	case left <= 0:
+		return Result{Class: ResultUnknown, Message: "the time for the call was over before it was sent"}
 	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
 	if fx.info.HasPrecheck {
 		res, err := e.o.Actions.Precheck(ctx, tenant, *fx.call)
 		switch {
@@ -86,6 +95,8 @@ func (e *Engine) call(ctx context.Context, tenant model.TenantID, fx *effect) Re
 		case res.Class != ResultAbsent:
 			res.Sent = false // a precheck changes nothing
 			return res
+		case e.leaseOver() || !e.o.Clock.Now().Before(fx.attempt.DeadlineAt):
+			return Result{Class: ResultUnknown, Message: "the time for the call was over before it was sent"}
 		}
 	}
 	execute := e.o.Actions.Execute
@@ -94,6 +105,9 @@ func (e *Engine) call(ctx context.Context, tenant model.TenantID, fx *effect) Re
 	}
 	res, err := execute(ctx, tenant, *fx.call)
 	failpoint.Hit(fx.postedPoint)
+	if n := (*NotSentError)(nil); errors.As(err, &n) {
+		return Result{Class: ResultUnknown, Message: err.Error()}
+	}
 	if err != nil {
 		return Result{Class: ResultUnknown, Sent: true, Message: err.Error()}
 	}

@@ -12,9 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -61,6 +61,9 @@ type Options struct {
 	// Alone says that no other process can be running an engine on this store
 	// (SQLite), so that shards need not be waited for after a crash.
 	Alone bool
+
+	// OnDefect is told of each run that cannot be decided; nil: nobody is.
+	OnDefect func()
 
 	Clock clock.WithTicker // nil: the system clock
 	Log   *slog.Logger     // nil: slog.Default()
@@ -121,21 +124,23 @@ type Engine struct {
 	stopSend  context.CancelFunc
 	leaseEnd  *time.Timer
 	busy      map[store.RunKey]*program // runs with something under way in this process
+	launched  map[store.RunKey]uint64   // the number of the effect that is
+	launches  uint64
+	unstored  []arrival // what the store did not take yet
+	again     time.Time // when it is offered again
 	perShard  map[int]int
 	programs  map[programKey]*program
 	effects   sync.WaitGroup
+
+	// heldUntil is when the lease ends, in milliseconds of the clock: unlike a
+	// timer, it goes on while the machine is suspended.
+	heldUntil atomic.Int64
 }
 
 type programKey struct {
 	tenant     model.TenantID
 	kind, name string
 	revision   int64
-}
-
-// arrival is an event that reached a run.
-type arrival struct {
-	key store.RunKey
-	ev  event
 }
 
 // storeTimeout bounds one transaction of the engine.
@@ -151,7 +156,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		o: o, owner: uuid.NewString(), wake: make(chan struct{}, 1), results: make(chan arrival, o.MaxInFlight+1),
-		busy: map[store.RunKey]*program{}, perShard: map[int]int{}, programs: map[programKey]*program{}, leases: store.Leases{},
+		busy: map[store.RunKey]*program{}, launched: map[store.RunKey]uint64{}, perShard: map[int]int{}, programs: map[programKey]*program{}, leases: store.Leases{},
 		infos: newInfoCache(o.Clock),
 	}
 	e.lanes = newLaneGate(o.Lanes, o.LaneConcurrency, o.Clock)
@@ -230,14 +235,26 @@ func (e *Engine) Run(ctx context.Context) error {
 // start takes the first shards.
 func (e *Engine) start(ctx context.Context) error {
 	e.sending, e.stopSend = context.WithCancel(context.WithoutCancel(ctx))
+	since := e.o.Clock.Now()
 	held, err := e.o.Store.HoldShards(ctx, store.HoldRequest{Owner: e.owner, Lease: e.o.Lease, TakeOver: e.o.Alone})
 	if err != nil {
 		return fmt.Errorf("workflow engine: %w", err)
 	}
 	e.leases, e.fairShare = held.Leases, held.FairShare
-	e.leaseEnd = time.AfterFunc(e.o.Lease, e.stopSend)
+	e.leaseEnd = time.AfterFunc(e.leased(since), e.stopSend)
 	return nil
 }
+
+// leased notes a lease that was asked for at an instant, and returns what is left
+// of it: the time that the store took to answer is part of it.
+func (e *Engine) leased(since time.Time) time.Duration {
+	until := since.Add(e.o.Lease)
+	e.heldUntil.Store(until.UnixMilli())
+	return max(0, until.Sub(e.o.Clock.Now()))
+}
+
+// leaseOver reports that another replica may own the shards by now.
+func (e *Engine) leaseOver() bool { return e.o.Clock.Now().UnixMilli() >= e.heldUntil.Load() }
 
 // hold renews the leases, and gives surplus shards up to a replica that has
 // fewer. It reports whether there are new ones.
@@ -248,6 +265,7 @@ func (e *Engine) hold(ctx context.Context) (gained bool) {
 			release = append(release, id)
 		}
 	}
+	since := e.o.Clock.Now()
 	held, err := e.o.Store.HoldShards(ctx, store.HoldRequest{Owner: e.owner, Lease: e.o.Lease, Release: release})
 	if err != nil {
 		e.o.Log.Warn("The workflow engine could not renew its shards; calls stop when the lease ends", "error", err)
@@ -255,9 +273,9 @@ func (e *Engine) hold(ctx context.Context) (gained bool) {
 	}
 	if e.sending.Err() != nil { // the lease had ended: calls may start again
 		e.sending, e.stopSend = context.WithCancel(context.WithoutCancel(ctx))
-		e.leaseEnd = time.AfterFunc(e.o.Lease, e.stopSend)
+		e.leaseEnd = time.AfterFunc(e.leased(since), e.stopSend)
 	} else {
-		e.leaseEnd.Reset(e.o.Lease)
+		e.leaseEnd.Reset(e.leased(since))
 	}
 	for id := range held.Leases {
 		if _, had := e.leases[id]; !had {
@@ -277,13 +295,17 @@ func (e *Engine) Settle(ctx context.Context) error {
 		}
 	}
 	for ctx.Err() == nil {
+		e.keepLease(ctx)
 		worked := e.tick(ctx)
 		for len(e.busy) > 0 {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
 			case a := <-e.results:
+				e.keepLease(ctx)
 				e.commit(ctx, e.collect(a))
+			case <-e.offerAgain():
+				e.offer(ctx)
 			}
 		}
 		if !worked {
@@ -293,6 +315,13 @@ func (e *Engine) Settle(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// keepLease renews the lease where no ticker does, before it is over.
+func (e *Engine) keepLease(ctx context.Context) {
+	if left := e.heldUntil.Load() - e.o.Clock.Now().UnixMilli(); left < e.o.Lease.Milliseconds()/2 {
+		e.hold(ctx)
+	}
+}
+
 // shutDown lets calls that are under way end and records them.
 func (e *Engine) shutDown(ctx context.Context) error {
 	done := make(chan struct{})
@@ -300,13 +329,20 @@ func (e *Engine) shutDown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.o.Lease)
 	defer cancel()
 	e.env.start = func(string) (bool, time.Time) { return false, e.o.Clock.Now() } // nothing new
-	for {
+	for done != nil || len(e.results)+len(e.unstored) > 0 {
 		select {
 		case a := <-e.results:
 			e.record(ctx, e.collect(a))
 			continue
+		case <-e.offerAgain():
+			e.record(ctx, e.takeUnstored())
+			continue
 		case <-done:
 			if len(e.results) > 0 {
+				continue
+			}
+			if len(e.unstored) > 0 {
+				done = nil // they are offered until the time is up
 				continue
 			}
 		case <-ctx.Done():
@@ -322,13 +358,13 @@ func (e *Engine) shutDown(ctx context.Context) error {
 
 // collect waits a moment for more outcomes, so that they share a transaction.
 func (e *Engine) collect(first arrival) []arrival {
-	batch := []arrival{first}
+	batch := e.current(nil, first)
 	timer := time.NewTimer(e.o.BatchDelay)
 	defer timer.Stop()
 	for len(batch) < maxBatch && len(batch) < len(e.busy) {
 		select {
 		case a := <-e.results:
-			batch = append(batch, a)
+			batch = e.current(batch, a)
 		case <-timer.C:
 			return batch
 		}
@@ -338,6 +374,9 @@ func (e *Engine) collect(first arrival) []arrival {
 
 // tick claims what is due. It reports whether there was anything.
 func (e *Engine) tick(ctx context.Context) bool {
+	if len(e.unstored) > 0 && !e.o.Clock.Now().Before(e.again) {
+		e.offer(ctx)
+	}
 	batch, err := e.claim(ctx)
 	if err != nil {
 		e.o.Log.Warn("The workflow engine could not look for due runs", "error", err)
@@ -348,172 +387,4 @@ func (e *Engine) tick(ctx context.Context) bool {
 		e.commit(ctx, part)
 	}
 	return len(batch) > 0
-}
-
-// commit moves runs on in one transaction and then has the effects that the
-// decisions intend.
-func (e *Engine) commit(ctx context.Context, batch []arrival) {
-	for _, t := range e.record(ctx, batch) {
-		e.launch(t)
-	}
-}
-
-// record moves runs on and returns the turns whose effects are to be had. It
-// tries again when the store fails; a run that cannot be stored even alone is
-// parked, and failing that its open intent is resolved by its class later.
-func (e *Engine) record(ctx context.Context, batch []arrival) []*turn {
-	outcomes := false
-	for attempt := 0; len(batch) > 0; attempt++ {
-		turns, err := e.advance(ctx, batch)
-		var fenced *store.FencedError
-		switch {
-		case err == nil:
-			for _, a := range batch {
-				outcomes = outcomes || a.ev.kind == eventResult
-				if t := turns[a.key]; t == nil || t.effect == nil {
-					e.release(a.key)
-				}
-			}
-			e.applyBlocks(ctx, turns)
-			if outcomes {
-				failpoint.Hit(failpoint.AfterOutcomeBeforeNext)
-			}
-			return withEffects(turns)
-		case errors.As(err, &fenced):
-			batch = e.dropShards(fenced.Shards, batch)
-			continue
-		case ctx.Err() != nil:
-			for _, a := range batch {
-				e.release(a.key)
-			}
-			return nil
-		}
-		if len(batch) > 1 && attempt == 0 { // one run's defect must not hold up the others
-			var out []*turn
-			for _, a := range batch {
-				out = append(out, e.record(ctx, []arrival{a})...)
-			}
-			return out
-		}
-		e.o.Log.Error("The workflow engine could not store a run's step", "run", batch[0].key.ID, "error", err)
-		if attempt >= 3 {
-			for _, a := range batch {
-				e.park(ctx, a.key, err)
-				e.release(a.key)
-			}
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-		case <-e.o.Clock.After(e.o.BusyPoll):
-		}
-	}
-	return nil
-}
-
-// park hands a run whose step cannot be stored to a person.
-func (e *Engine) park(ctx context.Context, key store.RunKey, cause error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	err := e.o.Store.AdvanceRuns(ctx, e.leases, []store.RunKey{key}, func(_ time.Time, l store.LoadedRun) (*store.RunChange, error) {
-		if l.Run.State.Ended() {
-			return nil, nil
-		}
-		l.Run.State, l.Run.Reason, l.Run.Message = store.RunAttention, "Defect", "the step could not be stored: "+cause.Error()
-		return &store.RunChange{Run: l.Run}, nil
-	})
-	if err != nil {
-		e.o.Log.Error("A run could not be parked", "run", key.ID, "error", err)
-	}
-}
-
-// advance runs the interpreter inside the store's transaction.
-func (e *Engine) advance(ctx context.Context, batch []arrival) (map[store.RunKey]*turn, error) {
-	events := make(map[store.RunKey]event, len(batch))
-	keys := make([]store.RunKey, len(batch))
-	for i, a := range batch {
-		events[a.key], keys[i] = a.ev, a.key
-	}
-	turns := make(map[store.RunKey]*turn, len(batch))
-	drop := func(key store.RunKey) {
-		if t := turns[key]; t != nil && t.effect != nil && t.effect.call != nil {
-			e.lanes.giveBack(t.effect.lane)
-		}
-		delete(turns, key)
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	err := e.o.Store.AdvanceRuns(ctx, e.leases, keys, func(now time.Time, l store.LoadedRun) (*store.RunChange, error) {
-		key := l.Run.Key()
-		drop(key) // of an earlier try of this transaction
-		t, err := decide(now, e.busy[key], l, events[key], &e.env)
-		if err != nil { // repeating it would not help: a person must look
-			e.o.Log.Error("A run cannot go on", "run", key.ID, "error", err)
-			t = &turn{}
-			t.change.Run = l.Run
-			t.change.Run.State, t.change.Run.Reason, t.change.Run.Message = store.RunAttention, "Defect", err.Error()
-		}
-		if t == nil {
-			return nil, nil
-		}
-		turns[key] = t
-		return &t.change, nil
-	})
-	if err != nil {
-		for key := range maps.Clone(turns) {
-			drop(key)
-		}
-		return nil, err
-	}
-	for _, t := range turns {
-		if len(t.change.Bookings) > 0 {
-			failpoint.Hit(failpoint.BookAfterCommit)
-		}
-	}
-	return turns, nil
-}
-
-func withEffects(turns map[store.RunKey]*turn) []*turn {
-	var out []*turn
-	for _, t := range turns {
-		if t.effect != nil {
-			out = append(out, t)
-		}
-	}
-	return out
-}
-
-func (e *Engine) applyBlocks(ctx context.Context, turns map[store.RunKey]*turn) {
-	for _, t := range turns {
-		for _, b := range t.blocks {
-			e.lanes.block(ctx, b, e.o.Log)
-		}
-	}
-}
-
-// dropShards forgets shards that another replica took over, and their runs.
-func (e *Engine) dropShards(shards []int, batch []arrival) []arrival {
-	e.o.Log.Warn("Another replica has taken over shards of workflow runs", "shards", shards)
-	lost := map[int]bool{}
-	for _, id := range shards {
-		lost[id] = true
-		delete(e.leases, id)
-	}
-	var rest []arrival
-	for _, a := range batch {
-		if lost[store.ShardOf(a.key.ID)] {
-			e.release(a.key)
-		} else {
-			rest = append(rest, a)
-		}
-	}
-	return rest
-}
-
-// release says that nothing is under way for the run any more.
-func (e *Engine) release(key store.RunKey) {
-	if _, ok := e.busy[key]; ok {
-		delete(e.busy, key)
-		e.perShard[store.ShardOf(key.ID)]--
-	}
 }

@@ -96,8 +96,18 @@ type Result struct {
 	Answer *Answer
 }
 
+// NotSentError is the error of a call that provably had no effect: it never left
+// this process.
+type NotSentError struct{ Err error }
+
+func (e *NotSentError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *NotSentError) Unwrap() error { return e.Err }
+
 // Actions reaches a tenant's integrations. An error means that nothing is
-// known about the call; a Result is preferred wherever something is.
+// known about the call, unless it is a *NotSentError; a Result is preferred
+// wherever something is.
 type Actions interface {
 	// Action describes an action as the integration now allows it.
 	Action(ctx context.Context, tenant model.TenantID, integration, action string) (ActionInfo, error)

@@ -60,6 +60,7 @@ type program struct {
 	timeout   Span
 	bound     *bound
 	defect    error // the definition does not compile
+	revision  int64
 }
 
 // Check compiles a definition as the engine will. The error says where: the

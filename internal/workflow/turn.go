@@ -99,8 +99,21 @@ const (
 // event is an occurrence that moves a run on.
 type event struct {
 	kind     eventKind
+	of       place // that the effect was for which led to it
 	prepared *prepared
 	result   Result
+}
+
+// place is where a run stands, so that what was found out for one step is not
+// taken for another that a person has meanwhile sent the run to.
+type place struct {
+	path    string
+	round   int
+	resumed int64
+}
+
+func (t *turn) place() place {
+	return place{t.run.StepPath, t.cur.Round, t.cur.Resumed.UnixNano()}
 }
 
 // prepared is what was gathered for a step, outside the transaction.
@@ -237,6 +250,9 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 	}
 	if err := t.openCursor(); err != nil {
 		return nil, fmt.Errorf("run %s: %w", t.run.ID, err)
+	}
+	if t.event.kind != eventDue && t.event.of != t.place() {
+		t.event = event{kind: eventDue}
 	}
 	if t.run.StepPath == pathEnd && t.cur.Since.IsZero() {
 		t.begin()
@@ -410,7 +426,7 @@ func (t *turn) sleep(until time.Time, reason, message string) {
 }
 
 func (t *turn) holdSuspended() {
-	t.sleep(t.now.Add(holdFor), store.ReasonWorkflowSuspended, fmt.Sprintf("%s %s is suspended: no further step begins until it is not", t.run.Kind, t.run.Name))
+	t.sleep(t.now.Add(holdFor), store.ReasonWorkflowSuspended, fmt.Sprintf("%s %s is suspended: no further step begins until it is not", KindWorkflow, t.run.Name))
 }
 
 // need gathers facts; the run stays due, so that a crash loses nothing.
