@@ -90,6 +90,21 @@ func TestRehearse(t *testing.T) {
 	})
 }
 
+// TestWebhooksAreAboutPeople: a run that a webhook starts is about a person, or
+// about nothing.
+func TestWebhooksAreAboutPeople(t *testing.T) {
+	for when, subjects := range map[string][2]bool{ // about nothing, about a person
+		"event.data.body.x == 1": {true, true}, "person.department == 'Sales'": {false, true},
+		"license.app == 'zoom'": {}, "contract.name == 'zoom'": {}, "application.name == 'zoom'": {},
+	} {
+		for i, subject := range []string{"", workflow.SubjectPerson} {
+			if err := Check(Spec{Webhook: &Webhook{}, Subject: subject, When: when}, expr.Workflow{}); (err == nil) != subjects[i] {
+				t.Errorf("%q about %q: %v", when, subject, err)
+			}
+		}
+	}
+}
+
 func rehearsalText(r Rehearsal) string {
 	out := strings.TrimSpace(string(r.Outcome) + " " + r.Reason)
 	if r.Due != nil {
