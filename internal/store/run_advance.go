@@ -194,7 +194,7 @@ func (s *Store) loadChunk(ctx context.Context, tx *sql.Tx, keys []RunKey) ([]Loa
 		return nil, err
 	}
 	for i, l := range out {
-		out[i].Suspended = l.Run.Kind == kindWorkflow && suspended[l.Run.Name]
+		out[i].Suspended = l.Run.ofWorkflow() && suspended[l.Run.Name]
 	}
 	return out, nil
 }

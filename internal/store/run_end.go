@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -110,6 +111,9 @@ func (s *Store) requestStop(ctx context.Context, tx *sql.Tx, r *Run, by Decider)
 			"the run was stopped; nothing was changed", r.Tenant, r.ID); err != nil {
 			return err
 		}
+		if err := s.leaveUnknown(ctx, tx, *r); err != nil {
+			return err
+		}
 		if err := s.ended(ctx, tx, []Run{*r}); err != nil {
 			return err
 		}
@@ -120,6 +124,34 @@ func (s *Store) requestStop(ctx context.Context, tx *sql.Tx, r *Run, by Decider)
 	}
 	return s.appendAudit(ctx, tx, r.Tenant, model.AuditRecord{Actor: by.Actor, ActorKind: by.Kind, Action: "run.stop", ObjectKind: r.Kind, ObjectName: r.Name,
 		PersonID: r.PersonID, Reason: by.Reason, Cause: r.Cause, RunID: r.ID, Result: "requested"})
+}
+
+// leaveUnknown closes the attempt of a run that ends before anybody knows how it
+// ended. It may have had its effect, so it is audited.
+func (s *Store) leaveUnknown(ctx context.Context, tx *sql.Tx, r Run) error {
+	open, err := collect(ctx, tx, scanAttempt, `SELECT `+attemptColumns+` FROM attempt a WHERE a.tenant = $1 AND a.run_id = $2 AND a.state = 'intent'`, r.Tenant, r.ID)
+	if err != nil {
+		return fmt.Errorf("find the open attempt of run %s: %w", r.ID, err)
+	}
+	for _, a := range open {
+		if _, err := tx.ExecContext(ctx, `UPDATE attempt SET state = 'ambiguous', result = 'unknown', ended_at = $3 WHERE tenant = $1 AND run_id = $2 AND state = 'intent'`,
+			r.Tenant, r.ID, s.now()); err != nil {
+			return fmt.Errorf("close the open attempt of run %s: %w", r.ID, err)
+		}
+		if a.Class == "read" {
+			continue
+		}
+		kind := "Integration"
+		if strings.HasPrefix(a.Integration, "https://") {
+			kind = "Host"
+		}
+		if err := s.appendAudit(ctx, tx, r.Tenant, model.AuditRecord{Actor: r.Kind + "/" + r.Name, ActorKind: model.ActorPolicy, Action: a.Action, ObjectKind: kind,
+			ObjectName: a.Integration, PersonID: r.PersonID, Reason: "the run was stopped before it was known whether the call had its effect", Cause: r.Cause, RunID: r.ID,
+			RequestDigest: a.RequestDigest, Result: "unknown", Detail: map[string]string{"step": a.StepPath, "idempotencyKey": a.IdemKey}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stopChildren stops the runs that a run has started.

@@ -96,9 +96,31 @@ func (s *Store) claimSlot(ctx context.Context, tx *sql.Tx, changes []RunChange, 
 		r.SlotHeld, r.State, r.DueAt, r.Reason, r.Message = true, RunReady, fromMillis(s.now()), "", ""
 	case claim.Policy == SlotSkip:
 		s.skipRun(r, fmt.Sprintf("it was not begun: %d runs are under way, and spec.concurrency.policy is Skip", held))
+	default:
+		if err := s.nameHolder(ctx, tx, r); err != nil {
+			return err
+		}
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE run SET slot_key=$3, slot_held=$4 WHERE tenant=$1 AND id=$2`, r.Tenant, r.ID, r.SlotKey, r.SlotHeld)
 	return err
+}
+
+// nameHolder tells a run that waits for a place who has one, the longest first.
+func (s *Store) nameHolder(ctx context.Context, tx *sql.Tx, r *Run) error {
+	var id string
+	var state RunState
+	err := tx.QueryRowContext(ctx, `SELECT id, state`+slotRuns+` AND slot_held ORDER BY id LIMIT 1`, r.Tenant, r.Kind, r.Name, r.SlotKey).Scan(&id, &state)
+	switch {
+	case errors.Is(err, sql.ErrNoRows): // others have waited longer
+		return nil
+	case err != nil:
+		return fmt.Errorf("find who has the place: %w", err)
+	}
+	r.Message += fmt.Sprintf("; run %s has the place and is %s", id, state)
+	if state == RunAttention {
+		r.Message += ": resolve it, or stop it"
+	}
+	return nil
 }
 
 func (s *Store) skipRun(r *Run, message string) {

@@ -104,7 +104,7 @@ func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w Workfl
 			return nil
 		}
 		res, err := tx.ExecContext(ctx, `UPDATE run SET due_at=$1, state='ready', version=version+1
-			WHERE tenant=$2 AND kind=$3 AND name=$4 AND state='waiting' AND reason=$5`, now, tenant, kindWorkflow, w.Name, ReasonWorkflowSuspended)
+			WHERE tenant=$2 AND kind IN ($3, $6) AND name=$4 AND state='waiting' AND reason=$5`, now, tenant, kindWorkflow, w.Name, ReasonWorkflowSuspended, kindOffboarding)
 		if err == nil {
 			woken, err = res.RowsAffected()
 		}
@@ -123,6 +123,13 @@ func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w Workfl
 const ReasonWorkflowSuspended = "WorkflowSuspended"
 
 const kindWorkflow = "Workflow"
+
+// kindOffboarding is the kind of the runs for each account that an offboarding
+// step of the Workflow with their name has started.
+const kindOffboarding = "Offboarding"
+
+// ofWorkflow reports a run that a Workflow's suspension holds.
+func (r Run) ofWorkflow() bool { return r.Kind == kindWorkflow || r.Kind == kindOffboarding }
 
 // DeleteWorkflow forgets a Workflow that is gone: nothing starts it any more.
 // Its number, revisions and runs stay. stop lets no further step of its runs
@@ -260,7 +267,7 @@ const unreachedFor = 24 * time.Hour
 func (s *Store) suspendedWorkflows(ctx context.Context, tx *sql.Tx, tenant model.TenantID, runs []LoadedRun) (map[string]bool, error) {
 	args, seen := []any{tenant}, map[string]bool{}
 	for _, l := range runs {
-		if l.Run.Kind == kindWorkflow && !seen[l.Run.Name] {
+		if l.Run.ofWorkflow() && !seen[l.Run.Name] {
 			seen[l.Run.Name] = true
 			args = append(args, l.Run.Name)
 		}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -245,4 +246,21 @@ func TestConcurrencyHoldsAcrossReplicas(t *testing.T) {
 	if peak > most || peak < 2 {
 		t.Errorf("%d runs had a call under way at once, of at most %d", peak, most)
 	}
+}
+
+// TestConcurrencyNamesWhoHasThePlace shows a run that waits which one it waits
+// for, and that nothing moves before a person does.
+func TestConcurrencyNamesWhoHasThePlace(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.put(limited(store.SlotQueue, 1, "k", ticket("act", "x")))
+		k.vendor.script("ticket.create", lostBeforeEffect)
+		first := k.by("1")
+		k.clock.Step(time.Second)
+		k.by("2")
+		r := k.expect(store.RunWaiting, "", store.ReasonConcurrencyLimit)
+		if !strings.Contains(r.Message, "run "+first.ID+" has the place and is attention: resolve it") {
+			t.Errorf("people read %q", r.Message)
+		}
+	})
 }

@@ -241,3 +241,29 @@ func TestOffboardingIsShown(t *testing.T) {
 		}
 	})
 }
+
+// A suspension holds the runs for each account at once, however fresh their
+// recheck is, and its end lets them go on.
+func TestSuspensionHoldsTheAccountsOfALeaver(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.leaving(plan{suspend("box", "b1")})
+		d := cel(Step{Name: "leave", Offboarding: &OffboardingStep{}})
+		k.put(d)
+		k.vendor.script("user.suspend", func(Call) (Result, error) { return Result{Class: ResultUnknown, Message: "refused"}, nil })
+		k.by("k")
+		k.want("calls", k.called(), []string{"box user.suspend b1"})
+		k.put(d, func(s *store.WorkflowState) { s.Suspended = true })
+		k.pass(20 * time.Second)
+		k.want("calls while it is suspended", k.called(), []string{"box user.suspend b1"})
+		if r := k.child("box/box"); r.Reason != store.ReasonWorkflowSuspended || !strings.Contains(r.Message, "Workflow wf is suspended") {
+			t.Errorf("%s %s", r.Reason, r.Message)
+		}
+		k.put(d)
+		k.settle()
+		k.stand("wf", "succeeded")
+		if n, _ := k.vendor.count("user.suspend"); n != 1 {
+			t.Errorf("suspended %d times", n)
+		}
+	})
+}

@@ -382,6 +382,8 @@ func (r *rewinding) skip() (string, error) {
 		return "", refused("step %q is inside of a forEach, whose items go on by themselves", StepName(path))
 	case n.step.approves():
 		return "", refused("step %q is an approval, which only who is asked can give; retry the run from it to have it asked again", StepName(path))
+	case r.loaded.Intent != nil && r.run.State == store.RunAttention:
+		return "", refused("step %q of run %s may have had its effect: look at the vendor, then `seatkeeper runs resolve %s --how skip`, retry or fail", StepName(path), r.run.ID, r.run.ID)
 	case r.approvesBelow(n):
 		return "", refused("step %q runs Workflow %q, where an approval was asked for and not given: only who is asked can give it; retry the step to have it asked again", StepName(path), n.step.Workflow.Name)
 	case r.loaded.Intent != nil || r.run.State == store.RunWaiting && (r.cur.Lost || r.cur.Asking != ""):

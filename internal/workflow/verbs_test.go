@@ -4,6 +4,7 @@
 package workflow
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -220,5 +221,39 @@ func TestRetryAfterTimeout(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.expect(store.RunSucceeded, "", "")
+	})
+}
+
+// unreachable is a vendor that does not say whether an effect is there.
+type unreachable struct{ *vendor }
+
+func (unreachable) Verify(context.Context, model.TenantID, Call) (Result, error) {
+	return Result{Class: ResultUnknown, Message: "not reachable"}, nil
+}
+
+// A stop of a parked run leaves no attempt open, and what may have happened is
+// audited.
+func TestStopOfAParkedRunAuditsWhatMayHaveHappened(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.vendor.infos["ticket.create"] = ActionInfo{Class: ClassVerifiable, HasVerify: true, VerifyWithin: 10 * time.Second}
+		k.engine = k.newEngine(func(o *Options) { o.Actions = unreachable{k.vendor} })
+		k.vendor.script("ticket.create", k.effectThenLost)
+		k.put(cel(ticket("act", "x")))
+		k.by("k")
+		for range 20 {
+			k.pass(time.Minute)
+		}
+		k.expect(store.RunAttention, "", "OutcomeUnknown")
+		k.refuses(Verb{Kind: VerbSkip}, "runs resolve")
+		k.stopRun()
+		r := k.expect(store.RunStopped, "stopped", "StopRequested")
+		if a := r.Attempts[0]; a.State != store.AttemptAmbiguous || a.EndedAt == nil {
+			t.Errorf("the attempt is %s", a.State)
+		}
+		records, err := k.store.Audit(t.Context(), k.tenant, store.AuditQuery{Action: "ticket.create"})
+		if err != nil || len(records) != 1 || records[0].Result != "unknown" || records[0].RunID != r.ID {
+			t.Errorf("audit: %+v, %v", records, err)
+		}
 	})
 }
