@@ -152,10 +152,12 @@ func (t *turn) underWay() bool { return t.intent != nil || t.cur.Asking != "" ||
 
 // askNobody goes on where nobody is left to ask. The default that a policy
 // declares is what a person's silence stands for: it applies where somebody was
-// asked, in this step or before, and never where nobody could be.
+// asked the same, and never where nobody could be.
 func (t *turn) askNobody(n *node, s *AskStep) {
-	before, _ := t.decision()
-	asked := before.Source == sourceAnswer || slices.ContainsFunc(t.prompts, func(p store.Prompt) bool { return p.StepPath == t.run.StepPath })
+	asked := slices.ContainsFunc(t.prompts, func(p store.Prompt) bool { return p.StepPath == t.run.StepPath })
+	if before, _ := t.decision(); s.Matter == nil && before.Source == sourceAnswer {
+		asked = true // the steps of a reclaim are stages of one question
+	}
 	const nobody = "the person who would be asked has left or is not known"
 	switch {
 	case t.cur.Unreached && t.firstFound(s):

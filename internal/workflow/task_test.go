@@ -168,3 +168,22 @@ func TestTasksOfALoop(t *testing.T) {
 		k.effects(map[string]int{"message.send": 2, "message.update": 2})
 	})
 }
+
+// Whether somebody was asked is said by this step alone: an answer to another
+// one does not make silence of nobody.
+func TestAnotherStepsAnswerAsksNobody(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		choice := func(name string, role Role) Step {
+			return Step{Name: name, Ask: &AskStep{Matter: &AskMatter{Kind: notify.Choice, Text: name}, Options: []string{"Keep", "Delete"},
+				Stages: []AskStage{{To: &Recipient{Role: role}}}, Timeout: Hours(72), OnTimeout: "Delete"}}
+		}
+		k.world.set(func() { delete(k.world.holders, RoleAppOwner) })
+		k.put(cel(choice("laptop", RoleManager), choice("mailbox", RoleAppOwner), ticket("act", "${steps.mailbox.choice}")))
+		k.by("k")
+		k.status(k.onCLI(k.open(), "mia", "Keep", ""), store.AnswerAccepted)
+		k.settle()
+		k.expect(store.RunWaiting, "", "NoReachableChannel")
+		k.want("tickets", k.tickets(), nil)
+	})
+}
