@@ -132,7 +132,7 @@ func (t *turn) startChild(n *node, w *childStart, input any) {
 		err = fmt.Errorf("%d bytes: at most %d are taken", len(raw), MaxInput)
 	}
 	if err != nil {
-		t.failStep(n, "BadInput", "input: "+err.Error())
+		t.failStep(n, "BadInput", "input: "+unwritten(err).Error())
 		return
 	}
 	w.vars["input"] = input

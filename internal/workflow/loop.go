@@ -250,7 +250,7 @@ func (t *turn) enterLoop(n *node, s *ForEachStep) {
 func listOf(v any) ([]any, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
-		return nil, err
+		return nil, unwritten(err)
 	}
 	var items []any
 	if err := json.Unmarshal(raw, &items); err != nil || items == nil && v != nil {

@@ -100,7 +100,7 @@ func inWords(v any) string {
 	}
 	raw, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Sprint(v)
+		return masked // something in it is sensitive
 	}
 	return string(raw)
 }

@@ -110,7 +110,15 @@ func (s sealedValue) Open() (any, error) {
 
 // MarshalJSON keeps it from being written by accident.
 func (s sealedValue) MarshalJSON() ([]byte, error) {
-	return nil, fmt.Errorf("steps.%s.%s is sensitive and is not written", s.step, s.output)
+	return nil, fmt.Errorf("steps.%s.%s is sensitive, and only action and http steps and the cases of a switch may use it", s.step, s.output)
+}
+
+// unwritten says in words why a value could not be written as JSON.
+func unwritten(err error) error {
+	for m := (*json.MarshalerError)(nil); errors.As(err, &m); {
+		err = m.Unwrap()
+	}
+	return err
 }
 
 // mayOpen reports whether the current step is of a kind that takes sensitive
@@ -244,6 +252,8 @@ func (t *turn) addOutput(s Step, name string, v any, result map[string]any) erro
 			return err
 		}
 		v = sealed
+	} else {
+		v = t.mask(v)
 	}
 	result[name] = v
 	return nil

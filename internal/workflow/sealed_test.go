@@ -130,3 +130,59 @@ func TestExactOutputs(t *testing.T) {
 		t.Error("a large number stays one")
 	}
 }
+
+// TestEchoOfASealedInput keeps out of the row what a vendor repeats of what it
+// was sent, while it is verified too.
+func TestEchoOfASealedInput(t *testing.T) {
+	const canary = "canary-initial-password"
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.engine = k.newEngine(func(o *Options) { o.Sealer = keyring(t) })
+		k.vendor.infos["token.make"] = ActionInfo{Class: ClassIdempotent}
+		k.vendor.infos["user.create"] = ActionInfo{Class: ClassIdempotent, HasVerify: true, VerifyWithin: time.Minute}
+		k.vendor.script("token.make", func(Call) (Result, error) {
+			return Result{Class: ResultDone, Sent: true, Output: map[string]any{"password": canary}}, nil
+		})
+		var key string
+		k.vendor.script("user.create", func(c Call) (Result, error) { // visible only later
+			key = c.IdemKey
+			return Result{Class: ResultDone, Sent: true, Output: map[string]any{"user": c.Input, "id": "u1"}}, nil
+		})
+		use := Step{Name: "use", Action: &ActionStep{Integration: "idp", Action: "user.create", With: map[string]any{"password": "${steps.make.password}"}},
+			Outputs: map[string]string{"user": "resp.user.password", "id": "resp.id"}}
+		k.put(cel(Step{Name: "make", Outputs: map[string]string{"password": "resp.password"}, Sensitive: []string{"password"}, Action: &ActionStep{Integration: "idp", Action: "token.make"}}, use))
+		k.by("k")
+		k.expect(store.RunWaiting, "", "Verifying")
+		if row := k.rowOf(); strings.Contains(row, canary) {
+			t.Errorf("while it is verified the row shows it: %s", row)
+		}
+		k.vendor.mu.Lock()
+		k.vendor.effects["user.create "+key]++
+		k.vendor.mu.Unlock()
+		k.pass(2 * time.Second)
+		k.expect(store.RunSucceeded, "", "")
+		if row := k.rowOf(); strings.Contains(row, canary) || !strings.Contains(row, "u1") {
+			t.Errorf("at the end the row shows it, or not what else came: %s", row)
+		}
+	})
+}
+
+// TestSealedValueIsRefusedInWords has people read what may be done with one.
+func TestSealedValueIsRefusedInWords(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.engine = k.newEngine(func(o *Options) { o.Sealer = keyring(t) })
+		k.vendor.infos["token.make"] = ActionInfo{Class: ClassIdempotent}
+		k.put(cel(ticket("x", "x")), named("child"))
+		for i, s := range []Step{each("loop", "[steps.make]", "i", ticket("x", "y")), runs("call", "child", map[string]any{"a": "${steps.make}"})} {
+			k.vendor.script("token.make", func(Call) (Result, error) {
+				return Result{Class: ResultDone, Sent: true, Output: map[string]any{"password": "s3cr3t"}}, nil
+			})
+			k.put(cel(Step{Name: "make", Outputs: map[string]string{"password": "resp.password"}, Sensitive: []string{"password"}, Action: &ActionStep{Integration: "idp", Action: "token.make"}}, s))
+			k.by(fmt.Sprint(i))
+			if r := k.expect(store.RunFailed, "failed", "BadInput"); strings.Contains(r.Message, "MarshalJSON") || !strings.Contains(r.Message, "steps.make.password is sensitive, and only action") {
+				t.Errorf("people read %q", r.Message)
+			}
+		}
+	})
+}

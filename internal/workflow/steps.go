@@ -38,6 +38,9 @@ func (t *turn) action(n *node, s *ActionStep) {
 		return
 	}
 	t.event.result.Message = t.redact(t.event.result.Message)
+	if t.event.result.Output != nil && !n.step.sensitive() { // vendors repeat what they are sent
+		t.event.result.Output, _ = t.mask(t.event.result.Output).(map[string]any)
+	}
 	out := t.perform(callSpec{path: n.path, call: call, retry: s.Retry, onAmbiguous: s.OnAmbiguous, postedPoint: failpoint.AfterEffectBeforeOutcome, outlasts: true})
 	switch {
 	case out.pending:
