@@ -195,9 +195,8 @@ type CheckStep struct{}
 // BookStep writes ledger, exemption and the run's decision in the transaction
 // that moves the run on.
 type BookStep struct {
-	Kind    string `json:"kind"`              // Reclaimed, Kept
-	KeepFor Span   `json:"keepFor,omitzero"`  // of Kept
-	Decided string `json:"decided,omitempty"` // "decision": the last answer; empty: the policy
+	Kind    string `json:"kind"`             // Reclaimed, Kept
+	KeepFor Span   `json:"keepFor,omitzero"` // of Kept
 }
 
 // TellStep replaces every message that the run delivered. Detail, or else the

@@ -50,12 +50,9 @@ func (t *turn) askDeliver(n *node, s *AskStep) {
 		if s.Matter != nil {
 			spec.retry = askReach
 		}
-		if d.Kind == ChannelEmail {
-			spec.retry.Timeout = mailTimeout
-		}
 		var out callOutcome
 		if s.Matter == nil {
-			out = t.perform(spec)
+			out = t.perform(spec.inTime())
 		} else {
 			out = t.deliver(spec)
 		}
@@ -80,7 +77,7 @@ func (t *turn) askDeliver(n *node, s *AskStep) {
 // end need not be known, as the same question twice does no harm.
 func (t *turn) deliver(c callSpec) callOutcome {
 	c.onAmbiguous = AmbiguousRetry
-	out := t.perform(c)
+	out := t.perform(c.inTime())
 	if out.pending && t.run.State == store.RunAttention {
 		out = callOutcome{reason: t.run.Reason, message: t.run.Message}
 		t.unpark()
@@ -99,6 +96,14 @@ func (t *turn) auditDoubt(c callSpec) {
 	if Class(a.Class) != ClassUnsafe {
 		t.audit(a, string(ResultUnknown))
 	}
+}
+
+// inTime gives a message the time that its channel takes.
+func (c callSpec) inTime() callSpec {
+	if c.call.Integration == MailIntegration {
+		c.retry.Timeout = mailTimeout
+	}
+	return c
 }
 
 // linked gives the question the links of the page where its reader answers.

@@ -86,14 +86,20 @@ func MailCall(to string, m notify.Mail, inReplyTo string) Call {
 func QuestionOf(p store.Prompt, to store.Assignee) (q notify.Question, ok bool) {
 	var subject struct {
 		Question   *notify.Question `json:"question"`
-		PersonID   string           `json:"personID"` // of a seat
-		PersonName string           `json:"personName"`
+		PersonID   string           `json:"personID"`   // whom it is about
+		PersonName string           `json:"personName"` // of a seat
+		About      string           `json:"about"`      // of a matter
 	}
 	if err := json.Unmarshal(p.Subject, &subject); err != nil || subject.Question == nil {
 		return notify.Question{}, false
 	}
 	q = *subject.Question
 	q.To, q.Zone, q.Deadline, q.Reminder = to.Name, zoneOf(to.TimeZone), p.ExpiresAt, 0
+	if q.Matter != nil {
+		if q.Matter.About = subject.About; subject.About != "" && subject.PersonID != "" && to.PersonID == subject.PersonID {
+			q.Matter.About = "you"
+		}
+	}
 	switch {
 	case q.Matter != nil && !p.ExpiresAt.Before(p.CreatedAt.Add(farAway/2)):
 		q.Deadline = time.Time{} // a task may have none

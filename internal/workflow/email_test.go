@@ -173,3 +173,54 @@ func TestMailIsFollowedUp(t *testing.T) {
 		}
 	})
 }
+
+// A mail has as long for a notice and for what follows a question as for the
+// question itself.
+func TestTimeOfEveryMail(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.byMail(true, false)
+		k.world.set(func() { k.world.ways = []ChannelRef{{Kind: ChannelEmail}} })
+		k.ada(nil)
+		for range 3 {
+			k.vendor.script(ActionMailSend, accepted)
+		}
+		k.put(cel(Step{Name: "tell", Notify: &NotifyStep{To: []Recipient{{Role: RoleManager}}, Text: "x"}}, approval("ok", alone)))
+		k.by("k")
+		k.status(k.onCLI(k.open(), "mia", notify.Approve, ""), store.AnswerAccepted)
+		k.settle()
+		r := k.expect(store.RunSucceeded, "", "")
+		if len(r.Attempts) != 3 {
+			t.Errorf("%d mails: want the notice, the question and how it ended", len(r.Attempts))
+		}
+		for _, a := range r.Attempts {
+			if got := a.DeadlineAt.Sub(a.StartedAt); got != 2*time.Minute {
+				t.Errorf("the mail of %s has %s", a.StepPath, got)
+			}
+		}
+	})
+}
+
+// The page says whom a question is about to each reader of their own.
+func TestPageSaysWhomItIsAbout(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		p, err := k.store.PersonByEmail(t.Context(), k.tenant, "ada@acme.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.world.set(func() {
+			k.world.holders[RoleManager] = []store.Assignee{{PersonID: p.ID, Name: "Ada", Email: "ada@acme.example"}, {PersonID: "p-mia", Name: "Mia", Email: "mia@acme.example"}}
+		})
+		k.put(cel(approval("ok", alone, func(s *Step) {
+			s.Ask.Matter.Kind, s.Ask.Options, s.Ask.OnTimeout, s.Ask.NotSelf = notify.Choice, []string{"Keep", "Delete"}, "Keep", false
+		})))
+		k.by("k")
+		asked := k.open()
+		for i, want := range []string{"you", "Ada (ada@acme.example)"} {
+			q, ok := QuestionOf(asked, asked.Assignees[i])
+			if !ok || q.Matter.About != want {
+				t.Errorf("%s reads: about %q, want %q", asked.Assignees[i].Name, q.Matter.About, want)
+			}
+		}
+	})
+}

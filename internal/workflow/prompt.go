@@ -146,8 +146,8 @@ func (t *turn) openMatter(n *node, s *AskStep, assignees []store.Assignee) error
 	q := t.worded(s, p, assignees[0])
 	q.Matter.Text = text
 	p.Subject, err = json.Marshal(matterSubject{store.PromptMatter{
-		Workflow: t.run.Name, Title: q.Title(), Text: text, About: q.Matter.About, Asker: q.Asker, Why: q.Why, Evidence: s.Matter.Evidence, Silence: q.Matter.Silence,
-	}, q})
+		Workflow: t.run.Name, Title: q.Title(), Text: text, About: t.about(store.Assignee{}), Asker: q.Asker, Why: q.Why, Evidence: s.Matter.Evidence, Silence: q.Matter.Silence,
+	}, t.run.PersonID, q})
 	if err != nil {
 		return err
 	}
@@ -159,6 +159,7 @@ func (t *turn) openMatter(n *node, s *AskStep, assignees []store.Assignee) error
 // asks the same.
 type matterSubject struct {
 	store.PromptMatter
+	PersonID string          `json:"personID,omitempty"` // whom the run is about
 	Question notify.Question `json:"question"`
 }
 

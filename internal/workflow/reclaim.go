@@ -143,7 +143,6 @@ func (s ReclaimSpec) NewRun() (store.NewRun, error) {
 // all runs of one policy share a revision.
 func (s ReclaimSpec) Definition() (Definition, error) {
 	flow := []Step{}
-	decided := ""
 	keepFor := Span{}
 	if s.Mode == ModeAsk {
 		a := s.Ask
@@ -184,7 +183,6 @@ func (s ReclaimSpec) Definition() (Definition, error) {
 			}
 		}
 		flow = append(flow, Step{Name: "answered", Switch: &SwitchStep{On: "steps.ask.answer", Cases: cases}})
-		decided = "decision"
 	}
 	integration := cmp.Or(s.Removal.Integration, "${seat.integration}")
 	told, gone, ended := "The seat was already gone; there was nothing to give back", EndStep{Reason: "SeatGone", Message: "the seat was already gone"}, ""
@@ -203,7 +201,7 @@ func (s ReclaimSpec) Definition() (Definition, error) {
 				{Name: "endAlready", End: &gone},
 			},
 		}}},
-		Step{Name: "book", Book: &BookStep{Kind: string(store.BookReclaimed), Decided: decided, KeepFor: keepFor}},
+		Step{Name: "book", Book: &BookStep{Kind: string(store.BookReclaimed), KeepFor: keepFor}},
 		Step{Name: "tell", Tell: &TellStep{Outcome: string(notify.Reclaimed)}},
 		Step{Name: "end", End: &EndStep{Outcome: string(notify.Reclaimed), Message: ended}},
 	)
@@ -222,7 +220,7 @@ func stages(lists ...[]Role) []AskStage {
 
 func keptSteps(asked, name string, keepFor Span) []Step {
 	return []Step{
-		{Name: name, Book: &BookStep{Kind: string(store.BookKept), KeepFor: keepFor, Decided: "decision"}},
+		{Name: name, Book: &BookStep{Kind: string(store.BookKept), KeepFor: keepFor}},
 		{Name: name + "Tell", Tell: &TellStep{Outcome: string(notify.Kept)}},
 		{Name: name + "End", End: &EndStep{Outcome: string(notify.Kept)}},
 	}
