@@ -30,11 +30,17 @@ var (
 	calls = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "seatkeeper_run_calls_total", Help: "Attempts of runs at calls, by Integration or host and result: ok, failed, notSent, ambiguous.",
 	}, []string{"namespace", "integration", "result"})
+	defects = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "seatkeeper_run_defects_total", Help: "Runs that were handed to a person because the program failed at their step; the log says which and why.",
+	})
 )
 
 func init() {
-	metrics.Registry.MustRegister(began, ended, calls)
+	metrics.Registry.MustRegister(began, ended, calls, defects)
 }
+
+// Defect counts a run that the engine could not decide.
+func Defect() { defects.Inc() }
 
 // namesTimeout bounds the look-up of the namespace of a new tenant.
 const namesTimeout = 5 * time.Second

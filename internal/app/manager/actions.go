@@ -111,7 +111,7 @@ func (a *actions) Execute(ctx context.Context, tenant model.TenantID, c workflow
 		// been suspended or deleted.
 		_, spec, err := a.state(ctx, tenant, c.Integration)
 		if err != nil {
-			return connector.ActionResult{}, err
+			return connector.ActionResult{}, &workflow.NotSentError{Err: err}
 		}
 		if info, ok := s.Action(c.Action); ok {
 			if why := refusal(c.Integration, spec, info); why != "" {
@@ -154,7 +154,7 @@ type verb func(*connector.Session, context.Context, connector.ActionCall) (conne
 func (a *actions) call(ctx context.Context, tenant model.TenantID, c workflow.Call, do verb) (workflow.Result, error) {
 	session, _, err := a.session(ctx, tenant, c.Integration)
 	if err != nil {
-		return workflow.Result{}, err
+		return workflow.Result{}, &workflow.NotSentError{Err: err}
 	}
 	r, err := do(session, ctx, connector.ActionCall{Name: c.Action, Input: c.Input, IdempotencyKey: c.IdemKey})
 	out := workflow.Result{
