@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
@@ -73,10 +74,21 @@ func notStarted(reason StartReason, format string, args ...any) error {
 	return &StartError{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
+// callersPrefix begins the trigger keys that callers choose, so that none takes
+// the place of a run that something else starts.
+const callersPrefix = "by/"
+
+// CallersKey is the trigger key of a run that somebody starts under a key of
+// their own.
+func CallersKey(key string) string { return callersPrefix + key }
+
+// ShownKey is a trigger key as the one knows it who chose it.
+func ShownKey(trigger string) string { return strings.TrimPrefix(trigger, callersPrefix) }
+
 // Start starts one run by hand, or returns the run that the key started
 // before. The guard of decision 18 bounds what automation starts, not this.
 func Start(ctx context.Context, st StartStore, tenant model.TenantID, r StartRequest) (run store.Run, started bool, err error) {
-	run, err = st.RunByTrigger(ctx, tenant, KindWorkflow, r.Workflow, r.Key)
+	run, err = st.RunByTrigger(ctx, tenant, KindWorkflow, r.Workflow, CallersKey(r.Key))
 	if err == nil {
 		return run, false, sameSubject(ctx, st, tenant, run, r)
 	}
@@ -95,7 +107,7 @@ func Start(ctx context.Context, st StartStore, tenant model.TenantID, r StartReq
 		return run, false, err
 	}
 	return st.StartRun(ctx, tenant, store.NewRun{
-		Kind: KindWorkflow, Name: w.Name, Revision: w.Revision, TriggerKind: TriggerManual, TriggerKey: r.Key, Subject: person.Email, PersonID: person.ID,
+		Kind: KindWorkflow, Name: w.Name, Revision: w.Revision, TriggerKind: TriggerManual, TriggerKey: CallersKey(r.Key), Subject: person.Email, PersonID: person.ID,
 		Cause: fmt.Sprintf("%s/%s revision %d", KindWorkflow, w.Name, w.Revision), Vars: vars, Priority: PriorityOf(w.Direction, true),
 	}, r.By)
 }

@@ -472,3 +472,24 @@ func TestPersonVarsAreTyped(t *testing.T) {
 		}
 	})
 }
+
+// TestKeyOfACaller: no key that somebody chooses takes the place of a run that
+// something else starts.
+func TestKeyOfACaller(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.put(cel(ticket("act", "x")))
+		const key = "left/1/1"
+		r := k.by(key, func(r *StartRequest) { r.DryRun = true })
+		if ShownKey(r.TriggerKey) != key {
+			t.Errorf("the caller sees %q", r.TriggerKey)
+		}
+		n, err := k.store.CreateRuns(t.Context(), k.tenant, []store.NewRun{{Kind: KindWorkflow, Name: "wf", Revision: 1, TriggerKind: "person", TriggerKey: key}})
+		if err != nil || n != 1 {
+			t.Errorf("%d runs of the event start, %v", n, err)
+		}
+		if again := k.by(key, func(r *StartRequest) { r.DryRun = true }); again.ID != r.ID {
+			t.Error("the caller's key is another run")
+		}
+	})
+}

@@ -99,7 +99,7 @@ func (b workflows) Find(ctx context.Context, namespace, name, key string) (store
 	if err != nil {
 		return store.RunDetail{}, err
 	}
-	run, err := b.store.RunByTrigger(ctx, tenant, workflow.KindWorkflow, name, key)
+	run, err := b.store.RunByTrigger(ctx, tenant, workflow.KindWorkflow, name, workflow.CallersKey(key))
 	if err != nil {
 		return store.RunDetail{}, err
 	}

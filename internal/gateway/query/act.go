@@ -51,6 +51,9 @@ func (a *API) runs(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range runs {
+		runs[i].TriggerKey = workflow.ShownKey(runs[i].TriggerKey)
+	}
 	return page("RunList", runs, c.next(len(runs), func(i int) string { return runs[i].ID })), nil
 }
 

@@ -73,6 +73,7 @@ type RunDetail struct {
 
 func runView(r store.RunDetail) (RunDetail, error) {
 	steps, err := workflow.Progress(r)
+	r.TriggerKey = workflow.ShownKey(r.TriggerKey)
 	return RunDetail{r, steps}, err
 }
 

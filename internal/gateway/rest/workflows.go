@@ -301,7 +301,7 @@ func (a *API) workflowRun(c *call) (any, error) {
 func viewOfRun(w store.WorkflowState, r store.RunDetail) (runView, error) {
 	v := runView{
 		ID: r.ID, IDWorkflow: w.APIID, Workflow: w.Name, Revision: r.Revision, State: string(r.State), Outcome: r.Outcome, Reason: r.Reason, Message: r.Message,
-		IsCompleted: r.State.Ended(), IdempotencyKey: r.TriggerKey, CreationTime: r.CreatedAt, CompletionTime: r.EndedAt, Steps: []runStep{},
+		IsCompleted: r.State.Ended(), IdempotencyKey: workflow.ShownKey(r.TriggerKey), CreationTime: r.CreatedAt, CompletionTime: r.EndedAt, Steps: []runStep{},
 	}
 	steps, err := workflow.Progress(r)
 	for _, s := range steps {
