@@ -44,8 +44,14 @@ type Handler struct {
 
 // Register adds the routes.
 func (h *Handler) Register(mux access.Mux) {
-	mux.HandleFunc("GET "+answerlink.Path+"{token}", page.Handler(h.Limiter, h.show))
-	mux.HandleFunc("POST "+answerlink.Path+"{token}", page.Handler(h.Limiter, h.answer))
+	mux.HandleFunc("GET "+answerlink.Path+"{token}", page.Handler(h.Limiter, h.signed, h.show))
+	mux.HandleFunc("POST "+answerlink.Path+"{token}", page.Handler(h.Limiter, h.signed, h.answer))
+}
+
+// signed reports a link that was made here.
+func (h *Handler) signed(r *http.Request) bool {
+	_, ok := h.Keys.Open(r.PathValue("token"))
+	return ok
 }
 
 // asked is a question and the one who follows its link.

@@ -242,3 +242,30 @@ func TestStoreIsAway(t *testing.T) {
 		t.Errorf("log: %s", &log)
 	}
 }
+
+// Links that nobody made, from however many addresses, do not shut the page for
+// those that were.
+func TestForgedLinksDoNotShutThePage(t *testing.T) {
+	o := newOffice(t, storetest.SQLite(t))
+	link := o.ask()
+	from := func(i int, l string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, l, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := httptest.NewRecorder()
+		req.RemoteAddr = fmt.Sprintf("10.1.%d.%d:1", i/250, i%250)
+		o.page.Config.Handler.ServeHTTP(rec, req)
+		return rec.Code
+	}
+	shut := false
+	for i := range 200 {
+		shut = shut || from(i, o.page.URL+answerlink.Path+"junk") == http.StatusTooManyRequests
+	}
+	if !shut {
+		t.Error("forged links are not limited")
+	}
+	if code := from(900, link); code != http.StatusOK {
+		t.Errorf("a link that was sent: %d", code)
+	}
+}

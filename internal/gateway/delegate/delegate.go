@@ -64,8 +64,8 @@ type Handler struct {
 // Register adds the routes.
 func (h *Handler) Register(mux access.Mux) {
 	mux.HandleFunc("POST /apis/v1/namespaces/{ns}/integrations/{name}/delegation", h.create)
-	mux.HandleFunc("GET /delegate/{token}", page.Handler(h.Limiter, h.show))
-	mux.HandleFunc("POST /delegate/{token}", page.Handler(h.Limiter, h.submit))
+	mux.HandleFunc("GET /delegate/{token}", page.Handler(h.Limiter, nil, h.show))
+	mux.HandleFunc("POST /delegate/{token}", page.Handler(h.Limiter, nil, h.submit))
 }
 
 // Link is the answer to whoever makes one. The path is a credential.

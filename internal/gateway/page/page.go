@@ -40,7 +40,7 @@ var policy = func() string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 }()
 
-// Limits of requests for pages: of one sender, and of all.
+// Limits of requests for pages: of one sender, and of all that nobody signed.
 var (
 	senderRate = ratelimit.Rate{Count: 30, Per: time.Minute}
 	totalRate  = ratelimit.Rate{Count: 20, Per: time.Second}
@@ -55,8 +55,10 @@ type Limiter interface {
 }
 
 // Handler limits a handler of pages and sets the headers of a page that holds a
-// credential. It writes no page into any log: its path is one.
-func Handler(limiter Limiter, serve http.HandlerFunc) http.HandlerFunc {
+// credential. It writes no page into any log: its path is one. Those that signed
+// knows, without asking anything else, do not share a limit with everybody, so
+// that nobody shuts the page for them; nil knows none.
+func Handler(limiter Limiter, signed func(*http.Request) bool, serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
 		head.Set("Content-Type", "text/html; charset=utf-8")
@@ -69,7 +71,7 @@ func Handler(limiter Limiter, serve http.HandlerFunc) http.HandlerFunc {
 		head.Set("Cross-Origin-Opener-Policy", "same-origin")
 		head.Set("Cross-Origin-Resource-Policy", "same-origin")
 		wait, err := limiter.Take(r.Context(), senderKey(r), senderRate)
-		if err == nil && wait == 0 {
+		if err == nil && wait == 0 && (signed == nil || !signed(r)) {
 			wait, err = limiter.Take(r.Context(), "all", totalRate)
 		}
 		if err != nil || wait > 0 {
