@@ -156,25 +156,25 @@ func (h *Handler) connector(st store.IntegrationState) (*connector.Manifest, han
 
 // show shows the form. It changes nothing, however often it is loaded.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
-	d, st, ok := h.open(w, r)
+	d, m, ok := h.open(w, r)
 	if !ok {
-		return
-	}
-	m, _, err := h.connector(st)
-	if err != nil {
-		h.unusable(w, err)
 		return
 	}
 	writePage(w, http.StatusOK, formOf(d, m, nil))
 }
 
-// open finds the link, or says why it does not work.
-func (h *Handler) open(w http.ResponseWriter, r *http.Request) (store.Delegation, store.IntegrationState, bool) {
+// open finds the link and what it is for, or says why it does not work.
+func (h *Handler) open(w http.ResponseWriter, r *http.Request) (store.Delegation, *connector.Manifest, bool) {
 	d, st, err := h.Store.OpenDelegation(r.Context(), h.Keyring, r.PathValue("token"))
 	if err != nil {
 		h.closed(w, err)
+		return d, nil, false
 	}
-	return d, st, err == nil
+	m, _, err := h.connector(st)
+	if err != nil {
+		h.unusable(w, err)
+	}
+	return d, m, err == nil
 }
 
 func (h *Handler) closed(w http.ResponseWriter, err error) {
@@ -200,13 +200,8 @@ func (h *Handler) unusable(w http.ResponseWriter, err error) {
 
 // submit takes the credential, once.
 func (h *Handler) submit(w http.ResponseWriter, r *http.Request) {
-	d, st, ok := h.open(w, r)
+	d, m, ok := h.open(w, r)
 	if !ok {
-		return
-	}
-	m, _, err := h.connector(st)
-	if err != nil {
-		h.unusable(w, err)
 		return
 	}
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" || http.NewCrossOriginProtection().Check(r) != nil {
