@@ -158,7 +158,12 @@ func columnOf(rows [][]any, j int) (array any, kind string, ok bool) {
 		case reflect.Invalid:
 			continue
 		case reflect.Int, reflect.Int32, reflect.Int64:
-			array, ok = arrayOf(rows, j, func(v reflect.Value) (int64, bool) { return v.Int(), v.CanInt() })
+			array, ok = arrayOf(rows, j, func(v reflect.Value) (n int64, ok bool) {
+				if ok = v.CanInt(); ok {
+					n = v.Int()
+				}
+				return n, ok
+			})
 			return array, "bigint", ok
 		case reflect.String:
 			array, ok = arrayOf(rows, j, func(v reflect.Value) (string, bool) { return v.String(), v.Kind() == reflect.String })
