@@ -64,6 +64,10 @@ type HoldRequest struct {
 	// to be alone may ask for it: with SQLite, the lock file proves that any
 	// earlier owner is dead.
 	TakeOver bool
+	// Zones is a digest of the rules of time zones that the owner goes by. What
+	// waits for a time in shards that were owned by other rules is made due, so
+	// that it is resolved again. Empty: nothing is.
+	Zones string
 }
 
 // Held is what a replica owns.
@@ -95,8 +99,10 @@ func (s *Store) HoldShards(ctx context.Context, r HoldRequest) (h Held, err erro
 		if err != nil {
 			return err
 		}
-		h.Leases, err = s.takeShards(ctx, tx, r, rows, now, h)
-		return err
+		if h.Leases, err = s.takeShards(ctx, tx, r, rows, now, h); err != nil || r.Zones == "" {
+			return err
+		}
+		return s.recheckZones(ctx, tx, r)
 	})
 	if err != nil {
 		return Held{}, fmt.Errorf("hold shards: %w", err)

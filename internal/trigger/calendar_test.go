@@ -86,3 +86,31 @@ func TestScheduleMovesWithTheZone(t *testing.T) {
 		o.started("nightly", "2026-11-03T03:00")
 	})
 }
+
+// TestStarterLooksAgain: a new process resolves what waits by its own rules, even
+// if it is due earlier than the one before it had found.
+func TestStarterLooksAgain(t *testing.T) {
+	eachOffice(t, func(o *office) {
+		o.employ(50)
+		o.people = append(o.people, person("hire", startsAt("2026-11-06")))
+		o.sync()
+		o.workflow("prepare", joiners(on(StartsOn), at(workflow.Moment{Date: "person.startDate", OffsetDays: -3})))
+		o.pass(40 * time.Hour)
+		rows, err := o.store.ListStarts(o.Context(), o.tenant, store.StartQuery{Workflow: "prepare", Limit: 10})
+		o.must(err)
+		if len(rows) != 1 {
+			o.Fatalf("%d starts", len(rows))
+		}
+		row := rows[0]
+		right := row.DueAt
+		row.DueAt, row.LookAt = right.Add(time.Hour), right.Add(time.Hour) // by rules that were others
+		_, err = o.store.ApplyStarts(o.Context(), o.tenant, store.StartBatch{Starts: []store.WorkflowStart{row}})
+		o.must(err)
+		o.clock.SetTime(right)
+		o.look()
+		o.started("prepare")
+		o.starter = NewStarter(Starter{Store: o.store, Language: o.starter.Language, Clock: o.clock, Log: o.starter.Log})
+		o.look()
+		o.started("prepare", "hire@acme.example")
+	})
+}

@@ -39,6 +39,7 @@ type Store interface {
 	TakenKeys(ctx context.Context, tenant model.TenantID, workflow string, keys []string) (map[string]bool, error)
 	StartedSince(ctx context.Context, tenant model.TenantID, workflow string, since time.Time) (int64, error)
 	PeopleCounts(ctx context.Context, tenant model.TenantID) (map[model.Lifecycle]int64, error)
+	RecheckMoments(ctx context.Context) error
 	RecheckStarts(ctx context.Context, tenant model.TenantID, people []string) error
 	ApplyStarts(ctx context.Context, tenant model.TenantID, b store.StartBatch) (int, error)
 	Person(ctx context.Context, tenant model.TenantID, id string) (store.PersonView, error)

@@ -41,6 +41,9 @@ type Starter struct {
 
 	hint    chan struct{}
 	watches map[watchKey]*watch
+	// rechecked says that this process has looked again at what waited before it
+	// was there: the rules of time zones may be others now.
+	rechecked bool
 	// seats is up to where the unused seats for a Workflow were looked at, where they
 	// are too many for one look.
 	seats map[watchKey]*model.SeatKey
@@ -99,6 +102,12 @@ func (s *Starter) Start(ctx context.Context) error {
 // Look handles everything that may be handled now. The error is the store's; that
 // of one tenant keeps no other waiting.
 func (s *Starter) Look(ctx context.Context) (worked bool, err error) {
+	if !s.rechecked {
+		if err := s.Store.RecheckMoments(ctx); err != nil {
+			return false, err
+		}
+		s.rechecked = true
+	}
 	for range maxRounds {
 		if ctx.Err() != nil {
 			return worked, ctx.Err()

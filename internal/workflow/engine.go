@@ -61,6 +61,9 @@ type Options struct {
 	// Alone says that no other process can be running an engine on this store
 	// (SQLite), so that shards need not be waited for after a crash.
 	Alone bool
+	// ZoneRules is a digest of the rules of time zones of this process. Waits that
+	// were resolved by others are resolved again; empty: none are.
+	ZoneRules string
 
 	// OnDefect is told of each run that cannot be decided; nil: nobody is.
 	OnDefect func()
@@ -236,7 +239,7 @@ func (e *Engine) Run(ctx context.Context) error {
 func (e *Engine) start(ctx context.Context) error {
 	e.sending, e.stopSend = context.WithCancel(context.WithoutCancel(ctx))
 	since := e.o.Clock.Now()
-	held, err := e.o.Store.HoldShards(ctx, store.HoldRequest{Owner: e.owner, Lease: e.o.Lease, TakeOver: e.o.Alone})
+	held, err := e.o.Store.HoldShards(ctx, store.HoldRequest{Owner: e.owner, Lease: e.o.Lease, TakeOver: e.o.Alone, Zones: e.o.ZoneRules})
 	if err != nil {
 		return fmt.Errorf("workflow engine: %w", err)
 	}
@@ -266,7 +269,7 @@ func (e *Engine) hold(ctx context.Context) (gained bool) {
 		}
 	}
 	since := e.o.Clock.Now()
-	held, err := e.o.Store.HoldShards(ctx, store.HoldRequest{Owner: e.owner, Lease: e.o.Lease, Release: release})
+	held, err := e.o.Store.HoldShards(ctx, store.HoldRequest{Owner: e.owner, Lease: e.o.Lease, Release: release, Zones: e.o.ZoneRules})
 	if err != nil {
 		e.o.Log.Warn("The workflow engine could not renew its shards; calls stop when the lease ends", "error", err)
 		return false

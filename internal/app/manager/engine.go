@@ -16,6 +16,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/govern"
 	"github.com/seatkeeper/seatkeeper/internal/runmetrics"
+	"github.com/seatkeeper/seatkeeper/internal/schedule"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/trigger"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
@@ -59,7 +60,7 @@ func promptKey(path string) ([]byte, error) {
 func newEngine(o Options, st *store.Store, act workflow.Actions, facts workflow.Facts, people workflow.People, leaving workflow.Leavers, requests workflow.Requests, sealer workflow.Sealer, key []byte, links linkMaker) (*workflow.Engine, error) {
 	return workflow.New(workflow.Options{
 		Store: st, Actions: act, Facts: facts, People: people, Leavers: leaving, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
-		Requests: requests, Sealer: sealer, PromptKey: key, AnswerLink: links, OnDefect: runmetrics.Defect, Alone: o.sqlite(), Clock: o.Clock, Log: o.Log.With("component", "workflow"),
+		Requests: requests, Sealer: sealer, PromptKey: key, AnswerLink: links, OnDefect: runmetrics.Defect, Alone: o.sqlite(), ZoneRules: schedule.Rules(), Clock: o.Clock, Log: o.Log.With("component", "workflow"),
 	})
 }
 
