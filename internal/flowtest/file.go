@@ -45,6 +45,11 @@ type Given struct {
 	Organization Organization `yaml:"organization"`
 	// Person is whom the run is about.
 	Person *Person `yaml:"person"`
+	// Application, Contract and License are what the run is about, or what that
+	// belongs to. The seat is given.person's.
+	Application *App      `yaml:"application"`
+	Contract    *Contract `yaml:"contract"`
+	License     *License  `yaml:"license"`
 	// People are others who are in the directory.
 	People []Person `yaml:"people"`
 	// Later is what changes of the person while the run, or its start, waits.

@@ -27,6 +27,12 @@ type When struct {
 	Realtime *RealtimeEvent `yaml:"realtime"`
 	// Webhook is what is sent to the Workflow's address.
 	Webhook *WebhookEvent `yaml:"webhook"`
+	// Application is something that happens to given.application.
+	Application *ApplicationEvent `yaml:"application"`
+	// Contract and License say that the date of given.contract comes, or that
+	// given.license is found unused.
+	Contract *struct{} `yaml:"contract"`
+	License  *struct{} `yaml:"license"`
 	// Schedule is the time that comes.
 	Schedule time.Time `yaml:"schedule"`
 	// Event and Input are what somebody gives who starts a run by hand.
@@ -70,7 +76,8 @@ type WebhookEvent struct {
 // kinds are what is said to happen, by the trigger that answers it.
 func (w When) kinds() []string {
 	var out []string
-	for kind, said := range map[string]bool{kindPerson: w.Person != nil, kindRealtime: w.Realtime != nil, kindWebhook: w.Webhook != nil, kindSchedule: !w.Schedule.IsZero()} {
+	for kind, said := range map[string]bool{kindPerson: w.Person != nil, kindRealtime: w.Realtime != nil, kindWebhook: w.Webhook != nil, kindSchedule: !w.Schedule.IsZero(),
+		kindApplication: w.Application != nil, kindContract: w.Contract != nil, kindLicense: w.License != nil} {
 		if said {
 			out = append(out, kind)
 		}
@@ -85,6 +92,10 @@ const (
 	kindRealtime = "realtime"
 	kindWebhook  = "webhook"
 	kindSchedule = "schedule"
+
+	kindApplication = "application"
+	kindContract    = "contract"
+	kindLicense     = "license"
 )
 
 // personEvents are what the store tells when something happens to a person.
@@ -144,6 +155,18 @@ func (w When) filled(wf *Workflow) (When, error) {
 		}
 		r.Integration, r.Event = cmp.Or(r.Integration, s.Realtime.Integration), cmp.Or(r.Event, s.Realtime.Event)
 		w.Realtime = &r
+	case s.Application != nil:
+		a := ApplicationEvent{}
+		if w.Application != nil {
+			a = *w.Application
+		}
+		if a.Event == "" && len(s.Application.Events) == 1 {
+			a.Event = s.Application.Events[0]
+		}
+		if _, ok := appEvents[a.Event]; !ok {
+			return w, fmt.Errorf("when.application.event: %q: want one of %s", a.Event, strings.Join(slices.Sorted(maps.Keys(appEvents)), ", "))
+		}
+		w.Application = &a
 	case s.Webhook != nil && w.Webhook == nil:
 		return w, errors.New("when.webhook: say the body that is sent")
 	case s.Schedule != nil && w.Schedule.IsZero():
@@ -222,6 +245,12 @@ func (w When) event(wf *Workflow, given Given, now time.Time) (*model.Event, err
 		}
 		e.Kind, e.Subject = model.EventWebhook, workflow.KindWorkflow+"/"+wf.Name
 		payload = model.WebhookEvent{EventID: cmp.Or(w.Webhook.ID, "1"), ReceivedAt: now, Body: body}
+	case w.Application != nil:
+		e.Kind, e.Subject = appEvents[w.Application.Event], given.Application.Name
+		if e.Integration = "discovery"; e.Kind != model.EventAppDiscovered {
+			e.Integration = ""
+		}
+		payload = map[string]any{"state": given.Application.State, "was": w.Application.Was}
 	default:
 		return nil, nil
 	}

@@ -200,7 +200,28 @@ func (w *world) owners(run workflow.Subject) ([]store.Assignee, error) {
 			}
 		}
 	}
+	if len(primary)+len(others) == 0 && w.given.Application != nil {
+		for _, email := range w.given.Application.Owners {
+			others = append(others, w.byAddress(email)...)
+		}
+	}
 	return append(primary, others...), nil
+}
+
+// contractOwner is who answers for the contract of the test.
+func (w *world) contractOwner() []store.Assignee {
+	if w.given.Contract == nil {
+		return nil
+	}
+	return w.byAddress(w.given.Contract.Owner)
+}
+
+// byAddress is who has an address and has not left.
+func (w *world) byAddress(email string) []store.Assignee {
+	if p, ok := w.find(email); ok && p.lifecycle() != model.LifecyclePast {
+		return []store.Assignee{assignee(w.view(p))}
+	}
+	return nil
 }
 
 // Admins implements govern.Store with the accounts of the test.

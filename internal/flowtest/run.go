@@ -181,7 +181,7 @@ func (w *world) asked(ctx context.Context) ([]ExpectedQuestion, error) {
 func (w *world) next(ctx context.Context, wf *Workflow, when When, clock *clocktesting.FakeClock) (over bool, err error) {
 	due := time.Time{}
 	if w.run == "" {
-		if due, err = w.pending(ctx, wf, when, clock); err != nil || due.IsZero() {
+		if due, err = w.pending(ctx, wf, when); err != nil || due.IsZero() {
 			return true, err
 		}
 		return false, w.jump(due, clock)
@@ -247,7 +247,7 @@ func (w *world) begin(ctx context.Context, wf *Workflow, when When, clock *clock
 			return err
 		}
 	}
-	subject, person := wf.Definition.Subject == workflow.SubjectPerson, w.given.Person
+	subject, person := workflow.HasPerson(wf.Definition.Subject), w.given.Person
 	if !subject && person != nil {
 		return errors.New("the Workflow does not run for a person: its trigger has no subject; leave the person out")
 	}

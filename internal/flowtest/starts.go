@@ -115,8 +115,15 @@ func (w starts) personBy(ctx context.Context, fits func(Person) bool, stored fun
 
 // happen lets it happen.
 func (w *world) happen(ctx context.Context, wf *Workflow, when When, clock *clocktesting.FakeClock) error {
-	if wf.Definition.Subject == workflow.SubjectPerson && when.Person != nil && (w.given.Person == nil || w.given.Person.Email == "") {
+	switch s, g := wf.Starts, w.given; {
+	case s.Person != nil && (g.Person == nil || g.Person.Email == ""):
 		return errors.New("the Workflow runs for a person: give one with an email")
+	case s.Application != nil && (g.Application == nil || g.Application.Name == ""):
+		return errors.New("the Workflow runs for an app: give given.application a name")
+	case s.Contract != nil && (g.Contract == nil || g.Contract.Name == ""):
+		return errors.New("the Workflow runs for a contract: give given.contract a name")
+	case s.License != nil && (g.License == nil || g.License.ExternalID == "" || g.License.Since == ""):
+		return errors.New("the Workflow runs for an unused seat: give given.license externalId and since")
 	}
 	if !when.Schedule.IsZero() {
 		clock.SetTime(when.Schedule.UTC().Add(-time.Second)) // from when on the Workflow watches
@@ -138,7 +145,7 @@ func (w *world) happen(ctx context.Context, wf *Workflow, when When, clock *cloc
 }
 
 func (w *world) newStarter(clock *clocktesting.FakeClock) *trigger.Starter {
-	return trigger.NewStarter(trigger.Starter{Store: starts{w}, Language: expr.Workflow{}, Clock: clock, Log: slog.New(slog.DiscardHandler)})
+	return trigger.NewStarter(trigger.Starter{Store: starts{w}, Seats: seats{w}, Language: expr.Workflow{}, Clock: clock, Log: slog.New(slog.DiscardHandler)})
 }
 
 // look lets the starter look at what happened, and finds its run.
@@ -159,7 +166,7 @@ func (w *world) look(ctx context.Context, wf *Workflow) error {
 
 // pending is when the start that waits is looked at again; zero: none does, and
 // the reason why is known.
-func (w *world) pending(ctx context.Context, wf *Workflow, when When, clock *clocktesting.FakeClock) (time.Time, error) {
+func (w *world) pending(ctx context.Context, wf *Workflow, when When) (time.Time, error) {
 	rows, err := w.ListStarts(ctx, w.tenant, store.StartQuery{Workflow: wf.Name})
 	if err != nil {
 		return time.Time{}, err
@@ -173,33 +180,26 @@ func (w *world) pending(ctx context.Context, wf *Workflow, when When, clock *clo
 	if len(rows) > 0 {
 		return time.Time{}, nil
 	}
-	w.start, err = w.unanswered(ctx, wf, when, clock)
+	if next := w.clock.Now().Add(24 * time.Hour); (wf.Starts.Contract != nil || wf.Starts.License != nil) && next.Before(w.given.until(wf)) {
+		return next, nil
+	}
+	w.start, err = unanswered(ctx, wf, w.given, when)
 	return time.Time{}, err
 }
 
 // unanswered finds out whether it is the condition that kept a run from starting:
 // without it one would start.
-func (w *world) unanswered(ctx context.Context, wf *Workflow, when When, clock *clocktesting.FakeClock) (Start, error) {
-	out := Start{Reason: reasonNotAnswered, Message: "the trigger does not answer what happened, or it is no longer so"}
+func unanswered(ctx context.Context, wf *Workflow, given Given, when When) (Start, error) {
+	none := Start{Reason: reasonNotAnswered, Message: "the trigger does not answer what happened, or it is no longer so"}
 	if wf.Starts.When == "" {
-		return out, nil
+		return none, nil
 	}
-	always, spec := *wf, *wf.Starts
-	spec.When = ""
-	always.Starts = &spec
-	if err := w.happen(ctx, &always, when, clock); err != nil {
-		return out, err
+	always, spec := &Workflow{Path: wf.Path, Name: wf.Name, Spec: wf.Spec, Compiled: wf.Compiled}, *wf.Starts
+	spec.When, always.Starts = "", &spec
+	always.Definition = workflow.Definition{Language: workflow.LanguageCEL, Subject: wf.Definition.Subject, Steps: []workflow.Step{{Name: "pause", Wait: &workflow.WaitStep{For: workflow.Hours(1)}}}}
+	out, err := Run(ctx, always, given, when)
+	if err != nil || out.Start.Reason == reasonNotAnswered {
+		return none, err
 	}
-	if _, err := w.newStarter(clock).Look(ctx); err != nil {
-		return out, err
-	}
-	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{Kind: workflow.KindWorkflow, Name: wf.Name})
-	if err != nil {
-		return out, err
-	}
-	rows, err := w.ListStarts(ctx, w.tenant, store.StartQuery{Workflow: wf.Name})
-	if len(runs)+len(rows) > 0 {
-		out = Start{Reason: reasonConditionFalse, Message: "spec.when is not true"}
-	}
-	return out, err
+	return Start{Reason: reasonConditionFalse, Message: "spec.when is not true"}, nil
 }

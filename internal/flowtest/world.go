@@ -313,6 +313,12 @@ type asked struct{ *world }
 
 // Holders implements workflow.People.
 func (w asked) Holders(ctx context.Context, tenant model.TenantID, run workflow.Subject, role workflow.Role) ([]store.Assignee, error) {
+	switch role {
+	case workflow.RoleAppOwner:
+		return w.owners(run)
+	case workflow.RoleOwner:
+		return w.contractOwner(), nil
+	}
 	p, err := w.Person(ctx, tenant, run.PersonID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -326,8 +332,6 @@ func (w asked) Holders(ctx context.Context, tenant model.TenantID, run workflow.
 			return []store.Assignee{assignee(w.view(found))}, nil
 		}
 		return []store.Assignee{assignee(w.view(Person{Email: p.ManagerEmail}))}, nil
-	case role == workflow.RoleAppOwner:
-		return w.owners(run)
 	}
 	return nil, nil
 }

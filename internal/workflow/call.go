@@ -200,8 +200,10 @@ func (t *turn) outcome(c callSpec, res Result) callOutcome {
 			return t.refusedForGood(c, a, res)
 		}
 		out := t.again(c, reasonOf(res.Class), res.Message)
-		if out.pending && !t.cur.Lost { // a definite failure: the next try is a new effect
-			t.cur.Gen, t.cur.N = t.cur.Gen+1, 0
+		// A definite failure: the next try is a new effect, unless an attempt before
+		// may have had this one and another would double it.
+		if out.pending && (!t.cur.Lost || Class(a.Class) == ClassIdempotent) {
+			t.cur.Gen, t.cur.N, t.cur.Lost = t.cur.Gen+1, 0, false
 		}
 		return out
 	}

@@ -15,7 +15,7 @@ import (
 
 // wait lets time pass. A wait that goes by a calendar is resolved again each
 // time that the run is looked at, by the calendar and the zones as they are
-// then. Behind it the run's person is read again: who has waited for months
+// then, and by the person's dates. Behind it the run's person is read again: who has waited for months
 // acts on who the person is now.
 func (t *turn) wait(n *node, s *WaitStep) {
 	if t.dryRun() {
@@ -37,11 +37,8 @@ func (t *turn) wait(n *node, s *WaitStep) {
 	case t.now.Before(until) && t.stepOverdue():
 		t.failStep(n, reasonTimedOut, fmt.Sprintf("the step took longer than %s", n.step.Timeout))
 	case t.now.Before(until):
-		t.sleepUntil(until, zone)
-	case known && t.event.prepared.person != nil: // it was read with the calendar
-		t.vars["person"] = t.event.prepared.person
-		t.complete(n, map[string]any{})
-	case known || t.refreshed():
+		t.sleepUntil(until, zone, s.Until != nil && t.aboutPerson())
+	case known || t.refreshed(): // the calendar brings the person
 		t.complete(n, map[string]any{})
 	}
 }
@@ -85,23 +82,26 @@ func (t *turn) calendar() (Clocks, bool) {
 		t.sleep(t.now.Add(time.Minute), "CalendarUnavailable", fmt.Sprintf("the calendar of the organisation or the person of the run could not be read: %v", p.err))
 		return Clocks{}, false
 	}
-	zone := t.clocks().Person
-	if p.person != nil {
-		zone = vars(p.person).text("timeZone")
+	if p.person != nil { // who is gone from the directory stays as last known
+		t.vars["person"] = p.person
 	}
-	return ClocksOf(*p.org, zone), true
+	return ClocksOf(*p.org, t.clocks().Person), true
 }
 
 // sleepUntil waits for a wall time and says which, and whether it was another
-// before.
-func (t *turn) sleepUntil(until time.Time, zone *time.Location) {
+// before. A date that may be the person's is looked at again every day: they may
+// leave sooner.
+func (t *turn) sleepUntil(until time.Time, zone *time.Location, daily bool) {
 	message := fmt.Sprintf("until %s (%s)", until.In(zone).Format(time.RFC3339), zone)
 	if was := t.cur.Until; !was.IsZero() && !was.Equal(until) {
-		message += fmt.Sprintf(", not until %s: the workday of the Organization, the person's time zone or its rules have changed", was.In(zone).Format(time.RFC3339))
+		message += fmt.Sprintf(", not until %s: the date, the workday of the Organization, the person's time zone or its rules have changed", was.In(zone).Format(time.RFC3339))
 	} else if !was.IsZero() && t.run.Message != "" && t.run.Reason == store.ReasonWaiting {
 		message = t.run.Message
 	}
 	t.cur.Until = until
+	if tomorrow := t.now.Add(24 * time.Hour); daily && until.After(tomorrow) {
+		until = tomorrow
+	}
 	t.sleep(until, store.ReasonWaiting, message)
 }
 

@@ -148,3 +148,28 @@ func TestAcceptedWorkThatNeverEnds(t *testing.T) {
 		k.transfers(1)
 	})
 }
+
+// A wait for a date of the person goes by the date as it is then, whichever way it
+// was moved.
+func TestWaitForADateThatMoves(t *testing.T) {
+	for name, tt := range map[string]struct{ from, to string }{"later": {"2026-11-20", "2027-03-31"}, "sooner": {"2027-03-31", "2026-11-20"}} {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, k *kit) {
+				ends := func(on string) { k.ada(func(p *model.Person) { p.EndDate = model.Date(on) }) }
+				ends(tt.from)
+				k.put(cel(Step{Name: "last", Wait: &WaitStep{Until: &Moment{Date: "person.endDate", Time: "18:00"}}}, ticket("close", "close on ${person.endDate}")))
+				k.by("k")
+				k.pass(24 * time.Hour)
+				ends(tt.to)
+				for until := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC); k.clock.Now().Before(until); {
+					k.pass(24 * time.Hour)
+				}
+				want := []string{"close on 2026-11-20"}
+				if tt.to > "2027" {
+					want = nil
+				}
+				k.want("tickets on 21 November", k.tickets(), want)
+			})
+		})
+	}
+}
