@@ -175,13 +175,6 @@ func (f *fixture) wantRuns(n int) {
 	}
 }
 
-func ready(p *v1alpha1.LicensePolicy) metav1.Condition {
-	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady); c != nil {
-		return *c
-	}
-	return metav1.Condition{}
-}
-
 func (f *fixture) wantReady(p *v1alpha1.LicensePolicy, status metav1.ConditionStatus, reason string, words ...string) {
 	f.Helper()
 	reconciletest.WantReady(f, p, status, reason, words...)
