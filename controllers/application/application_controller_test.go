@@ -197,7 +197,13 @@ func TestReconcile(t *testing.T) {
 	}
 
 	// Whoever lists apps sees it, until it is deleted.
-	declared := Declared{Name: app.Name, Title: app.Spec.DisplayName, Users: 30, Paid: 15, Unused: 4, Unknown: 1, Sources: []string{"zoom"}}
+	declared := Declared{Name: app.Name, Title: app.Spec.DisplayName, Users: 30, Paid: 15, Unused: 4, Unknown: 1, Sources: []string{"zoom"},
+		Facts: model.AppFacts{
+			Name: app.Name, DisplayName: app.Spec.DisplayName, Declared: true, State: "InReview", Connected: true, Users: 30,
+			Spend: &model.Money{Minor: 7675200, Currency: "USD"}, Sources: []string{"zoom"},
+			KnownAs: model.AppIdentity{Names: []string{"zoom"}, Domains: []string{"zoom.us"}},
+			Terms:   []string{"zoom-2026 Active 2026-01-01 2026-12-31  None USD 76752.00"},
+		}}
 	if d := cmp.Diff(declared, b.declared[app.Name]); d != "" {
 		t.Errorf("listed (-want +got):\n%s", d)
 	}

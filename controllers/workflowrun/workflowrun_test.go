@@ -41,7 +41,7 @@ func (b backend) Start(ctx context.Context, _ string, r engine.StartRequest) (st
 }
 
 func (b backend) Find(ctx context.Context, _, workflow, key string) (store.RunDetail, error) {
-	run, err := b.RunByTrigger(ctx, b.tenant, engine.KindWorkflow, workflow, key)
+	run, err := b.RunByTrigger(ctx, b.tenant, engine.KindWorkflow, workflow, engine.CallersKey(key))
 	if err != nil {
 		return store.RunDetail{}, err
 	}
