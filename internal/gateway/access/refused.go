@@ -39,7 +39,7 @@ const (
 	// maxRefused is how many different refusals a tenant's audit has in that time
 	// with their object, as many without, and as many of strangers. What is beyond
 	// that is counted as one.
-	maxRefused = 200
+	maxRefused = 400
 	// auditWithin is how long an answer waits for its audit.
 	auditWithin = 5 * time.Second
 	// maxNamespaces is how many namespaces are known by their tenant.
