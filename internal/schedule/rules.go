@@ -45,6 +45,9 @@ func Rules() string {
 			if until.IsZero() {
 				break
 			}
+			if !until.After(t) { // as Go says of the last day of a leap year
+				until = t.AddDate(0, 0, 1)
+			}
 			t = until
 		}
 	}
