@@ -95,7 +95,7 @@ func TestStarterLooksAgain(t *testing.T) {
 		o.people = append(o.people, person("hire", startsAt("2026-11-06")))
 		o.sync()
 		o.workflow("prepare", joiners(on(StartsOn), at(workflow.Moment{Date: "person.startDate", OffsetDays: -3})))
-		o.pass(40 * time.Hour)
+		o.pass(20 * time.Hour)
 		rows, err := o.store.ListStarts(o.Context(), o.tenant, store.StartQuery{Workflow: "prepare", Limit: 10})
 		o.must(err)
 		if len(rows) != 1 {
