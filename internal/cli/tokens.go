@@ -158,8 +158,9 @@ func newWebhookTestCommand(e *env) *cobra.Command {
 		Long: `Show what a body would lead to if it were sent to a Workflow with trigger
 webhook, by the code that deliveries go through: whom it is about, or of what
 somebody would be made known, how spec.when comes out and what it read, what the
-guard lets pass, and what a repeated delivery is known by. Nothing is started and
-nobody is made known. What the body has is learned: seatkeeper workflow tokens.`,
+guard lets pass, and what a repeated delivery is known by. Nothing is started
+and nobody is made known. What the body has is learned; see seatkeeper workflow
+tokens.`,
 		Example: "  seatkeeper webhooks test new-hire -f body.json -n acme\n  echo '{\"email\": \"ada@acme.example\"}' | seatkeeper webhooks test new-hire -f - -n acme",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
