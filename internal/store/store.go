@@ -151,8 +151,11 @@ func openSQLite(ctx context.Context, dir string, o Options) (_ *Store, err error
 		return nil, err
 	}
 	log, err := openSQLiteFile(ctx, inbox, false, 1, smallCache)
+	if err != nil {
+		return nil, err
+	}
 	s.log = &inboxLog{db: log}
-	return s, err
+	return s, nil
 }
 
 // Sizes of the cache of a connection, in KiB. A commit that has split a page

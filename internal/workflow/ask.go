@@ -102,6 +102,11 @@ func (t *turn) ask(n *node, s *AskStep) {
 		t.answered(n, s, p)
 		return
 	}
+	t.askPhase(n, s)
+}
+
+// askPhase goes on where the stage stands.
+func (t *turn) askPhase(n *node, s *AskStep) {
 	switch t.cur.Phase {
 	case askFind:
 		t.askFind(n, s)
@@ -134,16 +139,7 @@ func (t *turn) askMatter(n *node, s *AskStep) {
 			return
 		}
 	}
-	switch t.cur.Phase {
-	case askFind:
-		t.askFind(n, s)
-	case askSend, askRemind:
-		t.askDeliver(n, s)
-	case askHeld:
-		t.askHeld(n, s)
-	default:
-		t.askWait(n, s)
-	}
+	t.askPhase(n, s)
 }
 
 // underWay reports a delivery whose end is not recorded: people may answer a

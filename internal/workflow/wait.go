@@ -14,9 +14,9 @@ import (
 )
 
 // wait lets time pass. A wait that goes by a calendar is resolved again each
-// time that the run is looked at, by the calendar and the zones as they are
-// then, and by the person's dates. Behind it the run's person is read again: who has waited for months
-// acts on who the person is now.
+// time that the run is looked at, by the calendar, the zones and the dates of the
+// person as they are then. Behind it the run's person is read again: who has
+// waited for months acts on who the person is now.
 func (t *turn) wait(n *node, s *WaitStep) {
 	if t.dryRun() {
 		t.complete(n, map[string]any{"result": resultDryRun})
