@@ -41,8 +41,37 @@ func TestColumnsNameFieldsOfTheAPI(t *testing.T) {
 			all = append(all, columns...)
 		}
 		for _, c := range all {
-			if !fields[c.Path] {
-				t.Errorf("%s: column %s shows %q, which the API does not serve", r.Name, c.Header, c.Path)
+			if !fields[c.Path] || c.Or != "" && !fields[c.Or] {
+				t.Errorf("%s: column %s shows %q or %q, which the API does not serve", r.Name, c.Header, c.Path, c.Or)
+			}
+		}
+	}
+}
+
+// TestTablesFitATerminal holds for every item: each cell that may be cut counts
+// as long as it may have to stay.
+func TestTablesFitATerminal(t *testing.T) {
+	const idLen, nameLen = 36, 20 // a UUID; a name that is still common
+	for _, r := range slices.Concat(resources, []resource{keysResource, eventsResource}, scimResources, promptResources) {
+		tables := [][]column{r.Columns}
+		for _, columns := range r.Views {
+			tables = append(tables, columns)
+		}
+		for _, columns := range tables {
+			shown := visible(columns)
+			width := columnGap * (len(shown) - 1)
+			for _, c := range shown {
+				least := max(minCell, len(c.Header))
+				switch {
+				case c.Whole && strings.HasSuffix(c.Path, "id"):
+					least = idLen
+				case c.Whole:
+					least = max(least, nameLen)
+				}
+				width += least
+			}
+			if width > tableWidth {
+				t.Errorf("%s: the table cannot be narrower than %d columns: %v", r.Name, width, shown)
 			}
 		}
 	}

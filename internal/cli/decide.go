@@ -20,8 +20,8 @@ func asked(name, alias, short, example string) resource {
 			"the directory. --all shows everybody's, to those who may list runs. Only who was\nasked can decide.",
 		Example: example,
 		Columns: []column{
-			{Header: "ID", Path: "id", Whole: true}, {Header: "OF", Path: "of"}, {Header: "STATE", Path: "state"}, {Header: "ABOUT", Path: "about"},
-			{Header: "DEADLINE", Path: "deadline", Format: minute}, {Header: "ANSWER", Path: "answer"},
+			{Header: "ID", Path: "id", Whole: true}, {Header: "OF", Path: "of"}, {Header: "ABOUT", Path: "about"},
+			{Header: "DEADLINE", Path: "deadline", Format: minute}, {Header: "ANSWER", Path: "answer", Or: "state"}, {Header: "STATE", Path: "state", Wide: true},
 			{Header: "TITLE", Path: "title", Wide: true}, {Header: "RUN", Path: "runID", Wide: true}, {Header: "CREATED", Path: "createdAt", Format: minute, Wide: true},
 		},
 		Filters: []filter{

@@ -28,7 +28,7 @@ var eventsResource = resource{
 	Example: "  seatkeeper events list -n acme --state dead\n  seatkeeper events show 0190c2… -n acme --body\n  seatkeeper events replay 0190c2… -n acme --reason 'mapping mended'",
 	Columns: []column{
 		{Header: "ID", Path: "id", Whole: true}, {Header: "ENDPOINT", Path: "endpoint", Whole: true}, {Header: "STATE", Path: "state"},
-		{Header: "RECEIVED", Path: "receivedAt", Format: minute}, {Header: "ATTEMPTS", Path: "attempts"},
+		{Header: "RECEIVED", Path: "receivedAt", Format: minute}, {Header: "ATTEMPTS", Path: "attempts", Wide: true},
 		{Header: "HANDLED", Path: "handledAt", Format: minute, Wide: true}, {Header: "BYTES", Path: "bytes", Wide: true},
 		{Header: "NEXT TRY", Path: "nextTry", Format: minute, Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
 	},

@@ -29,8 +29,8 @@ var resources = []resource{
 		},
 		Views: map[string][]column{
 			"all": {
-				{Header: "NAME", Path: "name", Whole: true}, {Header: "DISPLAY NAME", Path: "displayName"}, {Header: "STATE", Path: "state"}, {Header: "SOURCE", Path: "source"}, {Header: "CONNECTOR", Path: "connector", Whole: true},
-				{Header: "RECORDS", Path: "records"}, {Header: "LAST SYNC", Path: "lastSync", Format: minute},
+				{Header: "NAME", Path: "name", Whole: true}, {Header: "DISPLAY NAME", Path: "displayName"}, {Header: "STATE", Path: "state"}, {Header: "SOURCE", Path: "source", Wide: true}, {Header: "CONNECTOR", Path: "connector", Whole: true},
+				{Header: "RECORDS", Path: "records", Wide: true}, {Header: "LAST SYNC", Path: "lastSync", Format: minute},
 				{Header: "ACCOUNT", Path: "accountName", Wide: true}, {Header: "APP", Path: "app", Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
 			},
 			"recommended": {
@@ -124,7 +124,7 @@ var resources = []resource{
 		Example: "  seatkeeper runs -n acme --state waiting\n  seatkeeper runs -n acme --workflow zoom-leaver\n  seatkeeper runs -n acme --person jo@acme.example --since 7d\n  seatkeeper runs -n acme --state failed,attention --integration zoom\n  seatkeeper runs -n acme 0190c2… --watch",
 		Columns: []column{
 			{Header: "ID", Path: "id", Whole: true}, {Header: "OF", Path: "name"}, {Header: "STATE", Path: "state"}, {Header: "STEP", Path: "stepPath"},
-			{Header: "OUTCOME", Path: "outcome"}, {Header: "REASON", Path: "reason"}, {Header: "CREATED", Path: "createdAt", Format: minute, Wide: true},
+			{Header: "OUTCOME", Path: "outcome", Or: "reason"}, {Header: "REASON", Path: "reason", Wide: true}, {Header: "CREATED", Path: "createdAt", Format: minute, Wide: true},
 			{Header: "SUBJECT", Path: "subject", Wide: true}, {Header: "MESSAGE", Path: "message", Wide: true},
 		},
 		Filters: []filter{{"policy", "name", "only runs of this LicensePolicy"}, {"workflow", "workflow", "only runs of this Workflow"}, {"person", "person", "only runs about this person: e-mail address or id"}, {"since", "since", "only runs started since then: a time such as 24h or 7d ago, a date, or RFC 3339"}, {"state", "state", "only ready, waiting, inflight, attention, succeeded, failed or stopped"}, {"reason", "reason", "only those that wait, or ended, for this reason, such as WaitingForApproval"}, {"integration", "integration", "only runs that have called this Integration"}},

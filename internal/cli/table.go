@@ -25,6 +25,7 @@ type item map[string]any
 type column struct {
 	Header string
 	Path   string
+	Or     string             // the path shown instead where Path has nothing
 	Wide   bool               // only with -o wide
 	Whole  bool               // never cut: other commands take it
 	Format func(v any) string // nil: text
@@ -226,6 +227,9 @@ func (c column) text(it item) string {
 		return c.Format(v)
 	}
 	if s := rawText(v); s != "" {
+		return s
+	}
+	if s := rawText(lookup(it, c.Or)); s != "" {
 		return s
 	}
 	return "-"
