@@ -290,7 +290,7 @@ func (r *Reconciler) checkOthers(ctx context.Context, obj *v1alpha1.Contract, c 
 			continue
 		}
 		other := intent.Contract(o)
-		if other.Name == c.Previous && c.App == other.App && c.InForce(today) && c.State == policy.ContractActive {
+		if other.Name == c.Previous && c.App == other.App && c.InForce(today) && c.State == model.ContractActive {
 			if err := r.bookRealised(ctx, obj.Namespace, other, c); err != nil {
 				return err
 			}

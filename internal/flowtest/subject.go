@@ -116,7 +116,7 @@ func (a App) facts() model.AppFacts {
 
 func (c Contract) facts(app string) model.ContractFacts {
 	return model.ContractFacts{
-		Name: c.Name, DisplayName: c.DisplayName, Source: c.Source, App: app, Vendor: c.Vendor, State: cmp.Or(c.State, "Active"), Start: model.Date(c.Start), End: model.Date(c.End),
+		Name: c.Name, DisplayName: c.DisplayName, Source: c.Source, App: app, Vendor: c.Vendor, State: cmp.Or(c.State, model.ContractActive), Start: model.Date(c.Start), End: model.Date(c.End),
 		Deadline: model.Date(c.CancellationDeadline), Renewal: c.Renewal, NoticeDays: c.NoticeDays, Owner: c.Owner, URL: c.URL,
 		Value: money(c.Value, c.Currency), Annual: money(c.Annual, c.Currency),
 	}

@@ -19,7 +19,7 @@ import (
 func Contract(c *v1alpha1.Contract) policy.Contract {
 	out := policy.Contract{
 		Name: c.Name, App: string(c.Spec.ApplicationRef.Name), State: string(cmp.Or(c.Spec.State, v1alpha1.ContractActive)),
-		Start: model.Date(c.Spec.Term.Start), End: model.Date(c.Spec.Term.End), Renewal: policy.RenewalNone,
+		Start: model.Date(c.Spec.Term.Start), End: model.Date(c.Spec.Term.End), Renewal: model.RenewalNone,
 	}
 	if r := c.Spec.Renewal; r != nil {
 		out.Renewal = string(r.Type)

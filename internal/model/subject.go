@@ -64,6 +64,18 @@ type AppAccount struct {
 	IsAdmin                                              bool
 }
 
+// States of contracts, and what happens at the end of their terms, in the words of
+// the API.
+const (
+	ContractDraft     = "Draft"
+	ContractActive    = "Active"
+	ContractCancelled = "Cancelled"
+
+	RenewalAuto   = "Auto"
+	RenewalManual = "Manual"
+	RenewalNone   = "None"
+)
+
 // ContractFacts is what is known of a contract.
 type ContractFacts struct {
 	// Name is that of the Contract; of one that a source reports, Source and its id

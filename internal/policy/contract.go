@@ -9,16 +9,8 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
-// Contract states, renewals and stages, in the words of the API.
+// Stages of contracts, in the words of the API.
 const (
-	ContractDraft     = "Draft"
-	ContractActive    = "Active"
-	ContractCancelled = "Cancelled"
-
-	RenewalAuto   = "Auto"
-	RenewalManual = "Manual"
-	RenewalNone   = "None"
-
 	StageDraft     = "Draft"
 	StageUpcoming  = "Upcoming"
 	StageActive    = "Active"
@@ -55,7 +47,7 @@ type ContractLine struct {
 // Deadline is the last day on which a cancellation counts; ok is false where
 // none was agreed.
 func (c Contract) Deadline() (d model.Date, ok bool) {
-	if c.NoticeDays == nil || c.Renewal == "" || c.Renewal == RenewalNone {
+	if c.NoticeDays == nil || c.Renewal == "" || c.Renewal == model.RenewalNone {
 		return "", false
 	}
 	return c.End.AddDays(-*c.NoticeDays), true
@@ -64,9 +56,9 @@ func (c Contract) Deadline() (d model.Date, ok bool) {
 // Stage is where the contract stands on a day.
 func (c Contract) Stage(today model.Date) string {
 	switch c.State {
-	case ContractDraft:
+	case model.ContractDraft:
 		return StageDraft
-	case ContractCancelled:
+	case model.ContractCancelled:
 		return StageCancelled
 	}
 	deadline, ok := c.Deadline()
@@ -78,7 +70,7 @@ func (c Contract) Stage(today model.Date) string {
 		return StageUpcoming
 	case today > c.End:
 		return StageExpired
-	case ok && c.Renewal == RenewalAuto && today > deadline:
+	case ok && c.Renewal == model.RenewalAuto && today > deadline:
 		return StageMissed
 	}
 	first := 0
@@ -115,7 +107,7 @@ func (c Contract) NextChange(today model.Date) model.Date {
 
 // InForce says whether the contract's prices apply on a day.
 func (c Contract) InForce(today model.Date) bool {
-	return c.State != ContractDraft && c.Start <= today && today <= c.End
+	return c.State != model.ContractDraft && c.Start <= today && today <= c.End
 }
 
 // EffectiveOn is the first day on which a seat less can cost less: the day
@@ -195,7 +187,7 @@ func (c Contract) Annual() (total model.Money, ok bool) {
 
 // Overlaps says whether both are in force for the same plan at the same time.
 func (c Contract) Overlaps(o Contract) (plan string, ok bool) {
-	if c.State != ContractActive || o.State != ContractActive || c.App != o.App || c.End < o.Start || o.End < c.Start {
+	if c.State != model.ContractActive || o.State != model.ContractActive || c.App != o.App || c.End < o.Start || o.End < c.Start {
 		return "", false
 	}
 	for _, a := range c.Lines {

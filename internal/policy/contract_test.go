@@ -14,7 +14,7 @@ func days(n int) *int { return &n }
 func TestContractStage(t *testing.T) {
 	// Journey 9: end 2027-03-31, notice 60 days: deadline 2027-01-30.
 	auto := Contract{
-		State: ContractActive, Start: "2026-04-01", End: "2027-03-31", Renewal: RenewalAuto, NoticeDays: days(60), TermMonths: 12, ReminderDays: []int{30, 90, 60},
+		State: model.ContractActive, Start: "2026-04-01", End: "2027-03-31", Renewal: model.RenewalAuto, NoticeDays: days(60), TermMonths: 12, ReminderDays: []int{30, 90, 60},
 	}
 	if d, ok := auto.Deadline(); !ok || d != "2027-01-30" {
 		t.Fatalf("deadline %s, %v", d, ok)
@@ -25,10 +25,10 @@ func TestContractStage(t *testing.T) {
 		t.Errorf("deadline after the edit: %s", d)
 	}
 	manual := auto
-	manual.Renewal = RenewalManual
-	none := Contract{State: ContractActive, Start: "2026-04-01", End: "2027-03-31", ReminderDays: []int{30}}
+	manual.Renewal = model.RenewalManual
+	none := Contract{State: model.ContractActive, Start: "2026-04-01", End: "2027-03-31", ReminderDays: []int{30}}
 	draft, cancelled := auto, auto
-	draft.State, cancelled.State = ContractDraft, ContractCancelled
+	draft.State, cancelled.State = model.ContractDraft, model.ContractCancelled
 	for _, tc := range []struct {
 		name  string
 		c     Contract
@@ -57,7 +57,7 @@ func TestContractStage(t *testing.T) {
 
 // Between two changes that NextChange names, the stage stays.
 func TestNextChangeMissesNoChange(t *testing.T) {
-	c := Contract{State: ContractActive, Start: "2026-04-01", End: "2027-03-31", Renewal: RenewalAuto, NoticeDays: days(60), ReminderDays: []int{90, 30}}
+	c := Contract{State: model.ContractActive, Start: "2026-04-01", End: "2027-03-31", Renewal: model.RenewalAuto, NoticeDays: days(60), ReminderDays: []int{90, 30}}
 	today := model.Date("2026-01-01")
 	next := c.NextChange(today)
 	for today < "2027-06-01" {
@@ -79,7 +79,7 @@ func eur(minor int64) model.Money { return model.Money{Minor: minor, Currency: "
 // Journey 10: ten seats at EUR 20 a month, five months of the term left.
 func TestJourney10(t *testing.T) {
 	unit := eur(2000)
-	c := Contract{Name: "c", State: ContractActive, Start: "2026-01-01", End: "2026-12-31", Renewal: RenewalAuto, NoticeDays: days(30), TermMonths: 12,
+	c := Contract{Name: "c", State: model.ContractActive, Start: "2026-01-01", End: "2026-12-31", Renewal: model.RenewalAuto, NoticeDays: days(30), TermMonths: 12,
 		Lines: []ContractLine{{Plan: "Pro", Quantity: 100, Unit: &unit, Period: model.PeriodMonth}}}
 	price, ok := PriceOf("Pro", []Contract{c}, nil, "2026-08-01")
 	if !ok {
@@ -145,10 +145,10 @@ func TestSunkProperties(t *testing.T) {
 
 func TestPriceOf(t *testing.T) {
 	ten, twelve := eur(1000), eur(1200)
-	old := Contract{Name: "old", State: ContractActive, Start: "2026-01-01", End: "2026-12-31", Lines: []ContractLine{{Plan: "Pro", Unit: &ten, Period: model.PeriodMonth}}}
-	renewed := Contract{Name: "new", State: ContractActive, Start: "2026-07-01", End: "2027-06-30", Lines: []ContractLine{{Plan: "Pro", Unit: &twelve, Period: model.PeriodMonth}}}
+	old := Contract{Name: "old", State: model.ContractActive, Start: "2026-01-01", End: "2026-12-31", Lines: []ContractLine{{Plan: "Pro", Unit: &ten, Period: model.PeriodMonth}}}
+	renewed := Contract{Name: "new", State: model.ContractActive, Start: "2026-07-01", End: "2027-06-30", Lines: []ContractLine{{Plan: "Pro", Unit: &twelve, Period: model.PeriodMonth}}}
 	draft := renewed
-	draft.Name, draft.State, draft.Start = "draft", ContractDraft, "2026-08-01"
+	draft.Name, draft.State, draft.Start = "draft", model.ContractDraft, "2026-08-01"
 	list := []ListPrice{{Plan: "Pro", Unit: eur(1500), Period: model.PeriodMonth}}
 	for _, tc := range []struct {
 		name  string

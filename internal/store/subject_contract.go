@@ -24,15 +24,6 @@ type KnownContract struct {
 	DatedAt time.Time
 }
 
-// States and renewals of contracts, in the words of the API.
-const (
-	contractActive    = "Active"
-	contractCancelled = "Cancelled"
-	contractDraft     = "Draft"
-	renewalAuto       = "Auto"
-	renewalNone       = "None"
-)
-
 // PutDeclaredContract records a Contract, as putDeclared does. What waits for its
 // dates is looked at again if one changed.
 func (s *Store) PutDeclaredContract(ctx context.Context, tenant model.TenantID, c model.ContractFacts) error {
@@ -130,16 +121,16 @@ func (s *Store) Contracts(ctx context.Context, tenant model.TenantID) ([]KnownCo
 
 // reported is a contract as a source reports it.
 func reported(v ContractView, apps []DeclaredApp) model.ContractFacts {
-	c := model.ContractFacts{Name: v.Integration + "/" + v.ExternalID, DisplayName: v.Name, Source: v.Integration, AppTitle: v.AppHint, State: contractActive,
-		Start: v.Start, End: v.End, Renewal: renewalNone, NoticeDays: v.NoticeDays, Owner: v.OwnerEmail, URL: v.DocumentURL}
+	c := model.ContractFacts{Name: v.Integration + "/" + v.ExternalID, DisplayName: v.Name, Source: v.Integration, AppTitle: v.AppHint, State: model.ContractActive,
+		Start: v.Start, End: v.End, Renewal: model.RenewalNone, NoticeDays: v.NoticeDays, Owner: v.OwnerEmail, URL: v.DocumentURL}
 	switch strings.ToLower(strings.TrimSpace(v.Status)) {
 	case "cancelled", "canceled", "terminated":
-		c.State = contractCancelled
+		c.State = model.ContractCancelled
 	case "draft":
-		c.State = contractDraft
+		c.State = model.ContractDraft
 	}
 	if v.AutoRenew {
-		c.Renewal = renewalAuto
+		c.Renewal = model.RenewalAuto
 		if v.NoticeDays != nil && v.End != "" {
 			c.Deadline = v.End.AddDays(-int(*v.NoticeDays))
 		}

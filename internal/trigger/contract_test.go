@@ -41,7 +41,7 @@ func TestBeforeContractDate(t *testing.T) {
 		"at another time":     {renewal(60, OfEnd, at(workflow.Moment{Date: "contract.end", Time: "07:30"})), zoomContract("2027-01-05", ""), "2026-11-06 06:29:00", "2026-11-06 06:30:10"},
 		"across clock change": {renewal(60, OfEnd), zoomContract("2027-05-30", ""), "2027-03-31 06:59:00", "2027-03-31 07:00:10"},
 		"missed hours":        {renewal(60, OfEnd), zoomContract("2027-01-05", ""), "2026-11-04 07:00:00", "2026-11-08 15:00:00"},
-		"cancelled":           {renewal(0, OfEnd), model.ContractFacts{Name: "zoom-2026", DisplayName: "Zoom 2026", State: contractCancelled, End: "2026-11-05"}, "2026-11-05 16:59:00", "2026-11-05 17:00:10"},
+		"cancelled":           {renewal(0, OfEnd), model.ContractFacts{Name: "zoom-2026", DisplayName: "Zoom 2026", State: model.ContractCancelled, End: "2026-11-05"}, "2026-11-05 16:59:00", "2026-11-05 17:00:10"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachOffice(t, func(o *office) {
@@ -74,7 +74,7 @@ func TestContractDateMoves(t *testing.T) {
 		o.at("2026-11-09 12:00:00")
 		o.notStarted("renew", "Zoom 2026 waiting WaitingForMoment")
 		draft := zoomContract("2027-01-09", "")
-		draft.State = "Draft"
+		draft.State = model.ContractDraft
 		o.agree(draft)
 		o.look()
 		o.notStarted("renew")

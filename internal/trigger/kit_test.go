@@ -200,7 +200,7 @@ func (o *office) declare(a model.AppFacts) {
 func (o *office) agree(c model.ContractFacts) {
 	o.Helper()
 	if c.State == "" {
-		c.State = contractActive
+		c.State = model.ContractActive
 	}
 	o.must(o.store.PutDeclaredContract(o.Context(), o.tenant, c))
 }

@@ -180,19 +180,13 @@ func (w *watch) date(c model.ContractFacts) model.Date {
 	switch {
 	case w.spec.Contract == nil:
 		return ""
-	case w.spec.Contract.Of == OfEnd && (c.State == contractActive || c.State == contractCancelled): // either way its term ends
+	case w.spec.Contract.Of == OfEnd && (c.State == model.ContractActive || c.State == model.ContractCancelled): // either way its term ends
 		return c.End
-	case w.spec.Contract.Of == OfDeadline && c.State == contractActive:
+	case w.spec.Contract.Of == OfDeadline && c.State == model.ContractActive:
 		return c.Deadline
 	}
 	return ""
 }
-
-// States of contracts, in the words of the API.
-const (
-	contractActive    = "Active"
-	contractCancelled = "Cancelled"
-)
 
 // contractKey is one for each date of a contract: a date that comes back is no new
 // one.

@@ -69,7 +69,7 @@ func contractVars(c model.ContractFacts) map[string]any {
 	}
 	out := map[string]any{
 		"name": c.Name, "displayName": cmp.Or(c.DisplayName, c.Name), "source": c.Source, "application": c.App, "vendor": c.Vendor, "state": c.State,
-		"start": string(c.Start), "end": string(c.End), "cancellationDeadline": string(c.Deadline), "renewal": c.Renewal, "autoRenew": c.Renewal == renewalAuto,
+		"start": string(c.Start), "end": string(c.End), "cancellationDeadline": string(c.Deadline), "renewal": c.Renewal, "autoRenew": c.Renewal == model.RenewalAuto,
 		"owner": c.Owner, "url": c.URL, "lines": lines,
 	}
 	if c.NoticeDays != nil {
@@ -79,9 +79,6 @@ func contractVars(c model.ContractFacts) map[string]any {
 	amount(out, "annual", c.Annual)
 	return out
 }
-
-// renewalAuto is ContractFacts.Renewal of a contract that goes on by itself.
-const renewalAuto = "Auto"
 
 func licenseVars(s model.SeatFacts) map[string]any {
 	out := map[string]any{
