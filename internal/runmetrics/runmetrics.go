@@ -77,12 +77,11 @@ const (
 )
 
 // Backlog serves what is open: the runs that wait, need a person or are late, and
-// what has not started. It is the same wherever it is measured.
+// what has not started. It is the same wherever it is measured, so one replica serves it.
 type Backlog struct {
-	Store    *store.Store
-	Clock    clock.PassiveClock
-	Registry prometheus.Registerer
-	Log      *slog.Logger
+	Store *store.Store
+	Clock clock.PassiveClock
+	Log   *slog.Logger
 
 	mu      sync.Mutex
 	counted time.Time
@@ -101,20 +100,6 @@ var (
 	blockedDesc = prometheus.NewDesc("seatkeeper_lane_blocked_seconds", "Time for which an Integration, or a host, asked not to be called.",
 		[]string{"namespace", "integration"}, nil)
 )
-
-// NeedLeaderElection tells controller-runtime that only the leader serves it.
-func (*Backlog) NeedLeaderElection() bool { return true }
-
-// Start serves the metrics until ctx ends.
-func (b *Backlog) Start(ctx context.Context) error {
-	if err := b.Registry.Register(b); err != nil {
-		b.Log.Error("Could not serve how runs stand", "error", err)
-		return nil
-	}
-	<-ctx.Done()
-	b.Registry.Unregister(b)
-	return nil
-}
 
 // Describe implements prometheus.Collector.
 func (*Backlog) Describe(out chan<- *prometheus.Desc) {

@@ -168,7 +168,7 @@ func TestBacklog(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
 		s := newScene(t, open, "acme")
 		registry := prometheus.NewRegistry()
-		registry.MustRegister(&runmetrics.Backlog{Store: s.store, Clock: s.clock, Registry: registry, Log: slog.New(slog.DiscardHandler)})
+		registry.MustRegister(&runmetrics.Backlog{Store: s.store, Clock: s.clock, Log: slog.New(slog.DiscardHandler)})
 		equal := func(when string, want map[string]float64) {
 			t.Helper()
 			if d := cmp.Diff(want, metricsOf(t, registry, "acme")); d != "" {

@@ -21,30 +21,14 @@ const ageTimeout = 5 * time.Second
 // store at each scrape, so that an age grows while nothing happens and ends with
 // the Integration.
 type inventoryAge struct {
-	store    *store.Store
-	clock    clock.PassiveClock
-	registry prometheus.Registerer
-	log      *slog.Logger
+	store *store.Store
+	clock clock.PassiveClock
+	log   *slog.Logger
 }
 
 var ageDesc = prometheus.NewDesc("seatkeeper_inventory_age_seconds",
 	"Time since the Integration was last synced without a problem; before the first such sync, since it was handed over.",
 	[]string{"namespace", "integration"}, nil)
-
-// NeedLeaderElection tells controller-runtime that only the leader serves it:
-// it is the same wherever it is measured.
-func (*inventoryAge) NeedLeaderElection() bool { return true }
-
-// Start serves the metric until ctx ends.
-func (a *inventoryAge) Start(ctx context.Context) error {
-	if err := a.registry.Register(a); err != nil {
-		a.log.Error("Could not serve the age of the inventory", "error", err)
-		return nil
-	}
-	<-ctx.Done()
-	a.registry.Unregister(a)
-	return nil
-}
 
 // Describe implements prometheus.Collector.
 func (a *inventoryAge) Describe(out chan<- *prometheus.Desc) { out <- ageDesc }

@@ -32,7 +32,7 @@ func TestInventoryAge(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- (&inventoryAge{store: st, clock: clock, registry: registry, log: slog.New(slog.DiscardHandler)}).Start(ctx)
+		done <- (&leaderMetrics{of: []prometheus.Collector{&inventoryAge{store: st, clock: clock, log: slog.New(slog.DiscardHandler)}}, registry: registry}).Start(ctx)
 	}()
 	ages := func() map[string]float64 {
 		t.Helper()

@@ -27,10 +27,9 @@ const (
 // connectionCoverage serves which part of the systems in use is connected, as
 // the views of the Integrations tell it (acceptance row 71).
 type connectionCoverage struct {
-	store    *store.Store
-	clock    clock.PassiveClock
-	registry prometheus.Registerer
-	log      *slog.Logger
+	store *store.Store
+	clock clock.PassiveClock
+	log   *slog.Logger
 
 	mu      sync.Mutex
 	counted time.Time
@@ -40,21 +39,6 @@ type connectionCoverage struct {
 var coverageDesc = prometheus.NewDesc("seatkeeper_connection_coverage_ratio",
 	"Part of the systems in use with a connector that are connected and read, of 1; none where no such system is known.",
 	[]string{"namespace"}, nil)
-
-// NeedLeaderElection tells controller-runtime that only the leader serves it:
-// it is the same wherever it is measured.
-func (*connectionCoverage) NeedLeaderElection() bool { return true }
-
-// Start serves the metric until ctx ends.
-func (c *connectionCoverage) Start(ctx context.Context) error {
-	if err := c.registry.Register(c); err != nil {
-		c.log.Error("Could not serve the coverage of connections", "error", err)
-		return nil
-	}
-	<-ctx.Done()
-	c.registry.Unregister(c)
-	return nil
-}
 
 // Describe implements prometheus.Collector.
 func (*connectionCoverage) Describe(out chan<- *prometheus.Desc) { out <- coverageDesc }

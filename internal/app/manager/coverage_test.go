@@ -30,7 +30,7 @@ func TestConnectionCoverage(t *testing.T) {
 			}
 		}
 		registry := prometheus.NewRegistry()
-		registry.MustRegister(&connectionCoverage{store: st, clock: clock, registry: registry, log: slog.New(slog.DiscardHandler)})
+		registry.MustRegister(&connectionCoverage{store: st, clock: clock, log: slog.New(slog.DiscardHandler)})
 		equal := func(when string, want map[string]float64) {
 			t.Helper()
 			families, err := registry.Gather()

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -70,9 +71,11 @@ func (w *wiring) add(ctx context.Context) error {
 	w.keyWatch = newKeyWatch(w.store, w.spaces, o.Clock, o.StatusInterval, o.Log.With("component", "keys"))
 	runnables := []ctrlmanager.Runnable{w.worker, w.poller, w.keyWatch, &janitor{store: w.store, clock: o.Clock, log: o.Log.With("component", "janitor")},
 		&scimLeavers{store: w.store, clock: o.Clock, log: o.Log.With("component", "scim")},
-		&inventoryAge{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")},
-		&connectionCoverage{store: w.store, clock: o.Clock, registry: metrics.Registry, log: o.Log.With("component", "metrics")},
-		&runmetrics.Backlog{Store: w.store, Clock: o.Clock, Registry: metrics.Registry, Log: o.Log.With("component", "metrics")},
+		&leaderMetrics{registry: metrics.Registry, log: o.Log.With("component", "metrics"), of: []prometheus.Collector{
+			&inventoryAge{store: w.store, clock: o.Clock, log: o.Log.With("component", "metrics")},
+			&connectionCoverage{store: w.store, clock: o.Clock, log: o.Log.With("component", "metrics")},
+			&runmetrics.Backlog{Store: w.store, Clock: o.Clock, Log: o.Log.With("component", "metrics")},
+		}},
 		&delegations{store: w.store, keys: w.keys, spaces: w.spaces, secrets: w.GetClient(), manifest: w.sessions.Manifest, clock: o.Clock,
 			written: func(ctx context.Context, namespace, name string) {
 				w.poller.send(ctx, w.poller.integrations, namespace, name)
