@@ -183,8 +183,9 @@ func (t *turn) sent(n *node, s *AskStep) {
 	}
 }
 
-// closeReach bounds how long a run is kept by messages about what is past.
-var closeReach = Retry{MaxAttempts: 2}
+// closeReach bounds how long a run is kept by messages about what is past: some
+// minutes. Buttons that nobody takes away invite people to decide in vain.
+var closeReach = Retry{MaxAttempts: 8}
 
 // replace updates messages one after the other; it reports that it is through.
 // That a message cannot be replaced never fails the run: what it tells of is
