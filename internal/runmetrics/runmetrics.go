@@ -31,7 +31,7 @@ var (
 		Name: "seatkeeper_run_calls_total", Help: "Attempts of runs at calls, by Integration or host and result: ok, failed, notSent, ambiguous.",
 	}, []string{"namespace", "integration", "result"})
 	defects = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "seatkeeper_run_defects_total", Help: "Runs that were handed to a person because the program failed at their step; the log says which and why.",
+		Name: "seatkeeper_run_defects_total", Help: "Times that the program itself failed at a run's step or call, or while it looked for runs to start; the log says where.",
 	})
 )
 
@@ -39,7 +39,7 @@ func init() {
 	metrics.Registry.MustRegister(began, ended, calls, defects)
 }
 
-// Defect counts a run that the engine could not decide.
+// Defect counts a failure of the program itself in what belongs to runs.
 func Defect() { defects.Inc() }
 
 // namesTimeout bounds the look-up of the namespace of a new tenant.

@@ -58,20 +58,18 @@ func runTx(ctx context.Context, db *sql.DB, fn func(*sql.Tx) error) error {
 	return fmt.Errorf("transaction gave up after %d conflicts: %w", maxTxAttempts, err)
 }
 
-func tryTx(ctx context.Context, db *sql.DB, fn func(*sql.Tx) error) (err error) {
+func tryTx(ctx context.Context, db *sql.DB, fn func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer func() {
-		if err != nil {
-			_ = tx.Rollback() // the error that caused it is the one to report
-		}
+		_ = tx.Rollback() // also when fn panics, for a lock that is kept stops everybody; after the commit it does nothing
 	}()
-	if err = fn(tx); err != nil {
+	if err := fn(tx); err != nil {
 		return err
 	}
-	if err = tx.Commit(); err != nil {
+	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil

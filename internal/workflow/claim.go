@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -117,7 +118,7 @@ func (e *Engine) program(ctx context.Context, d store.DueRun) (*program, error) 
 	}
 	var p *program
 	if err == nil {
-		p, err = compile(raw, e.o.Language)
+		err = defect.Guard(func() (err error) { p, err = compile(raw, e.o.Language); return err })
 	}
 	if err != nil {
 		p = &program{defect: fmt.Errorf("definition %s/%s revision %d: %w", d.Kind, d.Name, d.Revision, err)}

@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -38,10 +39,34 @@ func (e *Engine) launch(t *turn) {
 	e.launched[t.run.Key()] = number
 	go func() {
 		defer e.effects.Done()
-		ev := e.have(sending, t)
+		ev := e.contained(sending, t)
 		ev.of = of
 		e.results <- arrival{key: t.run.Key(), ev: ev, number: number}
 	}()
+}
+
+// contained has an effect whose panic is its own: of a call or a verification the
+// outcome is unknown, as after a crash; a step that cannot gather what it needs
+// waits for a person.
+func (e *Engine) contained(ctx context.Context, t *turn) (ev event) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		caught := defect.Caught(v)
+		e.defect(t.run.Key(), caught)
+		unknown := Result{Class: ResultUnknown, Sent: t.effect.call != nil, Message: caught.Error()}
+		switch {
+		case t.effect.gather != nil:
+			ev = event{kind: eventCrashed, crash: caught}
+		case t.effect.verify != nil:
+			ev = event{kind: eventVerified, result: unknown}
+		default:
+			ev = event{kind: eventResult, result: unknown}
+		}
+	}()
+	return e.have(ctx, t)
 }
 
 // have does what the effect says and returns the event that it leads to.

@@ -65,7 +65,8 @@ type Options struct {
 	// were resolved by others are resolved again; empty: none are.
 	ZoneRules string
 
-	// OnDefect is told of each run that cannot be decided; nil: nobody is.
+	// OnDefect is told of each run that cannot be decided and of each effect that
+	// panics, from several goroutines; nil: nobody is.
 	OnDefect func()
 
 	Clock clock.WithTicker // nil: the system clock

@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -180,21 +180,11 @@ func parked(now time.Time, l store.LoadedRun, ev event, why string) *store.RunCh
 // reasonDefect is why a run waits for a person that cannot be decided.
 const reasonDefect = "Defect"
 
-// crash is a panic in the decision about one run.
-type crash struct {
-	value any
-	stack []byte
-}
-
-func (c *crash) Error() string {
-	return "the program failed at this step, which is a defect in it: look into the manager's log, and report what it says"
-}
-
 // judge is decide for one run of many: its crash is not theirs.
 func judge(now time.Time, p *program, l store.LoadedRun, ev event, env *surroundings) (t *turn, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			t, err = nil, &crash{v, debug.Stack()}
+			t, err = nil, defect.Caught(v)
 		}
 	}()
 	return decide(now, p, l, ev, env)
@@ -255,11 +245,7 @@ func (e *Engine) advance(ctx context.Context, batch []arrival) (map[store.RunKey
 
 // defect tells those who run the manager.
 func (e *Engine) defect(key store.RunKey, err error) {
-	args := []any{"run", key.ID, "error", err}
-	if c := (*crash)(nil); errors.As(err, &c) {
-		args = append(args, "panic", fmt.Sprint(c.value), "stack", string(c.stack))
-	}
-	e.o.Log.Error("A run cannot go on", args...)
+	e.o.Log.Error("A run cannot go on", append([]any{"run", key.ID}, defect.Attrs(err)...)...)
 	if e.o.OnDefect != nil {
 		e.o.OnDefect()
 	}

@@ -94,6 +94,7 @@ const (
 	eventPrepared                  // what the step asked to gather is there
 	eventResult                    // the intended call has ended
 	eventVerified                  // the verification has ended
+	eventCrashed                   // the program failed while it gathered
 )
 
 // event is an occurrence that moves a run on.
@@ -102,6 +103,7 @@ type event struct {
 	of       place // that the effect was for which led to it
 	prepared *prepared
 	result   Result
+	crash    error
 }
 
 // place is where a run stands, so that what was found out for one step is not
@@ -253,6 +255,10 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 	}
 	if t.event.kind != eventDue && t.event.of != t.place() {
 		t.event = event{kind: eventDue}
+	}
+	if t.event.kind == eventCrashed && t.run.StopAt == nil {
+		t.park(reasonDefect, t.event.crash.Error())
+		return t, t.finish()
 	}
 	if t.run.StepPath == pathEnd && t.cur.Since.IsZero() {
 		t.begin()
