@@ -20,7 +20,7 @@ const (
 )
 
 // forTime are the runs that wait for a time which a calendar may decide.
-const forTime = `state = 'waiting' AND reason IN ('` + ReasonWaiting + `', '` + ReasonQuietHours + `')`
+const forTime = `ended_at IS NULL AND state = 'waiting' AND reason IN ('` + ReasonWaiting + `', '` + ReasonQuietHours + `')`
 
 // sameCalendar reports that two Organizations have the same days, hours and zone
 // of work.

@@ -42,7 +42,9 @@ func (s *Store) ListRuns(ctx context.Context, tenant model.TenantID, f RunFilter
 	add("r.kind =", f.Kind)
 	add("r.name =", f.Name)
 	add("r.reason =", f.Reason)
-	add("r.person_id =", f.PersonID)
+	if add("r.person_id =", f.PersonID); f.PersonID != "" {
+		where = append(where, "r.person_id <> ''") // as run_person says
+	}
 	add("r.subject =", f.Subject)
 	add("r.id <", f.Before) // UUIDv7 sorts by time
 	if f.Integration != "" {
@@ -57,6 +59,9 @@ func (s *Store) ListRuns(ctx context.Context, tenant model.TenantID, f RunFilter
 		where = append(where, "r.state IN ("+placeholders(len(args)+1, len(f.States))+")")
 		for _, st := range f.States {
 			args = append(args, st)
+		}
+		if !slices.Contains(f.States, RunSucceeded) {
+			where = append(where, "r.state <> 'succeeded'") // as run_recent says
 		}
 	}
 	args = append(args, clampLimit(f.Limit))

@@ -79,7 +79,7 @@ func (s *Store) WakeRuns(ctx context.Context, tenant model.TenantID, kind, name 
 	var n int64
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `UPDATE run SET due_at = $1, state = 'ready', version = version + 1
-			WHERE tenant = $2 AND kind = $3 AND name = $4 AND state = 'waiting'`+only, args...)
+			WHERE tenant = $2 AND kind = $3 AND name = $4 AND ended_at IS NULL AND state = 'waiting'`+only, args...)
 		if err != nil {
 			return err
 		}

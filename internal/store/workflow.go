@@ -104,7 +104,7 @@ func (s *Store) PutWorkflow(ctx context.Context, tenant model.TenantID, w Workfl
 			return nil
 		}
 		res, err := tx.ExecContext(ctx, `UPDATE run SET due_at=$1, state='ready', version=version+1
-			WHERE tenant=$2 AND kind IN ($3, $6) AND name=$4 AND state='waiting' AND reason=$5`, now, tenant, kindWorkflow, w.Name, ReasonWorkflowSuspended, kindOffboarding)
+			WHERE tenant=$2 AND kind IN ($3, $6, $7) AND name=$4 AND ended_at IS NULL AND state='waiting' AND reason=$5`, now, tenant, kindWorkflow, w.Name, ReasonWorkflowSuspended, kindOffboarding, kindItem)
 		if err == nil {
 			woken, err = res.RowsAffected()
 		}
@@ -128,8 +128,15 @@ const kindWorkflow = "Workflow"
 // step of the Workflow with their name has started.
 const kindOffboarding = "Offboarding"
 
+// kindItem is the kind of the runs for each item of a forEach of the Workflow with
+// their name.
+const kindItem = "Item"
+
 // ofWorkflow reports a run that a Workflow's suspension holds.
-func (r Run) ofWorkflow() bool { return r.Kind == kindWorkflow || r.Kind == kindOffboarding }
+func (r Run) ofWorkflow() bool { return r.goesOn() || r.Kind == kindOffboarding }
+
+// goesOn reports a run that goes on where it was when a person resumes it.
+func (r Run) goesOn() bool { return r.Kind == kindWorkflow || r.Kind == kindItem }
 
 // DeleteWorkflow forgets a Workflow that is gone: nothing starts it any more.
 // Its number, revisions and runs stay. stop lets no further step of its runs

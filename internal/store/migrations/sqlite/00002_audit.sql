@@ -23,9 +23,7 @@ CREATE TABLE audit (
   chain_hash TEXT,
   PRIMARY KEY (tenant, id)
 );
-CREATE INDEX audit_at ON audit (tenant, at, id);
 CREATE INDEX audit_run ON audit (tenant, run_id) WHERE run_id <> '';
-CREATE INDEX audit_unsealed ON audit (tenant, at, id) WHERE seq IS NULL;
 
 CREATE TABLE audit_subject (
   tenant BIGINT NOT NULL,

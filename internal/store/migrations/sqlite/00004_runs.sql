@@ -64,10 +64,10 @@ CREATE TABLE run (
   UNIQUE (tenant, kind, name, trigger_key)
 );
 CREATE INDEX run_due ON run (lane, priority, due_at, shard) WHERE state IN ('ready', 'waiting', 'inflight');
-CREATE INDEX run_state ON run (tenant, kind, name, state, id);
-CREATE INDEX run_recent ON run (tenant, id, state);
+-- Those among the many that succeeded which people look for.
+CREATE INDEX run_recent ON run (tenant, id, state) WHERE state <> 'succeeded';
 CREATE INDEX run_subject ON run (tenant, kind, name, subject) WHERE ended_at IS NULL;
-CREATE INDEX run_person ON run (tenant, person_id, id);
+CREATE INDEX run_person ON run (tenant, person_id, id) WHERE person_id <> '';
 
 CREATE TABLE attempt (
   tenant BIGINT NOT NULL,
@@ -89,7 +89,7 @@ CREATE TABLE attempt (
   started_at BIGINT NOT NULL,
   ended_at BIGINT,
   PRIMARY KEY (tenant, run_id, step_path, loop_ix, generation, n)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE prompt (
   tenant BIGINT NOT NULL,
