@@ -64,8 +64,8 @@ func startMixed(ctx context.Context, s *store.Store, tenant model.TenantID, c co
 	for name, d := range map[string]workflow.Definition{
 		"inner": {Steps: []workflow.Step{deskPost("inner", workflow.ClassKeyed, "${input.account}")}, Concurrency: &workflow.Concurrency{Max: 1, Policy: store.SlotQueue}},
 		"main":  {Steps: steps},
-		"broken": {
-			Steps:     []workflow.Step{deskPost(refused, workflow.ClassKeyed, "${input.account}")},
+		"broken": { // idempotent: any other that is refused after a lost answer is for a person
+			Steps:     []workflow.Step{deskPost(refused, workflow.ClassIdempotent, "${input.account}")},
 			OnFailure: []workflow.Step{deskPost("mourned", workflow.ClassKeyed, "${input.account}")},
 		},
 		"unsafe": {Steps: []workflow.Step{deskStep(workflow.ClassUnsafe)}},
