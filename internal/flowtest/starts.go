@@ -173,6 +173,9 @@ func (w *world) pending(ctx context.Context, wf *Workflow, when When) (time.Time
 	}
 	for _, r := range rows {
 		w.start = Start{Reason: r.Reason, Message: r.Message}
+		if r.Reason == trigger.ReasonFailed {
+			return time.Time{}, errors.New(r.Message)
+		}
 		if r.State == store.StartWaiting {
 			return r.LookAt, nil
 		}

@@ -16,17 +16,17 @@ import (
 
 // Reasons why a fact has no run.
 const (
-	ReasonSuspended   = "WorkflowSuspended"
-	ReasonNotReady    = "WorkflowNotReady"
-	ReasonMoment      = store.ReasonMoment
-	ReasonNoSubject   = "SubjectNotFound"
-	ReasonGuardHeld   = "GuardHeld"
-	ReasonTooLate     = "TooLate"
-	ReasonPassed      = "MomentPassed"
-	ReasonExpression  = "ExpressionFailed"
-	ReasonAmbiguous   = "SubjectAmbiguous"
-	ReasonBadPerson   = "InvalidPerson"
-	ReasonUnavailable = "SubjectUnavailable"
+	ReasonSuspended  = "WorkflowSuspended"
+	ReasonNotReady   = "WorkflowNotReady"
+	ReasonMoment     = store.ReasonMoment
+	ReasonNoSubject  = "SubjectNotFound"
+	ReasonGuardHeld  = "GuardHeld"
+	ReasonTooLate    = "TooLate"
+	ReasonPassed     = "MomentPassed"
+	ReasonExpression = "ExpressionFailed"
+	ReasonAmbiguous  = "SubjectAmbiguous"
+	ReasonBadPerson  = "InvalidPerson"
+	ReasonFailed     = "StartFailed"
 )
 
 const (
@@ -189,7 +189,7 @@ func (m *moment) instant(scope map[string]any, clocks workflow.Clocks) (at time.
 func (m *moment) come(w *watch, f fact, now time.Time, scope map[string]any, clocks workflow.Clocks) (verdict, bool) {
 	at, known, err := m.instant(scope, clocks)
 	seen := f.at
-	if f.row != nil && !at.Equal(f.row.DueAt) { // the date is another one now
+	if !f.fresh() && !at.Equal(f.row.DueAt) { // the date is another one now
 		seen = now
 	}
 	switch {

@@ -38,6 +38,8 @@ type Starter struct {
 	Language workflow.Language
 	Clock    clock.WithTicker
 	Log      *slog.Logger
+	// OnFailed is told of every fact of which nothing could be made now; nil: nobody is.
+	OnFailed func(tenant model.TenantID, workflow string)
 
 	hint    chan struct{}
 	watches map[watchKey]*watch
@@ -179,7 +181,9 @@ func (s *Starter) look(ctx context.Context, tenant model.TenantID) error {
 		}
 	}
 	l.orphans(watches, due)
-	_, err = s.Store.ApplyStarts(ctx, tenant, l.out)
+	if _, err = s.Store.ApplyStarts(ctx, tenant, l.out); err == nil {
+		l.tell()
+	}
 	return err
 }
 
@@ -246,6 +250,8 @@ type look struct {
 	now    time.Time
 	people int64 // in the directory; 0 until counted
 	out    store.StartBatch
+	// failures are the facts of which nothing could be made.
+	failures []failure
 }
 
 // facts are what concerns a Workflow: of each key the start that waits, or else
@@ -337,7 +343,10 @@ func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
 	for _, f := range facts {
 		c, v, ok, err := l.consider(ctx, w, f)
 		if err != nil {
-			return err
+			if err = l.failed(ctx, w, c.fact, err); err != nil {
+				return err
+			}
+			continue
 		}
 		if !ok {
 			l.note(ctx, w, c.fact, v)
@@ -352,7 +361,10 @@ func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
 	for _, c := range start {
 		run, v, err := c.begin()
 		if err != nil {
-			return err
+			if err = l.failed(ctx, w, c.fact, err); err != nil {
+				return err
+			}
+			continue
 		}
 		if !v.start {
 			l.note(ctx, w, c.fact, v)

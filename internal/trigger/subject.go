@@ -137,7 +137,7 @@ func (l *look) about(ctx context.Context, w *watch, f fact) (s subject, v verdic
 func (l *look) aboutApp(ctx context.Context, f fact) (s subject, v verdict, ok bool, err error) {
 	gone := verdict{drop: true}
 	_, _, discovered := strings.Cut(f.subject, "/")
-	if discovered && f.row == nil { // of what another source knew before, nothing is new
+	if discovered && f.fresh() { // of what another source knew before, nothing is new
 		known, err := l.Store.KnownBefore(ctx, l.tenant, f.source, strings.TrimPrefix(f.subject, f.source+"/"))
 		if errors.Is(err, store.ErrNotFound) || err == nil && known {
 			return s, gone, false, nil

@@ -347,9 +347,9 @@ func (f fact) start(workflow string, v verdict) store.WorkflowStart {
 // maxKey bounds what of a vendor's id is in a key, which an index has.
 const maxKey = 200
 
-// short is an id, or the digest of a long one.
+// short is an id, or the digest of a long one, or of one that no database can have.
 func short(id string) string {
-	if len(id) <= maxKey {
+	if len(id) <= maxKey && strings.IndexByte(id, 0) < 0 {
 		return id
 	}
 	sum := sha256.Sum256([]byte(id))
@@ -358,6 +358,7 @@ func short(id string) string {
 
 // clip bounds what people read.
 func clip(text string) string {
+	text = strings.ReplaceAll(text, "\x00", "")
 	if r := []rune(text); len(r) > maxKey {
 		return string(r[:maxKey]) + "…"
 	}
