@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -60,8 +61,9 @@ func (d *Drainer) Drain(ctx context.Context) {
 		return
 	}
 	for _, e := range events {
-		if err := d.Process(ctx, e); err != nil && ctx.Err() == nil {
-			d.Log.Warn("A received event could not be handled yet", "endpoint", e.Endpoint, "event", e.ID, "error", err)
+		err := defect.Guard(func() error { return d.Process(ctx, e) })
+		if err != nil && ctx.Err() == nil {
+			d.Log.Warn("A received event could not be handled yet", append([]any{"endpoint", e.Endpoint, "event", e.ID}, defect.Attrs(err)...)...)
 		}
 	}
 }

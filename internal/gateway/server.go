@@ -14,10 +14,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 )
 
 // Limits of every connection. Handlers that take large bodies extend the read
@@ -103,7 +104,7 @@ func protect(next http.Handler, log *slog.Logger) http.Handler {
 			}
 			if p != nil {
 				// The route's pattern, never the path: a path may hold a credential.
-				log.Error("A gateway handler panicked", "route", r.Pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				log.Error("A gateway handler panicked", append([]any{"route", r.Pattern}, defect.Attrs(defect.Caught(p))...)...)
 				w.WriteHeader(http.StatusInternalServerError)
 			}
 		}()

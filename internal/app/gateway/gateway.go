@@ -22,6 +22,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/answerlink"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
 	"github.com/seatkeeper/seatkeeper/internal/coverage"
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/gateway"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/answer"
@@ -135,8 +136,11 @@ func (a *App) Start(ctx context.Context) error {
 	defer a.slack.Drain()
 	recording, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var recorder sync.WaitGroup
-	recorder.Go(func() { a.provisioned.Run(recording) })
-	recorder.Go(func() { a.refusals.Run(recording) })
+	for part, run := range map[string]func(context.Context){"requests": a.provisioned.Run, "refusals": a.refusals.Run} {
+		recorder.Go(func() {
+			_ = defect.Outlast(recording, o.Clock, o.Log, part, func(ctx context.Context) error { run(ctx); return nil })
+		})
+	}
 	defer func() { stop(); recorder.Wait() }() // after the last answer
 	return gateway.Serve(ctx, gateway.ServerOptions{Listen: o.Listen, CertFile: o.CertFile, KeyFile: o.KeyFile, Log: o.Log}, o.Proxies.Handler(a.router), func(addr net.Addr) {
 		o.Log.Info("Gateway serves", "address", addr.String(), "tls", o.CertFile != "")

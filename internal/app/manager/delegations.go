@@ -20,6 +20,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
 )
@@ -78,9 +79,10 @@ func (d *delegations) writeAll(ctx context.Context) {
 			return
 		}
 		for _, one := range waiting {
-			if err := d.write(ctx, one); err != nil && ctx.Err() == nil {
+			err := defect.Guard(func() error { return d.write(ctx, one) })
+			if err != nil && ctx.Err() == nil {
 				// No error of these quotes a value.
-				d.log.Error("A supplied credential is not written yet", "integration", one.Integration, "secret", one.SecretName, "error", err)
+				d.log.Error("A supplied credential is not written yet", append([]any{"integration", one.Integration, "secret", one.SecretName}, defect.Attrs(err)...)...)
 			}
 			after = one.ID
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/controllers/organization"
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -85,9 +86,10 @@ func (l *scimLeavers) settle(ctx context.Context) {
 		l.log.Error("Could not look for people who left over SCIM", "error", err)
 	}
 	for _, t := range tenants {
-		left, _, err := l.store.SettleSCIMLeavers(ctx, t.ID)
+		var left int64
+		err := defect.Guard(func() (err error) { left, _, err = l.store.SettleSCIMLeavers(ctx, t.ID); return err })
 		if err != nil && ctx.Err() == nil {
-			l.log.Error("Could not settle who left over SCIM", "namespace", t.Namespace, "error", err)
+			l.log.Error("Could not settle who left over SCIM", append([]any{"namespace", t.Namespace}, defect.Attrs(err)...)...)
 		}
 		if left > 0 {
 			l.log.Info("People left, as the identity provider says", "namespace", t.Namespace, "people", left)

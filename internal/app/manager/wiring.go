@@ -87,12 +87,17 @@ func (w *wiring) add(ctx context.Context) error {
 		return err
 	}
 	w.starter = w.newStarter()
-	runnables = append(runnables, engine, w.starter)
-	gw, err := w.gateway()
+	runnables = append(runnables, w.starter)
+	drainers, gw, err := w.gateway()
 	if err != nil {
 		return err
 	}
-	runnables = append(runnables, gw...)
+	runnables = append(runnables, drainers...)
+	for i, r := range runnables {
+		runnables[i] = lasting{r, o.Clock, o.Log}
+	}
+	// These contain what goes wrong in one run or request themselves.
+	runnables = append(append(runnables, engine), gw...)
 	if o.Ready != nil {
 		runnables = append(runnables, everywhere(func(context.Context) error { o.Ready(); return nil }))
 	}
@@ -123,7 +128,7 @@ func (w *wiring) engine() (ctrlmanager.Runnable, error) {
 
 // gateway wires the gateway where it runs in this process, and the drainer of
 // events that any gateway received, which always does.
-func (w *wiring) gateway() ([]ctrlmanager.Runnable, error) {
+func (w *wiring) gateway() (drainers, serving []ctrlmanager.Runnable, err error) {
 	o := w.options
 	opts := gateway.Options{
 		Store: w.store, Keyring: w.keys, RestConfig: o.RestConfig, Listen: o.GatewayOptions.Listen, CertFile: o.GatewayOptions.CertFile,
@@ -132,15 +137,15 @@ func (w *wiring) gateway() ([]ctrlmanager.Runnable, error) {
 	}
 	drainer, hooks := gateway.NewDrainer(opts), w.hooks()
 	opts.HookReceived = hooks.Hint
-	out := []ctrlmanager.Runnable{hooks, ctrlmanager.RunnableFunc(func(ctx context.Context) error { drainer.Run(ctx); return nil })}
+	drainers = []ctrlmanager.Runnable{hooks, ctrlmanager.RunnableFunc(func(ctx context.Context) error { drainer.Run(ctx); return nil })}
 	if !o.Gateway {
-		return out, nil
+		return drainers, nil, nil
 	}
 	app, err := gateway.New(opts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return append(out, app), nil
+	return drainers, []ctrlmanager.Runnable{app}, nil
 }
 
 func (w *wiring) controllers() error {

@@ -21,6 +21,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/gateway/access"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -179,8 +180,8 @@ func (h *Handler) reply(ctx context.Context, responseURL, text, event string) {
 		defer h.replies.Done()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyTimeout)
 		defer cancel()
-		if err := h.Replier.Reply(ctx, responseURL, text); err != nil {
-			h.Log.Warn("A reply to a person in Slack was not delivered", "event", event, "error", err)
+		if err := defect.Guard(func() error { return h.Replier.Reply(ctx, responseURL, text) }); err != nil {
+			h.Log.Warn("A reply to a person in Slack was not delivered", append([]any{"event", event}, defect.Attrs(err)...)...)
 		}
 	}()
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/seatkeeper/seatkeeper/internal/connector"
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -162,7 +163,8 @@ func (d *Drainer) handle(ctx context.Context, events []store.Event) error {
 	if !ok {
 		return d.bury(ctx, first, hook, "no part of this version handles "+first.Endpoint)
 	}
-	read, err := d.reader(ctx, first.Tenant, hook)
+	var read func(context.Context, store.Event) (reading, error)
+	err := d.contain(first, func() (err error) { read, err = d.reader(ctx, first.Tenant, hook); return err })
 	if errors.Is(err, store.ErrNotFound) {
 		return d.orphaned(ctx, events, hook, err)
 	}
@@ -175,7 +177,8 @@ func (d *Drainer) handle(ctx context.Context, events []store.Event) error {
 			d.waiting[endpointOf(e)] = e.DueAt
 			break
 		}
-		made, err := read(ctx, e)
+		var made reading
+		err := d.contain(e, func() (err error) { made, err = read(ctx, e); return err })
 		if err != nil {
 			if err := d.apply(ctx, hook, readings); err != nil {
 				return err
@@ -191,6 +194,15 @@ func (d *Drainer) handle(ctx context.Context, events []store.Event) error {
 		readings = append(readings, made)
 	}
 	return d.apply(ctx, hook, readings)
+}
+
+// contain does what an event has the drainer do: a panic is that event's error.
+func (d *Drainer) contain(e store.Event, do func() error) error {
+	err := defect.Guard(do)
+	if defect.Is(err) {
+		d.Log.Error("The program failed at a received event", append([]any{"endpoint", e.Endpoint, "event", e.ID}, defect.Attrs(err)...)...)
+	}
+	return err
 }
 
 // orphaned keeps events whose owner, or whose webhook of it, is gone: who makes it
@@ -231,8 +243,7 @@ func (d *Drainer) apply(ctx context.Context, hook store.Hook, of []reading) erro
 	batch.AskForSync = hook.OwnerKind == ownerIntegration
 	due := false
 	if len(batch.Events) > 0 {
-		var err error
-		due, err = d.Store.ApplyHook(ctx, batch)
+		err := d.contain(of[0].event, func() (err error) { due, err = d.Store.ApplyHook(ctx, batch); return err })
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:

@@ -18,6 +18,7 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/gateway/webhook"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/syncer/handover"
 )
 
 const oktaEvent = `{"eventId":%q,"eventTime":"2026-11-21T09:59:00.000Z","data":{"events":[{"uuid":%q,"published":"2026-11-21T09:58:58.000Z","eventType":"user.lifecycle.deactivate","target":[{"id":%q,"type":"User","alternateId":"a@acme.example"}]}]}}`
@@ -78,6 +79,44 @@ func (f *flaky) ApplyHook(ctx context.Context, h store.HookEvents) (bool, error)
 		return false, err
 	}
 	return f.DrainStore.ApplyHook(ctx, h)
+}
+
+// An event at which the program itself fails is tried again as any other, and holds
+// up its own endpoint alone.
+func TestPanicHoldsUpItsEndpointAlone(t *testing.T) {
+	for name, breaks := range map[string]func(w *world){
+		"where it is read": func(w *world) {
+			w.drainer.Manifest = func(handover.Spec) (*connector.Manifest, error) { panic("ada@acme.example") }
+		},
+		"where it is stored": func(w *world) {
+			w.drainer.Store = &flaky{DrainStore: w.s, refuse: func(h store.HookEvents) error {
+				if h.Hook.OwnerName == "okta" {
+					panic("ada@acme.example")
+				}
+				return nil
+			}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(w *world) {
+				send := w.okta()
+				poison := send("poison").ID
+				if got := w.send("POST", w.workflow("open", connector.GenericWebhook{}, ""), `{"a":1}`); got.code != 202 {
+					w.Fatal(got.body)
+				}
+				breaks(w)
+				w.must(w.drainer.Drain(w.Context()))
+				e, err := w.s.ReceivedEvent(w.Context(), w.tenant, poison)
+				w.must(err)
+				if e.State != store.EventNew || e.Attempts != 1 || strings.Contains(e.Message, "ada@") {
+					w.Errorf("the event is %+v", e)
+				}
+				if waiting, dead := w.waiting(); waiting != 1 || dead != 0 {
+					w.Errorf("%d events wait and %d are dead letters", waiting, dead)
+				}
+			})
+		})
+	}
 }
 
 // What cannot be handled is tried again, ever later, and holds up what came after
