@@ -24,7 +24,7 @@ type LoadedRun struct {
 	// Prompts are all of the run's prompts, oldest first.
 	Prompts []Prompt
 	// Children are the runs that the run has started, oldest first, if it waits
-	// for one: its Reason is ReasonWaitingForRun.
+	// for one: its Reason is ReasonWaitingForRun. Those that it settled are not there.
 	Children []Run
 	// Approvals were asked for in the runs below it, by the child's id; only verbs
 	// read them.
@@ -45,6 +45,8 @@ type RunChange struct {
 	// started before.
 	Starts       []NewRun
 	StopChildren bool
+	// Settled are ended runs that it started and need not be shown again.
+	Settled []string
 	// Claim asks for a place among the runs with the same concurrency key.
 	Claim *SlotClaim
 }

@@ -24,7 +24,7 @@ func (s *Store) loadChildren(ctx context.Context, tx *sql.Tx, loaded []LoadedRun
 			continue
 		}
 		var err error
-		if loaded[i].Children, err = s.childrenOf(ctx, tx, l.Run); err != nil {
+		if loaded[i].Children, err = s.childrenWhere(ctx, tx, l.Run, "AND NOT r.settled"); err != nil {
 			return err
 		}
 	}
@@ -33,14 +33,18 @@ func (s *Store) loadChildren(ctx context.Context, tx *sql.Tx, loaded []LoadedRun
 
 // childrenOf reads the runs that a run has started, oldest first.
 func (s *Store) childrenOf(ctx context.Context, tx *sql.Tx, r Run) ([]Run, error) {
-	out, err := collect(ctx, tx, scanRun, `SELECT `+runColumns+` FROM run r WHERE r.tenant=$1 AND r.parent_id=$2 AND r.parent_id <> '' ORDER BY r.id`, r.Tenant, r.ID)
+	return s.childrenWhere(ctx, tx, r, "")
+}
+
+func (s *Store) childrenWhere(ctx context.Context, tx *sql.Tx, r Run, more string) ([]Run, error) {
+	out, err := collect(ctx, tx, scanRun, `SELECT `+runColumns+` FROM run r WHERE r.tenant=$1 AND r.parent_id=$2 AND r.parent_id <> '' `+more+` ORDER BY r.id`, r.Tenant, r.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read the runs that run %s started: %w", r.ID, err)
 	}
 	return out, nil
 }
 
-// changeChildren stops and starts what runs start.
+// changeChildren stops, starts and settles what runs start.
 func (s *Store) changeChildren(ctx context.Context, tx *sql.Tx, changes []RunChange) error {
 	for _, c := range changes {
 		if c.StopChildren {
@@ -51,6 +55,11 @@ func (s *Store) changeChildren(ctx context.Context, tx *sql.Tx, changes []RunCha
 		if len(c.Starts) > 0 {
 			if _, err := s.createRuns(ctx, tx, c.Run.Tenant, c.Starts); err != nil {
 				return fmt.Errorf("for run %s: %w", c.Run.ID, err)
+			}
+		}
+		for _, id := range c.Settled {
+			if _, err := tx.ExecContext(ctx, `UPDATE run SET settled=TRUE WHERE tenant=$1 AND id=$2`, c.Run.Tenant, id); err != nil {
+				return fmt.Errorf("settle run %s: %w", id, err)
 			}
 		}
 	}

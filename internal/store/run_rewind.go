@@ -20,8 +20,9 @@ type Rewind struct {
 	// Decide returns what becomes of the run and what the audit says of it. It
 	// may run twice, so it must be a pure function of what it is given.
 	Decide func(now time.Time, l LoadedRun) (run Run, result string, err error)
-	// Resume, if not nil, has the runs of Workflows that were stopped with this one
-	// go on as well, each where it was; otherwise those that it started are stopped.
+	// Resume, if not nil, has the runs of Workflows and of items that were stopped
+	// with this one go on as well, each where it was; otherwise those that it
+	// started are stopped.
 	Resume func(now time.Time, l LoadedRun) (Run, error)
 }
 
@@ -82,12 +83,12 @@ func (s *Store) putRewound(ctx context.Context, tx *sql.Tx, r Run, now time.Time
 	return nil
 }
 
-// resumeChildren has those runs of Workflows go on that were stopped with their
-// parent. One whose call is still under way was asked to stop and has not: it is
+// resumeChildren has those runs of Workflows and of items go on that were stopped
+// with their parent. One whose call is still under way was asked to stop and has not: it is
 // not to any more. What an account's run does the parent begins anew.
 func (s *Store) resumeChildren(ctx context.Context, tx *sql.Tx, parent Run, children []Run, v Rewind, now time.Time) error {
 	for _, c := range children {
-		if c.Kind != parent.Kind || c.StopAt == nil || parent.StopAt == nil || c.StopAt.Before(*parent.StopAt) || c.State.Ended() && c.State != RunStopped {
+		if !c.goesOn() || c.StopAt == nil || parent.StopAt == nil || c.StopAt.Before(*parent.StopAt) || c.State.Ended() && c.State != RunStopped {
 			continue
 		}
 		loaded, err := s.loadRuns(ctx, tx, []RunKey{c.Key()})

@@ -153,7 +153,7 @@ func (t *turn) startChild(n *node, w *childStart, input any) {
 	}
 	t.change.Starts = append(t.change.Starts, r)
 	t.change.Audits = append(t.change.Audits, model.AuditRecord{
-		Actor: t.run.Kind + "/" + t.run.Name, ActorKind: model.ActorPolicy, Action: "run.start", ObjectKind: r.Kind, ObjectName: r.Name,
+		Actor: t.owner(), ActorKind: model.ActorPolicy, Action: "run.start", ObjectKind: r.Kind, ObjectName: r.Name,
 		PersonID: r.PersonID, Reason: "step " + StepName(n.path), Cause: t.run.Cause, RunID: t.run.ID, Result: "started",
 	})
 	t.cur.Phase = phaseChild

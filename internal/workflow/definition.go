@@ -11,6 +11,9 @@ type Definition struct {
 	// Subject is the kind of thing that a run is about, and with it the variable
 	// that expressions have beside the common ones.
 	Subject string `json:"subject,omitempty"`
+	// Locals are the names of the items that the steps know, of a definition that
+	// is the steps of a forEach.
+	Locals []string `json:"locals,omitempty"`
 	// When is false for a run that shall do nothing.
 	When  string `json:"when,omitempty"`
 	Steps []Step `json:"steps"`

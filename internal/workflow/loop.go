@@ -15,15 +15,18 @@ import (
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
-// ForEachStep runs steps once for each item of a list, one item after the
-// other. Expressions of those steps have the item under the name As.
+// ForEachStep runs steps once for each item of a list. Expressions of those steps
+// have the item under the name As.
 type ForEachStep struct {
 	In string `json:"in"` // an expression that gives the list
 	As string `json:"as"`
 	// FailurePolicy says what a failed item does to those after it: Continue
 	// (default) or Stop. Either way the step has failed in the end.
 	FailurePolicy string `json:"failurePolicy,omitempty"`
-	Steps         []Step `json:"steps"`
+	// MaxParallel items are at work at once, each in a run of its own; up to 1: one
+	// after the other, in the run itself.
+	MaxParallel int    `json:"maxParallel,omitempty"`
+	Steps       []Step `json:"steps"`
 }
 
 // FailureStop is the FailurePolicy that begins no item after a failed one.
@@ -33,7 +36,8 @@ const (
 	// maxItems and maxItemsBytes bound a list: it is kept in the run's row.
 	maxItems      = 1000
 	maxItemsBytes = 64 << 10
-	// maxResultsBytes bounds what is kept of the messages of failed items.
+	// maxResultsBytes bounds what is kept of the outputs of items, and of the
+	// messages of those that failed.
 	maxResultsBytes = 32 << 10
 	// longTurn is after how many moves a run with many items lets others have
 	// a turn.
@@ -63,37 +67,70 @@ type loop struct {
 	Path    string           `json:"path"` // of the step, with indices
 	Since   time.Time        `json:"since,omitzero"`
 	Items   []any            `json:"items"`
-	Ix      int              `json:"ix"` // the item at work; behind the last when all were
+	Ix      int              `json:"ix"` // the item at work, or the next; behind the last when all were
 	Results []map[string]any `json:"results,omitempty"`
 	Failed  int              `json:"failed,omitempty"`
 	Late    bool             `json:"late,omitempty"` // it took longer than its step may
-	Kept    int              `json:"kept,omitempty"` // bytes of messages in Results
+	Kept    int              `json:"kept,omitempty"` // bytes of outputs and messages in Results
+	Cut     bool             `json:"cut,omitempty"`  // some outputs found no room there
+	// Parallel says that items have runs of their own; Open are those at work.
+	Parallel bool  `json:"parallel,omitempty"`
+	Open     []int `json:"open,omitempty"`
 }
 
-// add keeps the result of the item at work.
-func (l *loop) add(result, reason, message string) {
-	r := map[string]any{"result": result}
-	if reason != "" {
-		r["reason"] = reason
+// itemEnd is what an item came to.
+type itemEnd struct {
+	result, reason, message string
+	steps                   map[string]any // the outputs of its steps
+	run                     string         // its own, if it had one
+}
+
+// add keeps what the item at work came to.
+func (l *loop) add(end itemEnd) {
+	l.Results = append(l.Results, l.keep(end))
+	l.Ix++
+}
+
+// keep counts what an item came to, and returns what is kept of it.
+func (l *loop) keep(end itemEnd) map[string]any {
+	r := map[string]any{"result": end.result}
+	if end.reason != "" {
+		r["reason"] = end.reason
 	}
-	if message != "" && l.Kept+len(message) <= maxResultsBytes {
-		l.Kept += len(message)
-		r["message"] = message
+	if end.run != "" {
+		r["run"] = end.run
 	}
-	if result == StepFailed {
+	if end.message != "" && l.Kept+len(end.message) <= maxResultsBytes {
+		l.Kept += len(end.message)
+		r["message"] = end.message
+	}
+	if len(end.steps) > 0 {
+		if size, ok := fits(end.steps); ok && l.Kept+size <= maxResultsBytes {
+			l.Kept += size
+			r["steps"] = end.steps
+		} else {
+			l.Cut = true
+		}
+	}
+	if end.result == StepFailed {
 		l.Failed++
 	}
-	l.Results = append(l.Results, r)
-	l.Ix++
+	return r
 }
 
 // result is that of the whole step.
 func (l *loop) result() map[string]any {
 	items := make([]any, len(l.Results))
 	for i, r := range l.Results {
+		if r == nil { // left behind by a run that fails meanwhile
+			r = map[string]any{"result": string(store.RunStopped)}
+		}
 		items[i] = r
 	}
 	out := map[string]any{"result": string(ResultDone), "count": len(l.Items), "failed": l.Failed, "items": items}
+	if l.Cut {
+		out["truncated"] = true
+	}
 	if l.Failed > 0 {
 		out["result"], out["reason"], out["message"] = StepFailed, l.reason(), l.failure()
 	}
@@ -136,29 +173,37 @@ func (l *linker) loop(n *node, s *ForEachStep) (err error) {
 	if err := l.lang.Local(s.As, l.locals...); err != nil {
 		return fmt.Errorf("%s.as: %w", field, err)
 	}
-	outer := l.locals
+	outer, width := l.locals, l.width
+	defer func() { l.locals, l.width = outer, width }()
 	l.locals = append(slices.Clone(outer), s.As)
-	defer func() { l.locals = outer }()
-	n.first, err = l.link(n.path+loopMark+"/", field+".steps", s.Steps, n.path)
-	n.inner = names(s.Steps, nil)
+	if err := l.widen(field, s.MaxParallel); err != nil {
+		return err
+	}
+	if n.first, err = l.link(n.path+loopMark+"/", field+".steps", s.Steps, n.path); err != nil {
+		return err
+	}
+	n.inner = everyStep(s.Steps, nil)
+	if s.MaxParallel > 1 {
+		n.item, err = Definition{Language: LanguageCEL, Subject: l.subject, Locals: l.locals, Steps: s.Steps}.Marshal()
+	}
 	return err
 }
 
-// names lists the steps in and inside of steps.
-func names(steps []Step, out []string) []string {
+// everyStep lists steps and those inside of them.
+func everyStep(steps, out []Step) []Step {
 	for _, s := range steps {
-		out = append(out, s.Name)
+		out = append(out, s)
 		if s.Switch != nil {
 			for _, c := range s.Switch.Cases {
-				out = names(c, out)
+				out = everyStep(c, out)
 			}
 			for _, c := range s.Switch.When {
-				out = names(c.Steps, out)
+				out = everyStep(c.Steps, out)
 			}
-			out = names(s.Switch.Otherwise, out)
+			out = everyStep(s.Switch.Otherwise, out)
 		}
 		if s.ForEach != nil {
-			out = names(s.ForEach.Steps, out)
+			out = everyStep(s.ForEach.Steps, out)
 		}
 	}
 	return out
@@ -206,7 +251,7 @@ func (t *turn) loopOf(n *node) *loop {
 // locals are the items at work, by the names that expressions have for them.
 func (t *turn) locals(into map[string]any) {
 	for _, l := range t.cur.Loops {
-		if n, ok := t.node(l.Path); ok && l.Ix < len(l.Items) {
+		if n, ok := t.node(l.Path); ok && !l.Parallel && l.Ix < len(l.Items) {
 			into[n.step.ForEach.As] = plain(l.Items[l.Ix])
 		}
 	}
@@ -218,10 +263,14 @@ func (t *turn) forEach(n *node, s *ForEachStep) {
 	switch {
 	case l == nil:
 		t.enterLoop(n, s)
+	case len(l.Open) > 0:
+		t.awaitItems(n, s, l)
 	case t.allDone(s, l):
 		t.resolveLoop(n, l)
+	case l.Parallel:
+		t.beginItems(n, s, l)
 	default:
-		l.add(string(ResultDone), "", "")
+		l.add(itemEnd{result: string(ResultDone), steps: outputsOf(n, t.vars)})
 		t.iterate(n, s)
 	}
 }
@@ -242,7 +291,11 @@ func (t *turn) enterLoop(n *node, s *ForEachStep) {
 		t.failStep(n, "BadInput", "forEach.in: "+err.Error())
 		return
 	}
-	t.cur.Loops = append(t.cur.Loops, loop{Path: n.path, Since: t.cur.Since, Items: items})
+	t.cur.Loops = append(t.cur.Loops, loop{Path: n.path, Since: t.cur.Since, Items: items, Parallel: n.item != nil})
+	if l := t.loopOf(n); l.Parallel {
+		t.beginItems(n, s, l)
+		return
+	}
 	t.iterate(n, s)
 }
 
@@ -274,8 +327,8 @@ func (t *turn) allDone(s *ForEachStep, l *loop) bool {
 
 // iterate begins the next item, or ends the step.
 func (t *turn) iterate(n *node, s *ForEachStep) {
-	for _, name := range n.inner { // what one item did is not the next one's
-		t.vars.dropStep(name)
+	for _, inner := range n.inner { // what one item did is not the next one's
+		t.vars.dropStep(inner.Name)
 	}
 	l := t.loopOf(n)
 	if t.allDone(s, l) {
@@ -337,7 +390,7 @@ func (t *turn) failItem(reason, message string) bool {
 	if !ok {
 		return false
 	}
-	t.cur.Loops[i].add(StepFailed, reason, StepName(t.run.StepPath)+": "+message)
+	t.cur.Loops[i].add(itemEnd{result: StepFailed, reason: reason, message: StepName(t.run.StepPath) + ": " + message, steps: outputsOf(n, t.vars)})
 	t.run.Reason, t.run.Message = "", ""
 	t.iterate(n, n.step.ForEach)
 	return true
@@ -366,11 +419,11 @@ func (t *turn) endOverdueLoop() bool {
 	for i := range t.cur.Loops {
 		l := &t.cur.Loops[i]
 		n, ok := t.node(l.Path)
-		if !ok || n.step.Timeout.IsZero() || t.now.Before(n.step.Timeout.After(l.Since, t.zone())) || t.allDone(n.step.ForEach, l) {
+		if !ok || l.Parallel || n.step.Timeout.IsZero() || t.now.Before(n.step.Timeout.After(l.Since, t.zone())) || t.allDone(n.step.ForEach, l) {
 			continue
 		}
 		l.Late = true
-		l.add(StepFailed, reasonTimedOut, StepName(t.run.StepPath)+": the step took longer than "+n.step.Timeout.String())
+		l.add(itemEnd{result: StepFailed, reason: reasonTimedOut, message: StepName(t.run.StepPath) + ": the step took longer than " + n.step.Timeout.String()})
 		t.cur.Loops = t.cur.Loops[:i+1]
 		t.iterate(n, n.step.ForEach)
 		return true

@@ -26,10 +26,12 @@ type node struct {
 	cases     []branch
 	otherwise string
 
-	// items of a forEach, the first step for each, and all steps in it.
+	// items of a forEach, the first step for each, and all steps in it. item is
+	// the definition of the runs of its items, where they have their own.
 	items value
 	first string
-	inner []string
+	inner []Step
+	item  json.RawMessage
 
 	when        condition
 	http        *httpNode
@@ -90,7 +92,7 @@ func link(d Definition, lang Language) (*program, error) {
 	default:
 		p.cel = true
 	}
-	l := &linker{program: p, compiler: compiler{lang: lang, subject: d.Subject}, names: map[string]bool{}}
+	l := &linker{program: p, compiler: compiler{lang: lang, subject: d.Subject, locals: d.Locals}, names: map[string]bool{}, width: 1}
 	var err error
 	if p.when, err = l.condition("when", d.When); err != nil {
 		return nil, err
@@ -109,6 +111,7 @@ type linker struct {
 	compiler
 	program *program
 	names   map[string]bool
+	width   int // how many items of the loops around may be at work at once
 }
 
 // link adds steps under prefix, in order, and returns the path of the first;

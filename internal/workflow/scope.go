@@ -33,6 +33,7 @@ func (t *turn) scope() map[string]any {
 	}
 	out := Scope(t.vars, t.cur.Since)
 	t.withSealed(out)
+	t.vars.around(out)
 	t.locals(out)
 	return out
 }

@@ -250,10 +250,18 @@ func (t *turn) decision() (decision, bool) {
 	return d, t.vars.decode("decision", &d) == nil
 }
 
+// owner is what the run's audit records name: items are their Workflow's.
+func (t *turn) owner() string {
+	if t.run.Kind == KindItem {
+		return KindWorkflow + "/" + t.run.Name
+	}
+	return t.run.Kind + "/" + t.run.Name
+}
+
 // decider says who or what decided, and why, as audit records it.
 func (t *turn) decider() (actor string, kind model.ActorKind, reason string) {
 	why := cmp.Or(t.vars.text("seat.why"), t.vars.text("start.why"))
-	policy := t.run.Kind + "/" + t.run.Name
+	policy := t.owner()
 	d, ok := t.decision()
 	if !ok {
 		return policy, model.ActorPolicy, why

@@ -74,6 +74,9 @@ func Do(ctx context.Context, st VerbStore, tenant model.TenantID, id string, v V
 	if err != nil {
 		return store.Run{}, err
 	}
+	if run.Kind == KindItem {
+		return store.Run{}, refused("run %s is that of an item of run %s: %s that one", id, run.ParentID, v.Kind)
+	}
 	if run.Kind != KindWorkflow {
 		return store.Run{}, refused("run %s is of %s %q, which decides by itself at its next evaluation; only runs of Workflows take %s", id, run.Kind, run.Name, v.Kind)
 	}
@@ -221,6 +224,9 @@ func (r *rewinding) move(path string) error {
 	if strings.Contains(path, "[#") {
 		return refused("step %q is inside of a forEach and differs in revision %d", StepName(path), r.verb.ToRevision)
 	}
+	if r.itemsHaveBegun(path) {
+		return refused("items of step %q have begun, and revision %d does something else for them; resume the run on revision %d", StepName(path), r.verb.ToRevision, r.run.Revision)
+	}
 	r.restart(path)
 	return nil
 }
@@ -240,6 +246,12 @@ func sameStep(a, b Step) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+// itemsHaveBegun reports that the run stands at a forEach whose items have runs of
+// their own.
+func (r *rewinding) itemsHaveBegun(path string) bool {
+	return slices.ContainsFunc(r.cur.Loops, func(l loop) bool { return l.Path == path && l.Parallel })
 }
 
 // restart begins a step anew, of the same item where it is inside of a loop. What
@@ -347,14 +359,20 @@ func (r *rewinding) forget(n *node) {
 	}
 }
 
-// approvesBelow reports that the run of a step, or one below it, asked for an
+// approvesBelow reports that a run of a step, or one below it, asked for an
 // approval that was not given.
 func (r *rewinding) approvesBelow(n *node) bool {
-	if n.step.Workflow == nil {
+	keys := ""
+	switch {
+	case n.step.Workflow != nil:
+		keys = r.run.ID + "/" + n.path + "/"
+	case n.item != nil:
+		keys = itemKeys(r.run.ID, n)
+	default:
 		return false
 	}
 	for _, c := range r.loaded.Children {
-		if !strings.HasPrefix(c.TriggerKey, r.run.ID+"/"+n.path+"/") {
+		if !strings.HasPrefix(c.TriggerKey, keys) {
 			continue
 		}
 		for _, p := range r.loaded.Approvals[c.ID] {
@@ -385,7 +403,7 @@ func (r *rewinding) skip() (string, error) {
 	case r.loaded.Intent != nil && r.run.State == store.RunAttention:
 		return "", refused("step %q of run %s may have had its effect: look at the vendor, then `seatkeeper runs resolve %s --how skip`, retry or fail", StepName(path), r.run.ID, r.run.ID)
 	case r.approvesBelow(n):
-		return "", refused("step %q runs Workflow %q, where an approval was asked for and not given: only who is asked can give it; retry the step to have it asked again", StepName(path), n.step.Workflow.Name)
+		return "", refused("below step %q an approval was asked for and not given: only who is asked can give it; retry the step to have it asked again", StepName(path))
 	case r.loaded.Intent != nil || r.run.State == store.RunWaiting && (r.cur.Lost || r.cur.Asking != ""):
 		return "", refused("step %q of run %s may have had its effect, which is being found out; wait for it, or stop the run", StepName(path), r.run.ID)
 	}
