@@ -295,11 +295,11 @@ func (s *Store) updateRuns(ctx context.Context, tx *sql.Tx, rows [][]any) error 
 	if len(rows) == 0 {
 		return nil
 	}
-	_, err := s.bulk(ctx, tx, `WITH v (tenant, id, state, reason, message, outcome, step_path, cursor_, vars, lane, due_at, updated_at, ended_at) AS (`,
+	_, err := s.bulk(ctx, tx, `WITH v (tenant, id, state, reason, message, outcome, step_path, cursor_, vars, archive, lane, due_at, updated_at, ended_at) AS (`,
 		`) UPDATE run SET state = v.state, reason = v.reason, message = v.message, outcome = v.outcome, step_path = v.step_path, cursor = v.cursor_,
-		vars = v.vars, lane = v.lane, due_at = v.due_at, updated_at = v.updated_at, ended_at = v.ended_at, version = run.version + 1
+		vars = v.vars, archive = v.archive, lane = v.lane, due_at = v.due_at, updated_at = v.updated_at, ended_at = v.ended_at, version = run.version + 1
 		FROM `+s.dialect.located("v", "run"),
-		[]string{"BIGINT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT", "BIGINT"}, rows)
+		[]string{"BIGINT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT", s.dialect.bytes, "TEXT", "BIGINT", "BIGINT", "BIGINT"}, rows)
 	if err != nil {
 		return fmt.Errorf("write runs: %w", err)
 	}
@@ -307,19 +307,25 @@ func (s *Store) updateRuns(ctx context.Context, tx *sql.Tx, rows [][]any) error 
 }
 
 const runColumns = `r.tenant, r.id, r.shard, r.parent_id, r.kind, r.name, r.revision, r.trigger_kind, r.trigger_key, r.subject, r.person_id, r.cause,
-	r.state, r.reason, r.message, r.outcome, r.step_path, r.cursor, r.vars, r.lane, r.priority, r.due_at, r.version, r.stop_requested_at,
+	r.state, r.reason, r.message, r.outcome, r.step_path, r.cursor, r.vars, r.archive, r.lane, r.priority, r.due_at, r.version, r.stop_requested_at,
 	r.stop_requested_by, r.created_at, r.updated_at, r.ended_at, r.slot_key, r.slot_held`
 
 func scanRun(rows *sql.Rows) (r Run, err error) {
 	var cursor, vars string
+	var packed []byte
 	var due, created, updated int64
 	var stop, ended sql.NullInt64
 	err = rows.Scan(&r.Tenant, &r.ID, &r.Shard, &r.ParentID, &r.Kind, &r.Name, &r.Revision, &r.TriggerKind, &r.TriggerKey, &r.Subject, &r.PersonID, &r.Cause,
-		&r.State, &r.Reason, &r.Message, &r.Outcome, &r.StepPath, &cursor, &vars, &r.Lane, &r.Priority, &due, &r.Version, &stop,
+		&r.State, &r.Reason, &r.Message, &r.Outcome, &r.StepPath, &cursor, &vars, &packed, &r.Lane, &r.Priority, &due, &r.Version, &stop,
 		&r.StopBy, &created, &updated, &ended, &r.SlotKey, &r.SlotHeld)
 	r.Cursor, r.Vars = json.RawMessage(cursor), json.RawMessage(vars)
 	r.DueAt, r.CreatedAt, r.UpdatedAt = time.UnixMilli(due).UTC(), time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()
 	r.StopAt, r.EndedAt = nullTime(stop), nullTime(ended)
+	if err == nil && len(packed) > 0 {
+		if r.Cursor, r.Vars, err = unarchive(packed); err != nil {
+			err = fmt.Errorf("run %s: %w", r.ID, err)
+		}
+	}
 	return r, err
 }
 

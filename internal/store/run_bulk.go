@@ -168,6 +168,9 @@ func columnOf(rows [][]any, j int) (array any, kind string, ok bool) {
 		case reflect.String:
 			array, ok = arrayOf(rows, j, func(v reflect.Value) (string, bool) { return v.String(), v.Kind() == reflect.String })
 			return array, "text", ok
+		case reflect.Slice:
+			array, ok := bytesOf(rows, j)
+			return array, "bytea", ok
 		case reflect.Bool:
 			array, ok = arrayOf(rows, j, func(v reflect.Value) (bool, bool) {
 				return v.Kind() == reflect.Bool && v.Bool(), v.Kind() == reflect.Bool
@@ -191,6 +194,21 @@ func arrayOf[T any](rows [][]any, j int, of func(reflect.Value) (T, bool)) ([]*T
 			return nil, false
 		}
 		out[i] = &all[i]
+	}
+	return out, true
+}
+
+// bytesOf is a column of bytes.
+func bytesOf(rows [][]any, j int) ([][]byte, bool) {
+	out := make([][]byte, len(rows))
+	for i, row := range rows {
+		if row[j] == nil {
+			continue
+		}
+		var ok bool
+		if out[i], ok = row[j].([]byte); !ok {
+			return nil, false
+		}
 	}
 	return out, true
 }

@@ -121,8 +121,8 @@ func (s *Store) changeRun(ctx context.Context, tenant model.TenantID, id string,
 
 // runRow is a run's changeable columns as updateRuns takes them.
 func runRow(r Run, now int64) []any {
-	return []any{r.Tenant, r.ID, r.State, r.Reason, r.Message, r.Outcome, r.StepPath, orEmptyObject(r.Cursor), orEmptyObject(r.Vars),
-		r.Lane, r.DueAt.UnixMilli(), now, millis(r.EndedAt)}
+	cursor, vars, packed := archive(r)
+	return []any{r.Tenant, r.ID, r.State, r.Reason, r.Message, r.Outcome, r.StepPath, cursor, vars, packed, r.Lane, r.DueAt.UnixMilli(), now, millis(r.EndedAt)}
 }
 
 func (s *Store) lockRun(ctx context.Context, tx *sql.Tx, tenant model.TenantID, id string) (Run, error) {

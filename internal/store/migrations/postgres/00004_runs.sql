@@ -51,6 +51,7 @@ CREATE TABLE run (
   step_path TEXT NOT NULL DEFAULT '',
   cursor TEXT NOT NULL DEFAULT '{}',
   vars TEXT NOT NULL DEFAULT '{}',
+  archive BYTEA, -- cursor and vars of a run that has ended
   lane TEXT NOT NULL DEFAULT '',
   priority INTEGER NOT NULL,
   due_at BIGINT NOT NULL,

@@ -1,0 +1,75 @@
+// Copyright The Seatkeeper Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+// A run that has ended is read by people now and then and by nothing else, so
+// that its cursor and variables are kept as DEFLATE (RFC 1951) in one column.
+// The first byte names the dictionary; one that was released never changes.
+const archiveFormat = 1
+
+// archiveWords is what most cursors and variables have, the most frequent last.
+const archiveWords = `{"failure":{"message":"","reason":"","step":""},"decision":{"answer":"Keep","kind":"","by":""},"result":"skipped","firstName":"","lastName":"",` +
+	`"email":"","department":"","manager":"","title":"","location":"","employeeID":"","startDate":"2026-01-01","endDate":"","status":"active","type":"","name":"",` +
+	`"createdAt":"","updatedAt":"","person":{"id":"","displayName":""},"since":"2026-01-01T00:00:00.000Z"}{"event":{"data":{},"kind":"Webhook"},"input":{},` +
+	`"org":{"displayName":"","domains":[],"timeZone":""},"start":{"by":"","why":"a webhook was received"},"steps":{"":{"at":"2026-01-01T00:00:00Z","id":"",` +
+	`"n":2,"path":"[0]/","result":"case 0"},"":{"at":"2026-01-01T00:00:00Z","n":1,"path":"","result":"done","status":200}}}`
+
+var archivers = sync.Pool{New: func() any {
+	w, err := flate.NewWriterDict(io.Discard, flate.DefaultCompression, []byte(archiveWords))
+	if err != nil {
+		panic(err) // the level is one that there is
+	}
+	return w
+}}
+
+// archive returns what the columns cursor, vars and archive of a run are to
+// hold. What is sealed stays where the rotation of keys looks for it.
+func archive(r Run) (cursor, vars string, packed any) {
+	cursor, vars = orEmptyObject(r.Cursor), orEmptyObject(r.Vars)
+	if !r.State.Ended() || strings.Contains(cursor, SealedMark) || strings.Contains(vars, SealedMark) {
+		return cursor, vars, nil
+	}
+	var b bytes.Buffer
+	b.WriteByte(archiveFormat)
+	b.Write(binary.AppendUvarint(nil, uint64(len(cursor))))
+	w := archivers.Get().(*flate.Writer)
+	defer archivers.Put(w)
+	w.Reset(&b)
+	_, _ = io.WriteString(w, cursor) // to memory
+	_, _ = io.WriteString(w, vars)
+	_ = w.Close()
+	return "{}", "{}", b.Bytes()
+}
+
+// unarchive returns the cursor and the variables of a run that has ended.
+func unarchive(packed []byte) (cursor, vars []byte, err error) {
+	if len(packed) == 0 {
+		return nil, nil, io.ErrUnexpectedEOF
+	}
+	if packed[0] != archiveFormat {
+		return nil, nil, fmt.Errorf("what it kept has format %d; this version knows %d", packed[0], archiveFormat)
+	}
+	split, n := binary.Uvarint(packed[1:])
+	if n <= 0 {
+		return nil, nil, io.ErrUnexpectedEOF
+	}
+	all, err := io.ReadAll(flate.NewReaderDict(bytes.NewReader(packed[1+n:]), []byte(archiveWords)))
+	if err == nil && split > uint64(len(all)) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read what it kept: %w", err)
+	}
+	return all[:split:split], all[split:], nil
+}
