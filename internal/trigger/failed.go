@@ -6,6 +6,7 @@ package trigger
 import (
 	"context"
 
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -24,6 +25,7 @@ func (l *look) failed(ctx context.Context, w *watch, f fact, err error) error {
 	}
 	l.note(ctx, w, f, v)
 	l.failures = append(l.failures, failure{w.Name, err})
+	l.defect(err)
 	return nil
 }
 
@@ -42,7 +44,7 @@ func (l *look) tell() {
 		}
 		if !told[f.workflow] {
 			told[f.workflow] = true
-			l.Log.Error("Runs of a Workflow cannot be started and are tried again in a minute: `seatkeeper starts` lists them", "tenant", l.tenant, "workflow", f.workflow, "error", f.err)
+			l.Log.Error("Runs of a Workflow cannot be started and are tried again in a minute: `seatkeeper starts` lists them", append([]any{"tenant", l.tenant, "workflow", f.workflow}, defect.Attrs(f.err)...)...)
 		}
 	}
 }

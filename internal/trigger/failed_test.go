@@ -111,6 +111,42 @@ func TestOneFailsAlone(t *testing.T) {
 	})
 }
 
+// TestPanicsAlone: where the program itself fails, it is as when the store does; what
+// it fails at outside of one fact holds up its tenant alone.
+func TestPanicsAlone(t *testing.T) {
+	eachOffice(t, func(o *office) {
+		o.employ(40)
+		o.sync()
+		o.workflow("offboard", joiners(on(Left)))
+		o.workflow("hire", Spec{Webhook: &Webhook{Match: []Match{{MatchEmail, "${body.email}"}}, Create: true}, Subject: workflow.SubjectPerson})
+		l, failed := o.lame()
+		l.ends, l.made = func() { panic("lin@acme.example") }, "lin@acme.example"
+		defects := 0
+		o.starter.OnDefect = func() { defects++ }
+		o.hook("hire", `{"email": "lin@acme.example"}`)
+		o.hook("hire", `{"email": "mo@acme.example"}`)
+		o.look()
+		o.started("hire", "mo@acme.example")
+		o.notStarted("hire", "lin@acme.example waiting StartFailed")
+		if failed["hire"] != 1 {
+			t.Errorf("counted %v", failed)
+		}
+		l.made, l.person = "", o.person("e000")
+		leavers(o, 0, 1, func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
+		o.sync()
+		o.look() // the person cannot be read, and so not even be named
+		o.look()
+		o.started("offboard")
+		if defects != 2 {
+			t.Errorf("%d defects are counted", defects)
+		}
+		l.person = ""
+		o.pass(lookAgain)
+		o.started("offboard", "e000@acme.example")
+		o.started("hire", "lin@acme.example", "mo@acme.example")
+	})
+}
+
 // TestFailsForAWeek: what cannot be started for so long is given up, and says so.
 func TestFailsForAWeek(t *testing.T) {
 	eachOffice(t, func(o *office) {

@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/utils/clock"
 
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -40,6 +41,8 @@ type Starter struct {
 	Log      *slog.Logger
 	// OnFailed is told of every fact of which nothing could be made now; nil: nobody is.
 	OnFailed func(tenant model.TenantID, workflow string)
+	// OnDefect is told whenever the program itself fails; nil: nobody is.
+	OnDefect func()
 
 	hint    chan struct{}
 	watches map[watchKey]*watch
@@ -49,6 +52,8 @@ type Starter struct {
 	// seats is up to where the unused seats for a Workflow were looked at, where they
 	// are too many for one look.
 	seats map[watchKey]*model.SeatKey
+	// resting are the tenants at which the program failed, and until when.
+	resting map[model.TenantID]time.Time
 }
 
 // PersonMadeBeforeRun is the failpoint between the commit that makes somebody known
@@ -62,7 +67,7 @@ type watchKey struct {
 
 // NewStarter returns a starter of what s says.
 func NewStarter(s Starter) *Starter {
-	s.hint, s.watches, s.seats = make(chan struct{}, 1), map[watchKey]*watch{}, map[watchKey]*model.SeatKey{}
+	s.hint, s.watches, s.seats, s.resting = make(chan struct{}, 1), map[watchKey]*watch{}, map[watchKey]*model.SeatKey{}, map[model.TenantID]time.Time{}
 	return &s
 }
 
@@ -118,10 +123,19 @@ func (s *Starter) Look(ctx context.Context) (worked bool, err error) {
 		if err != nil || len(tenants) == 0 {
 			return worked, err
 		}
+		tenants = slices.DeleteFunc(tenants, s.rests)
+		if len(tenants) == 0 {
+			return worked, nil
+		}
 		worked = true
 		var failed []error
 		for _, tenant := range tenants {
-			if err := s.tenant(ctx, tenant); err != nil {
+			err := defect.Guard(func() error { return s.tenant(ctx, tenant) })
+			if defect.Is(err) {
+				s.Log.Error("What starts the runs of a tenant failed and is tried again in a minute", append([]any{"tenant", tenant}, defect.Attrs(err)...)...)
+				s.resting[tenant] = s.Clock.Now().Add(lookAgain)
+				s.defect(err)
+			} else if err != nil {
 				failed = append(failed, fmt.Errorf("tenant %d: %w", tenant, err))
 			}
 		}
@@ -130,6 +144,23 @@ func (s *Starter) Look(ctx context.Context) (worked bool, err error) {
 		}
 	}
 	return worked, nil // the next look goes on
+}
+
+// defect counts a failure of the program itself.
+func (s *Starter) defect(err error) {
+	if defect.Is(err) && s.OnDefect != nil {
+		s.OnDefect()
+	}
+}
+
+// rests reports that the program failed at a tenant a moment ago.
+func (s *Starter) rests(tenant model.TenantID) bool {
+	until, ok := s.resting[tenant]
+	if ok && !s.Clock.Now().Before(until) {
+		delete(s.resting, tenant)
+		return false
+	}
+	return ok
 }
 
 // tenant takes one look at what happened in a tenant.
@@ -341,7 +372,8 @@ func (l *look) note(ctx context.Context, w *watch, f fact, v verdict) {
 func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
 	var candidates []candidate
 	for _, f := range facts {
-		c, v, ok, err := l.consider(ctx, w, f)
+		c, v, ok := candidate{fact: f}, verdict{}, false
+		err := defect.Guard(func() (err error) { c, v, ok, err = l.consider(ctx, w, f); return err })
 		if err != nil {
 			if err = l.failed(ctx, w, c.fact, err); err != nil {
 				return err
@@ -359,7 +391,8 @@ func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
 		return err
 	}
 	for _, c := range start {
-		run, v, err := c.begin()
+		run, v := store.NewRun{}, verdict{}
+		err := defect.Guard(func() (err error) { run, v, err = c.begin(); return err })
 		if err != nil {
 			if err = l.failed(ctx, w, c.fact, err); err != nil {
 				return err

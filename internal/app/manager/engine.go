@@ -73,6 +73,6 @@ func engineRunnable(e *workflow.Engine) everywhere {
 func (w *wiring) newStarter() *trigger.Starter {
 	return trigger.NewStarter(trigger.Starter{
 		Store: w.store, Seats: govern.Unused{Store: w.store, Clock: w.options.Clock}, Language: expr.Workflow{}, Clock: w.options.Clock, Log: w.options.Log.With("component", "trigger"),
-		OnFailed: runmetrics.StartFailed(w.store),
+		OnFailed: runmetrics.StartFailed(w.store), OnDefect: runmetrics.Defect,
 	})
 }
