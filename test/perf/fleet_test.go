@@ -31,12 +31,18 @@ const people = 500
 // categories of the Applications: as many as a catalogue of software has.
 const categories = 40
 
-// fleet is a namespace with the sample company and many Applications.
+// fleet is a namespace with the sample company, many Applications, and a tenth as
+// many Workflows.
 type fleet struct {
 	client client.Client
 	ns     string
 	apps   int
 }
+
+func (f *fleet) workflows() int { return f.apps / 10 }
+
+// size is how many objects become Ready.
+func (f *fleet) size() int { return f.apps + f.workflows() }
 
 func newFleet(b *testing.B, env *testenv.Env, apps int) *fleet {
 	b.Helper()
@@ -104,15 +110,21 @@ func (f *fleet) create(b *testing.B, obj client.Object) {
 	}
 }
 
-// createApplications creates the many, as a fleet of teams would declare them.
-func (f *fleet) createApplications(b *testing.B) {
+// createAll creates the many, as a fleet of teams would declare them.
+func (f *fleet) createAll(b *testing.B) {
 	b.Helper()
 	g, ctx := errgroup.WithContext(b.Context())
 	g.SetLimit(8)
-	for i := range f.apps {
+	for i := range f.size() {
 		g.Go(func() error {
-			if err := f.client.Create(ctx, application(f.ns, i)); err != nil {
-				return fmt.Errorf("create Application %d: %w", i, err)
+			var obj client.Object
+			if i < f.apps {
+				obj = application(f.ns, i)
+			} else {
+				obj = onboardingOf(b, f.ns, i-f.apps)
+			}
+			if err := f.client.Create(ctx, obj); err != nil {
+				return fmt.Errorf("create %s: %w", obj.GetName(), err)
 			}
 			return nil
 		})
@@ -137,24 +149,82 @@ func application(ns string, i int) *v1alpha1.Application {
 	}
 }
 
-// kinds are every kind that the manager writes the status of.
-func kinds() []client.ObjectList {
-	return []client.ObjectList{&v1alpha1.ApplicationList{}, &v1alpha1.IntegrationList{}, &v1alpha1.LicensePolicyList{}, &v1alpha1.ContractList{}, &v1alpha1.OrganizationList{}}
+// onboarding is what a team does for its new colleagues. Nobody of the sample
+// company is in such a department, so that no run is under way while the manager
+// is measured at rest.
+const onboarding = `
+trigger:
+  person:
+    events: [Joined]
+when: "person.department == 'Team %d'"
+direction: Onboarding
+steps:
+- name: meetings
+  action:
+    integration: zoom
+    name: user.create
+    with: {email: "${person.email}", licensed: true}
+- name: firstDay
+  wait:
+    until: {date: "person.startDate"}
+- name: desk
+  switch:
+  - when: "person.title.startsWith('Head')"
+    steps:
+    - name: welcome
+      notify:
+        to: [{role: Manager}]
+        subject: "${person.displayName} begins"
+        text: "${person.displayName} begins today."
+- name: week
+  wait: {for: 5d}
+- name: check
+  ask:
+    to: "${person.managerEmail}"
+    text: "Has ${person.displayName} everything that is needed?"
+    options: ["Yes", "No"]
+    timeout: 7d
+    default: "Yes"
+`
+
+func onboardingOf(b *testing.B, ns string, i int) *v1alpha1.Workflow {
+	w := &v1alpha1.Workflow{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: fmt.Sprintf("onboarding-%04d", i)}}
+	if err := yaml.UnmarshalStrict(fmt.Appendf(nil, onboarding, i), &w.Spec); err != nil {
+		b.Error(err)
+	}
+	return w
 }
 
-// state is the resourceVersion of every object, and how many Applications are Ready.
+// kinds are every kind that the manager writes the status of.
+func kinds() []client.ObjectList {
+	return []client.ObjectList{&v1alpha1.ApplicationList{}, &v1alpha1.IntegrationList{}, &v1alpha1.LicensePolicyList{}, &v1alpha1.ContractList{}, &v1alpha1.OrganizationList{}, &v1alpha1.WorkflowList{}}
+}
+
+// state is the resourceVersion of every object, and how many Applications and
+// Workflows are Ready.
 func (f *fleet) state(b *testing.B) (versions map[string]string, ready int) {
 	b.Helper()
 	versions = map[string]string{}
 	for _, list := range kinds() {
 		f.pages(b, list, func(o client.Object) {
 			versions[fmt.Sprintf("%T/%s", o, o.GetName())] = o.GetResourceVersion()
-			if app, ok := o.(*v1alpha1.Application); ok && meta.IsStatusConditionTrue(app.Status.Conditions, v1alpha1.ConditionReady) {
-				ready++
+			switch o := o.(type) {
+			case *v1alpha1.Application:
+				ready += one(o.Status.Conditions)
+			case *v1alpha1.Workflow:
+				ready += one(o.Status.Conditions)
 			}
 		})
 	}
 	return versions, ready
+}
+
+// one is 1 for an object that is Ready.
+func one(conditions []metav1.Condition) int {
+	if meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) {
+		return 1
+	}
+	return 0
 }
 
 func (f *fleet) pages(b *testing.B, list client.ObjectList, visit func(client.Object)) {

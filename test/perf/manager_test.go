@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	testenv.Start(m)
 }
 
-// Goals for 10,000 Applications.
+// Goals for 10,000 Applications and 1,000 Workflows.
 const (
 	goalResident = 350 << 20 // bytes
 	goalCores    = 0.02
@@ -52,7 +52,7 @@ func number(b *testing.B, name string, unset int) int {
 }
 
 // BenchmarkManager measures the manager with SEATKEEPER_BENCH_APPS Applications
-// (10,000) beside the sample company: until all are Ready, at rest for
+// (10,000) and a tenth as many Workflows beside the sample company: until all are Ready, at rest for
 // SEATKEEPER_BENCH_IDLE seconds (60), and after a restart.
 func BenchmarkManager(b *testing.B) {
 	apps := number(b, "SEATKEEPER_BENCH_APPS", 10_000)
@@ -69,7 +69,7 @@ func BenchmarkManager(b *testing.B) {
 		f.applySample(b)
 		c := startChild(b, binary, env.Kubeconfig, dir, flags...)
 		start := time.Now()
-		f.createApplications(b)
+		f.createAll(b)
 		created := time.Since(start)
 		f.untilReady(b, c)
 		ready := time.Since(start)
@@ -80,7 +80,7 @@ func BenchmarkManager(b *testing.B) {
 
 		// As after an upgrade: everything is there and nothing needs a write.
 		c = startChild(b, binary, env.Kubeconfig, dir, flags...)
-		restart := c.untilReconciled(apps)
+		restart := c.untilReconciled(f)
 		pass := c.usage().cpu
 		restarted := f.moved(b, settled)
 		settled = f.untilSilent(b, c)
@@ -126,23 +126,23 @@ func (f *fleet) moved(b *testing.B, since map[string]string) (n int) {
 	return n
 }
 
-// untilReady waits until every Application is Ready.
+// untilReady waits until every Application and Workflow is Ready.
 func (f *fleet) untilReady(b *testing.B, c *child) {
 	b.Helper()
 	// The status limit alone needs this long, and twice as much again is failure.
-	deadline := time.Now().Add(2*time.Minute + 3*time.Duration(f.apps)*time.Second/reconcile.StatusWritesPerSecond)
+	deadline := time.Now().Add(2*time.Minute + 3*time.Duration(f.size())*time.Second/reconcile.StatusWritesPerSecond)
 	for {
 		c.alive()
 		// The manager's own count is cheap; the API server is asked only when all
 		// may be there.
-		if c.writes() >= float64(f.apps) {
-			if _, ready := f.state(b); ready >= f.apps {
+		if c.writes() >= float64(f.size()) {
+			if _, ready := f.state(b); ready >= f.size() {
 				return
 			}
 		}
 		if time.Now().After(deadline) {
 			_, ready := f.state(b)
-			b.Fatalf("%d of %d Applications are Ready\n%s", ready, f.apps, c.log.tail())
+			b.Fatalf("%d of %d Applications and Workflows are Ready\n%s", ready, f.size(), c.log.tail())
 		}
 		time.Sleep(time.Second)
 	}
@@ -153,7 +153,7 @@ func (f *fleet) untilReady(b *testing.B, c *child) {
 func (f *fleet) untilSilent(b *testing.B, c *child) map[string]string {
 	b.Helper()
 	const quiet = reconcile.StatusWriteInterval + 10*time.Second
-	deadline := time.Now().Add(5*time.Minute + 3*time.Duration(f.apps)*time.Second/reconcile.StatusWritesPerSecond)
+	deadline := time.Now().Add(5*time.Minute + 3*time.Duration(f.size())*time.Second/reconcile.StatusWritesPerSecond)
 	last, since := c.writes(), time.Now()
 	for time.Since(since) < quiet {
 		if time.Now().After(deadline) {
@@ -168,13 +168,15 @@ func (f *fleet) untilSilent(b *testing.B, c *child) map[string]string {
 	return maps.Clone(versions)
 }
 
-// untilReconciled waits until as many passes over Applications were made.
-func (c *child) untilReconciled(apps int) time.Duration {
+// untilReconciled waits until as many passes over Applications and Workflows were
+// made as there are.
+func (c *child) untilReconciled(f *fleet) time.Duration {
 	c.b.Helper()
 	start := time.Now()
-	for c.reconciled("application") < float64(apps) {
+	for c.reconciled("application") < float64(f.apps) || c.reconciled("workflow") < float64(f.workflows()) {
 		if time.Since(start) > 10*time.Minute {
-			c.b.Fatalf("%.0f of %d Applications were looked at after a restart\n%s", c.reconciled("application"), apps, c.log.tail())
+			c.b.Fatalf("%.0f of %d Applications and %.0f of %d Workflows were looked at after a restart\n%s",
+				c.reconciled("application"), f.apps, c.reconciled("workflow"), f.workflows(), c.log.tail())
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -193,17 +195,17 @@ func report(b *testing.B, apps int, created, ready time.Duration, first rest, re
 		fmt.Printf("| %s | %d | %s | %s | %s | %s |\n", what, apps, measured, compared, goal, mark)
 	}
 	mib := func(n int64) string { return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20)) }
-	limit := time.Duration(apps) * time.Second / reconcile.StatusWritesPerSecond
-	row("manager: Applications created until all Ready", fmt.Sprintf("%.0f s", ready.Seconds()),
+	limit := time.Duration(apps+apps/10) * time.Second / reconcile.StatusWritesPerSecond
+	row("manager: Applications and a tenth as many Workflows created until all Ready", fmt.Sprintf("%.0f s", ready.Seconds()),
 		fmt.Sprintf("%.0f s is what %d status writes a second allow; creating took %.0f s", limit.Seconds(), reconcile.StatusWritesPerSecond, created.Seconds()), "", true)
 	row("manager at rest: resident memory", mib(first.resident), "peak "+mib(first.peak)+" since its start", "≤ 350 MiB", first.resident <= goalResident)
 	row("manager at rest: CPU", fmt.Sprintf("%.4f core", first.cores), "", "≤ 0.02 core", first.cores <= goalCores)
 	row("manager at rest: writes to the API server", fmt.Sprintf("%.0f requests, %d objects changed", first.writes, first.moved), "", "0", first.writes == 0 && first.moved == 0)
-	row("manager restarted: until every Application was looked at", fmt.Sprintf("%.1f s", restart.Seconds()), fmt.Sprintf("%.1f s of CPU", pass.Seconds()), "≤ 30 s", restart <= goalStart)
+	row("manager restarted: until each was looked at", fmt.Sprintf("%.1f s", restart.Seconds()), fmt.Sprintf("%.1f s of CPU", pass.Seconds()), "≤ 30 s", restart <= goalStart)
 	row("manager restarted: writes to the API server since the start", fmt.Sprintf("%.0f requests, %d objects changed", again.writes, again.moved), "", "0", again.writes == 0 && again.moved == 0)
 	row("manager restarted, at rest: resident memory", mib(again.resident), "peak "+mib(again.peak)+" since its start", "≤ 350 MiB", again.resident <= goalResident)
 	hourly := again.cores + pass.Seconds()/refresh.Seconds()
-	row("manager restarted, at rest: CPU, the hourly look at every Application included", fmt.Sprintf("%.4f core", hourly),
+	row("manager restarted, at rest: CPU, the hourly look at each included", fmt.Sprintf("%.4f core", hourly),
 		fmt.Sprintf("%.4f core without it", again.cores), "≤ 0.02 core", hourly <= goalCores)
 	b.ReportMetric(float64(first.resident)/(1<<20), "MiB")
 	b.ReportMetric(first.cores, "cores")
