@@ -155,8 +155,8 @@ type LoopBase struct {
 	// +kubebuilder:validation:Pattern=`^[a-z][a-zA-Z0-9]*$`
 	As string `json:"as,omitempty"`
 
-	// maxParallel is an upper bound of the items at the same time. This version
-	// takes one after the other. Default 1.
+	// maxParallel is how many items are at work at the same time. Loops inside of
+	// one another have at most 64 together. Default 1: one after the other.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64

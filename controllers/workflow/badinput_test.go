@@ -75,6 +75,8 @@ func TestBadInput(t *testing.T) {
 		{"a Workflow that runs itself", steps("{name: s, workflow: {name: SELF}}"), step, "spec.steps[s].workflow.name: the Workflow would run itself"},
 		{"an unknown Workflow", steps("{name: s, workflow: {name: nobody}}"), v1alpha1.ReasonReferenceNotFound, `spec.steps[s].workflow.name: there is no Workflow "nobody"`},
 		{"forEach over a text", steps("{name: l, forEach: {in: person.email, as: i, steps: [" + wait + "]}}"), expr, "spec.steps[l].forEach.in: column 1: the expression yields string, want list"},
+		{"too many items at once", steps("{name: l, forEach: {in: '[1]', as: i, maxParallel: 10, steps: [{name: m, forEach: {in: '[1]', as: j, maxParallel: 10, steps: [" + wait + "]}}]}}"), step,
+			"spec.steps[l].forEach.steps[m].forEach.maxParallel: 10 items at once for each of 10 are 100: at most 64"},
 		{"forEach over a number", steps("{name: l, forEach: {in: '3', as: i, steps: [" + wait + "]}}"), expr, "the expression yields int, want list"},
 		{"a condition that is no yes or no", steps("{name: w, when: person.email, wait: {for: 1h}}"), expr, "spec.steps[w].when: column 1: the expression yields string, want bool"},
 		{"a field that nobody has", steps("{name: w, when: 'person.mail == \"\"', wait: {for: 1h}}"), expr, "spec.steps[w].when: column 7: undefined field 'mail'"},

@@ -174,6 +174,9 @@ func TestSensitiveOutputs(t *testing.T) {
 		{"in a condition of a switch", token + `- {name: s, switch: [{when: "steps.token.access != ''", steps: [{name: p, wait: {for: 1d}}]}]}` + "\n", "", ""},
 		{"in a message", token + `- {name: tell, delegate: {to: [{role: Manager}], text: "it is ${steps.token['access']}"}}` + "\n", "spec.steps[tell].delegate.text: steps.token.access is sensitive: only action and http steps", ""},
 		{"in the condition of a wait", token + `- {name: tell, when: "steps.token.access != ''", wait: {for: 1d}}` + "\n", "spec.steps[tell].when: steps.token.access is sensitive", ""},
+		{"in an item's own run", token + "- {name: l, forEach: {in: '[1]', as: x, maxParallel: 2, steps: [" + strings.TrimPrefix(strings.TrimSpace(use("u")), "- ") + "]}}\n",
+			"steps.token.access is sensitive, and only the run opens it that has it: the items of forEach l have runs of their own", ""},
+		{"all in an item's own run", "- {name: l, forEach: {in: '[1]', as: x, maxParallel: 2, steps: [" + strings.TrimPrefix(strings.TrimSpace(token), "- ") + ", " + strings.TrimPrefix(strings.TrimSpace(use("u")), "- ") + "]}}\n", "", ""},
 		{"in a loop's list", token + `- {name: l, forEach: {in: "[steps.token.access]", as: x, steps: [{name: p, wait: {for: 1d}}]}}` + "\n", "spec.steps[l].forEach.in", ""},
 	} {
 		p, err := planOf(t, "Person", tc.steps)

@@ -52,7 +52,7 @@ func (m made) results() []string {
 	case a.Workflow != nil:
 		return append(out, "run")
 	case m.step.loop != nil:
-		return append(out, "count", "failed", "items")
+		return append(out, "count", "failed", "items", "truncated")
 	}
 	return out
 }

@@ -60,9 +60,11 @@ type sensitivity struct {
 	outputs map[string][]string // by step
 	made    map[string]place
 	waits   map[string]place // steps that may take long, by name
-	uses    []sensitiveUse
-	count   int
-	err     error
+	// parallel are the loops whose items have runs of their own.
+	parallel map[string]bool
+	uses     []sensitiveUse
+	count    int
+	err      error
 }
 
 type sensitiveUse struct {
@@ -74,7 +76,7 @@ type sensitiveUse struct {
 // sensitive checks that only steps which may use a sensitive output do, and
 // warns of one that is kept while a run waits: a token may end meanwhile.
 func sensitive(steps, onFailure []step) (warnings []string, err error) {
-	s := &sensitivity{outputs: map[string][]string{}, made: map[string]place{}, waits: map[string]place{}}
+	s := &sensitivity{outputs: map[string][]string{}, made: map[string]place{}, waits: map[string]place{}, parallel: map[string]bool{}}
 	s.declared(steps)
 	s.declared(onFailure)
 	if len(s.outputs) == 0 {
@@ -138,6 +140,7 @@ func (s *sensitivity) walk(field string, steps []step, in []around) {
 		}
 		if one.loop != nil {
 			s.look(here, at+".forEach.in", one.loop.base.In, false)
+			s.parallel[name] = one.loop.base.MaxParallel > 1
 			s.walk(at+".forEach.steps", one.loop.steps, append(in[:len(in):len(in)], around{name, -1}))
 		}
 	}
@@ -187,6 +190,11 @@ func (s *sensitivity) use(at place, field string, u expr.StepUse, step string, m
 	}
 	if !may && s.err == nil {
 		s.err = &stepError{field, fmt.Sprintf("steps.%s.%s is sensitive: only action and http steps and the cases of a switch may use it", step, strings.Join(names, ", "))}
+	}
+	for _, a := range at.around {
+		if a.index < 0 && s.parallel[a.step] && !s.made[step].inLoop(a.step) && s.err == nil {
+			s.err = &stepError{field, fmt.Sprintf("steps.%s.%s is sensitive, and only the run opens it that has it: the items of forEach %s have runs of their own; get it inside of the forEach, or take maxParallel away", step, strings.Join(names, ", "), a.step)}
+		}
 	}
 	s.uses = append(s.uses, sensitiveUse{at, field, step, strings.Join(names, ", ")})
 }

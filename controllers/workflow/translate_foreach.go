@@ -36,12 +36,14 @@ func loopOfLeaves(l *v1alpha1.LeafForEach) *loop {
 	return out
 }
 
-// forEach translates a loop. maxParallel is an upper bound that the engine
-// keeps by taking one item after the other, so it is nothing to translate.
+// forEach translates a loop.
 func (t *translator) forEach(field string, l loop) (*engine.ForEachStep, error) {
 	out := &engine.ForEachStep{In: string(l.base.In), As: l.base.As}
 	if l.base.FailurePolicy == engine.FailureStop {
 		out.FailurePolicy = engine.FailureStop
+	}
+	if l.base.MaxParallel > 1 {
+		out.MaxParallel = int(l.base.MaxParallel)
 	}
 	var err error
 	out.Steps, err = t.steps(field+".forEach.steps", l.steps)
