@@ -86,7 +86,7 @@ func Run(ctx context.Context, w *Workflow, given Given, when When) (*Outcome, er
 		return nil, err
 	}
 	engine, err := workflow.New(workflow.Options{
-		Store: world, Actions: actions{world}, Facts: facts{world}, Leavers: world.leavers(), People: asked{world}, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
+		Store: world, Actions: actions{world}, Facts: facts{world}, Leavers: world.leavers(), Seats: seats{world}, People: asked{world}, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
 		Requests: world, Sealer: keys, PromptKey: []byte(strings.Repeat("test", 8)), Alone: true, Clock: clock, Log: slog.New(slog.DiscardHandler), Lease: maxReal,
 		BatchDelay: time.Millisecond,
 		AnswerLink: func(model.TenantID, string, store.Assignee) (string, error) {

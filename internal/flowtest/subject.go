@@ -123,7 +123,7 @@ func (c Contract) facts(app string) model.ContractFacts {
 }
 
 // App implements trigger.Store with the app of the test.
-func (w starts) App(context.Context, model.TenantID, string) (model.AppFacts, error) {
+func (w *world) App(context.Context, model.TenantID, string) (model.AppFacts, error) {
 	if w.given.Application == nil {
 		return model.AppFacts{}, fmt.Errorf("app %w", store.ErrNotFound)
 	}
@@ -131,13 +131,13 @@ func (w starts) App(context.Context, model.TenantID, string) (model.AppFacts, er
 }
 
 // KnownBefore implements trigger.Store.
-func (w starts) KnownBefore(context.Context, model.TenantID, string, string) (bool, error) {
+func (w *world) KnownBefore(context.Context, model.TenantID, string, string) (bool, error) {
 	return false, nil
 }
 
 // Contracts implements trigger.Store with the contract of the test, which is known
 // from its beginning.
-func (w starts) Contracts(ctx context.Context, tenant model.TenantID) ([]store.KnownContract, error) {
+func (w *world) Contracts(ctx context.Context, tenant model.TenantID) ([]store.KnownContract, error) {
 	c, err := w.Contract(ctx, tenant, "")
 	if err != nil {
 		return nil, nil //nolint:nilerr // there is none
@@ -146,7 +146,7 @@ func (w starts) Contracts(ctx context.Context, tenant model.TenantID) ([]store.K
 }
 
 // Contract implements trigger.Store.
-func (w starts) Contract(context.Context, model.TenantID, string) (store.KnownContract, error) {
+func (w *world) Contract(context.Context, model.TenantID, string) (store.KnownContract, error) {
 	if w.given.Contract == nil {
 		return store.KnownContract{}, fmt.Errorf("contract %w", store.ErrNotFound)
 	}
@@ -154,7 +154,7 @@ func (w starts) Contract(context.Context, model.TenantID, string) (store.KnownCo
 }
 
 // AppOfContract implements trigger.Store.
-func (w starts) AppOfContract(context.Context, model.TenantID, model.ContractFacts) (model.AppFacts, error) {
+func (w *world) AppOfContract(context.Context, model.TenantID, model.ContractFacts) (model.AppFacts, error) {
 	return w.app(), nil
 }
 
@@ -166,7 +166,7 @@ func (w *world) app() model.AppFacts {
 }
 
 // SeatFacts implements trigger.Store.
-func (w starts) SeatFacts(_ context.Context, _ model.TenantID, f model.Finding) (model.SeatFacts, model.AppFacts, error) {
+func (w *world) SeatFacts(_ context.Context, _ model.TenantID, f model.Finding) (model.SeatFacts, model.AppFacts, error) {
 	l := w.given.License
 	return model.SeatFacts{
 		Integration: l.Integration, AccountID: l.ExternalID, Username: l.Username, PlanKey: l.PlanKey, PlanName: l.PlanName, Policy: f.Policy, Reason: l.Reason,
@@ -187,6 +187,11 @@ func (w seats) Found(_ context.Context, _ model.TenantID, policy string, after *
 
 // Seat implements trigger.Seats.
 func (w seats) Seat(_ context.Context, _ model.TenantID, policy string, _ model.SeatKey) ([]model.Finding, error) {
+	return w.finding(policy), nil
+}
+
+// Now implements workflow.Seats.
+func (w seats) Now(_ context.Context, _ model.TenantID, policy string, _ int, _ model.SeatKey) ([]model.Finding, error) {
 	return w.finding(policy), nil
 }
 

@@ -5,6 +5,7 @@ package govern
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,9 +61,31 @@ func (u Unused) Seat(ctx context.Context, tenant model.TenantID, name string, se
 	return u.Store.Findings(ctx, tenant, store.FindingQuery{Policy: name, Classes: []model.SeatClass{model.SeatInactive}, Seat: &seat})
 }
 
+// Now returns what a policy found of one seat, or without one a look at so many
+// days, be it used or not.
+func (u Unused) Now(ctx context.Context, tenant model.TenantID, name string, days int, seat model.SeatKey) ([]model.Finding, error) {
+	if name == "" {
+		return u.look(ctx, tenant, days, &seat)
+	}
+	state, err := u.Store.Policy(ctx, tenant, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil || state.Suspended || state.Removed {
+		return nil, err
+	}
+	return u.Store.Findings(ctx, tenant, store.FindingQuery{Policy: name, Seat: &seat})
+}
+
 // For returns the paid seats of any app that were not used for so many days, by a
 // trusted signal; seat restricts to one. The Organization's protection holds.
 func (u Unused) For(ctx context.Context, tenant model.TenantID, days int, seat *model.SeatKey) ([]model.Finding, error) {
+	found, err := u.look(ctx, tenant, days, seat)
+	return slices.DeleteFunc(found, func(f model.Finding) bool { return f.Class != model.SeatInactive }), err
+}
+
+// look is For with seats that are used.
+func (u Unused) look(ctx context.Context, tenant model.TenantID, days int, seat *model.SeatKey) ([]model.Finding, error) {
 	rules, err := u.rules(ctx, tenant, days)
 	if err != nil || len(rules.Sources) == 0 {
 		return nil, err
@@ -82,7 +105,7 @@ func (u Unused) For(ctx context.Context, tenant model.TenantID, days int, seat *
 	var out []model.Finding
 	err = u.Store.Seats(ctx, tenant, filter, func(s model.Seat) error {
 		f, ok := e.Seat(ctx, s)
-		if ok && f.Class == model.SeatInactive && (seat == nil || f.Key() == *seat) {
+		if ok && (seat == nil || f.Key() == *seat) {
 			out = append(out, f)
 		}
 		return nil

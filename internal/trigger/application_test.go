@@ -49,6 +49,7 @@ func TestAppDiscovered(t *testing.T) {
 		o.list("google", append(all(figma, miro), loom)...)
 		o.look()
 		o.started("triage", "Miro")
+		o.about("triage", workflow.About{App: "google/m1"})
 		o.list("browser", app("browser", "x", "Notion")...)
 		o.pass(time.Hour)
 		o.list("browser", all(app("browser", "x", "Notion"), app("browser", "y", "FIGMA"), app("browser", "z", "miro "))...)

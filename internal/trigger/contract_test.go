@@ -171,6 +171,7 @@ func TestContractRunKnowsItsApp(t *testing.T) {
 		if app := o.vars("expired")["application"].(map[string]any); app["name"] != "zoom" || app["declared"] != true {
 			o.Errorf("the app is %v", app)
 		}
+		o.about("expired", workflow.About{Contract: "zoom-2026", App: "zoom"})
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
@@ -216,6 +217,18 @@ func (o *office) vars(name string) map[string]any {
 	out := map[string]any{}
 	o.must(json.Unmarshal(runs[0].Vars, &out))
 	return out
+}
+
+// about checks what the only run of a Workflow reads again behind a wait.
+func (o *office) about(name string, want workflow.About) {
+	o.Helper()
+	raw, err := json.Marshal(o.vars(name)["about"])
+	o.must(err)
+	var got workflow.About
+	o.must(json.Unmarshal(raw, &got))
+	if diff := cmp.Diff(want, got); diff != "" {
+		o.Errorf("the run is about (-want +got):\n%s", diff)
+	}
 }
 
 // release lets what the guard of a Workflow holds start.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/govern"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
@@ -58,6 +59,7 @@ func (o *office) policy(edit ...func(*store.PolicyState)) {
 // run for each time that it became so; those that nobody may take have none.
 func TestLicenseOfPolicy(t *testing.T) {
 	eachOffice(t, func(o *office) {
+		t := o.T
 		o.employ(60)
 		o.sync()
 		o.policy()
@@ -72,6 +74,14 @@ func TestLicenseOfPolicy(t *testing.T) {
 		person := o.vars("reclaim")["person"].(map[string]any)
 		if accounts := person["accounts"].([]any); person["email"] != "e001@acme.example" || len(accounts) != 1 {
 			o.Errorf("the holder is %v", person)
+		}
+		o.about("reclaim", workflow.About{Seat: &workflow.AboutSeat{Integration: "zoom", AccountID: "z-e001", PlanKey: "pro", Policy: "zoom-90d"}})
+		unused := govern.Unused{Store: o.store, Clock: o.clock}
+		for id, class := range map[string]model.SeatClass{"e001": model.SeatInactive, "e002": model.SeatUnknown, "e007": model.SeatActive} {
+			found, err := unused.Now(t.Context(), o.tenant, "zoom-90d", 0, model.SeatKey{Integration: "zoom", AccountID: "z-" + id, PlanKey: "pro"})
+			if err != nil || len(found) != 1 || found[0].Class != class {
+				t.Errorf("the seat of %s is found %v, %v", id, found, err)
+			}
 		}
 		o.pass(2 * time.Hour)
 		o.started("reclaim", "e001@acme.example")

@@ -29,6 +29,7 @@ type subject struct {
 	app      *model.AppFacts
 	contract *model.ContractFacts
 	license  *model.SeatFacts
+	about    *workflow.About
 }
 
 // accounts is how many accounts a run about an app, or its contract, can reach.

@@ -425,7 +425,7 @@ func (l *look) consider(ctx context.Context, w *watch, f fact) (c candidate, v v
 	if who.known != nil && !f.stands(*who.known) {
 		return c, verdict{drop: true}, false, nil
 	}
-	begin := workflow.Beginning{Event: f.event(), Person: who.view(), App: who.app, Contract: who.contract, License: who.license, Why: why(f), DryRun: w.DryRun}
+	begin := workflow.Beginning{Event: f.event(), Person: who.view(), App: who.app, Contract: who.contract, License: who.license, About: who.about, Why: why(f), DryRun: w.DryRun}
 	all, err := begin.Vars(ctx, l.Store, l.tenant)
 	if err != nil {
 		return c, v, false, err

@@ -171,7 +171,7 @@ func (l *look) aboutApp(ctx context.Context, f fact) (s subject, v verdict, ok b
 			return subject{app: &app}, wait(l.now.Add(time.Hour), ReasonNoSubject, "nobody is known to use the app yet, or no identity provider has told of its apps"), false, nil
 		}
 	}
-	return subject{app: &app}, v, true, nil
+	return subject{app: &app, about: &workflow.About{App: f.subject}}, v, true, nil
 }
 
 // date is the date of a contract that the Workflow goes by; empty: it has none, or
@@ -203,7 +203,7 @@ func (l *look) aboutContract(ctx context.Context, w *watch, f fact) (s subject, 
 		return s, v, false, err
 	}
 	app, err := l.Store.AppOfContract(ctx, l.tenant, c.ContractFacts)
-	return subject{app: &app, contract: &c.ContractFacts}, v, err == nil, err
+	return subject{app: &app, contract: &c.ContractFacts, about: &workflow.About{Contract: c.Name, App: c.App}}, v, err == nil, err
 }
 
 // seatOf is the seat that a fact of an unused one is about.
@@ -233,8 +233,9 @@ func (l *look) aboutSeat(ctx context.Context, w *watch, f fact) (s subject, v ve
 	if err != nil {
 		return s, v, false, err
 	}
-	seat.Days = daysSince(found.Since, l.now)
-	s = subject{app: &app, license: &seat, known: &store.PersonView{}}
+	seat.Days = workflow.DaysUnused(found.Since, l.now)
+	s = subject{app: &app, license: &seat, known: &store.PersonView{}, about: &workflow.About{Seat: &workflow.AboutSeat{
+		Integration: found.Integration, AccountID: found.AccountID, PlanKey: found.PlanKey, Policy: w.spec.License.Policy, InactiveFor: w.spec.License.InactiveFor}}}
 	if found.PersonID != "" {
 		p, err := l.Store.Person(ctx, l.tenant, found.PersonID)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -243,12 +244,4 @@ func (l *look) aboutSeat(ctx context.Context, w *watch, f fact) (s subject, v ve
 		s.known = &p
 	}
 	return s, v, true, nil
-}
-
-func daysSince(day model.Date, now time.Time) int64 {
-	t, ok := day.In(time.UTC)
-	if !ok {
-		return 0
-	}
-	return max(0, int64(now.Sub(t)/(24*time.Hour)))
 }

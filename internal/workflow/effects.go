@@ -144,8 +144,8 @@ func (e *Engine) gather(ctx context.Context, tenant model.TenantID, fx *effect) 
 	ctx, cancel := context.WithTimeout(ctx, gatherTimeout)
 	defer cancel()
 	p := &prepared{}
-	if fx.gather.person || fx.gather.org {
-		p.err = e.gatherClocks(ctx, tenant, fx, p)
+	if fx.gather.person || fx.gather.org || fx.gather.about != nil {
+		p.err = e.gatherSubject(ctx, tenant, fx, p)
 		return p
 	}
 	if fx.gather.leaving != nil {
@@ -187,14 +187,20 @@ func (e *Engine) gather(ctx context.Context, tenant model.TenantID, fx *effect) 
 	return p
 }
 
-// gatherClocks reads the run's person and organisation.
-func (e *Engine) gatherClocks(ctx context.Context, tenant model.TenantID, fx *effect, p *prepared) error {
+// gatherSubject reads the run's organisation, and what it is about.
+func (e *Engine) gatherSubject(ctx context.Context, tenant model.TenantID, fx *effect, p *prepared) error {
 	if fx.gather.org {
 		org, err := e.o.Store.TenantFacts(ctx, tenant)
 		if err != nil {
 			return err
 		}
 		p.org = &org
+	}
+	if a := fx.gather.about; a != nil {
+		var err error
+		if p.about, err = e.gatherAbout(ctx, tenant, *a); err != nil {
+			return err
+		}
 	}
 	if !fx.gather.person {
 		return nil

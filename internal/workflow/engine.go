@@ -34,6 +34,7 @@ type Store interface {
 	AdvanceRuns(ctx context.Context, leases store.Leases, keys []store.RunKey, decide func(now time.Time, l store.LoadedRun) (*store.RunChange, error)) error
 	Definition(ctx context.Context, tenant model.TenantID, kind, name string, revision int64) (json.RawMessage, error)
 	VarsStore
+	SubjectStore
 	Person(ctx context.Context, tenant model.TenantID, id string) (store.PersonView, error)
 	Workflow(ctx context.Context, tenant model.TenantID, name string) (store.WorkflowState, error)
 	OnRunsDue(wake func())
@@ -46,6 +47,7 @@ type Options struct {
 	Facts    Facts
 	People   People
 	Leavers  Leavers // of offboarding steps; nil: they wait
+	Seats    Seats   // that runs are about; nil: they stay as last known
 	Channels []Channel
 	Requests Requests // of http steps; nil: they fail
 	Sealer   Sealer   // of sensitive outputs; nil: they fail

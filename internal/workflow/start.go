@@ -190,6 +190,7 @@ type Beginning struct {
 	App      *model.AppFacts
 	Contract *model.ContractFacts
 	License  *model.SeatFacts
+	About    *About // what is read again of them; nil: nothing is
 	Why      string // it was started, for people
 	By       string // who started it by hand; empty: nobody
 	DryRun   bool
@@ -227,6 +228,9 @@ func (b Beginning) Vars(ctx context.Context, st VarsStore, tenant model.TenantID
 		if all["person"], err = personVars(ctx, st, tenant, *b.Person); err != nil {
 			return nil, err
 		}
+	}
+	if b.About != nil {
+		all[varAbout] = b.About
 	}
 	if b.App != nil {
 		all["application"] = appVars(*b.App, b.License == nil)

@@ -51,7 +51,7 @@ type cursor struct {
 	CheckedAt time.Time `json:"checkedAt,omitzero"`
 	// Round counts how often a person sent the run back, so that a step that is
 	// done again is a new effect; Resumed is when they last did, and Refresh says
-	// that the person of the run is to be read again.
+	// that what the run is about is to be read again.
 	Round   int       `json:"round,omitempty"`
 	Resumed time.Time `json:"resumed,omitzero"`
 	Refresh bool      `json:"refresh,omitempty"`
@@ -124,6 +124,7 @@ type prepared struct {
 	child     *childStart
 	leaving   []Leaving
 	person    map[string]any // the run's person as expressions see it; nil: not there any more
+	about     map[string]any // the variables of what else it is about that are there
 	org       *store.TenantFacts
 	assignees []store.Assignee
 	// addresses has, for each assignee, the ways to reach them in order of
@@ -147,6 +148,7 @@ type delivery struct {
 type gather struct {
 	verdict bool
 	person  bool
+	about   *About
 	org     bool // what the organisation says of itself
 	roles   []Role
 	child   string // the Workflow that a step is to run

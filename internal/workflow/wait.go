@@ -14,9 +14,9 @@ import (
 )
 
 // wait lets time pass. A wait that goes by a calendar is resolved again each
-// time that the run is looked at, by the calendar, the zones and the dates of the
-// person as they are then. Behind it the run's person is read again: who has
-// waited for months acts on who the person is now.
+// time that the run is looked at, by the calendar, the zones and the dates of what
+// the run is about as they are then. Behind it that is read again: who has waited
+// for months acts on what is so now.
 func (t *turn) wait(n *node, s *WaitStep) {
 	if t.dryRun() {
 		t.complete(n, map[string]any{"result": resultDryRun})
@@ -37,8 +37,8 @@ func (t *turn) wait(n *node, s *WaitStep) {
 	case t.now.Before(until) && t.stepOverdue():
 		t.failStep(n, reasonTimedOut, fmt.Sprintf("the step took longer than %s", n.step.Timeout))
 	case t.now.Before(until):
-		t.sleepUntil(until, zone, s.Until != nil && t.aboutPerson())
-	case known || t.refreshed(): // the calendar brings the person
+		t.sleepUntil(until, zone, s.Until != nil && (t.aboutPerson() || t.aboutElse() != nil))
+	case known || t.refreshed(): // the calendar brings what the run is about
 		t.complete(n, map[string]any{})
 	}
 }
@@ -71,26 +71,24 @@ func (t *turn) until(n *node, s *WaitStep, c Clocks) (at time.Time, zone *time.L
 }
 
 // calendar are the clocks of the run as its organisation and its person have
-// them now. They are gathered first.
+// them now. They are gathered first, with all that the run is about.
 func (t *turn) calendar() (Clocks, bool) {
 	if t.event.kind != eventPrepared {
-		t.need(gather{person: t.aboutPerson(), org: true})
+		t.need(gather{person: t.aboutPerson(), about: t.aboutElse(), org: true})
 		return Clocks{}, false
 	}
 	p := t.event.prepared
 	if p.err != nil || p.org == nil {
-		t.sleep(t.now.Add(time.Minute), "CalendarUnavailable", fmt.Sprintf("the calendar of the organisation or the person of the run could not be read: %v", p.err))
+		t.sleep(t.now.Add(time.Minute), "CalendarUnavailable", fmt.Sprintf("the calendar of the organisation or what the run is about could not be read: %v", p.err))
 		return Clocks{}, false
 	}
-	if p.person != nil { // who is gone from the directory stays as last known
-		t.vars["person"] = p.person
-	}
+	t.renew(p)
 	return ClocksOf(*p.org, t.clocks().Person), true
 }
 
 // sleepUntil waits for a wall time and says which, and whether it was another
-// before. A date that may be the person's is looked at again every day: they may
-// leave sooner.
+// before. A date that may be that of what the run is about is looked at again every
+// day: a person may leave sooner.
 func (t *turn) sleepUntil(until time.Time, zone *time.Location, daily bool) {
 	message := fmt.Sprintf("until %s (%s)", until.In(zone).Format(time.RFC3339), zone)
 	if was := t.cur.Until; !was.IsZero() && !was.Equal(until) {
@@ -109,24 +107,23 @@ func (t *turn) sleepUntil(until time.Time, zone *time.Location, daily bool) {
 // directory.
 func (t *turn) aboutPerson() bool { return t.program.cel && HasPerson(t.program.subject) }
 
-// refreshed reads the run's person again.
+// refreshed reads what the run is about again.
 func (t *turn) refreshed() bool {
-	if !t.aboutPerson() {
+	about := t.aboutElse()
+	if !t.aboutPerson() && about == nil {
 		return true
 	}
 	if t.event.kind != eventPrepared {
-		t.need(gather{person: true})
+		t.need(gather{person: t.aboutPerson(), about: about})
 		return false
 	}
 	p := t.event.prepared
 	t.event = event{kind: eventDue}
 	if p.err != nil {
-		t.sleep(t.now.Add(time.Minute), "PersonUnavailable", "the person of the run could not be read: "+p.err.Error())
+		t.sleep(t.now.Add(time.Minute), "SubjectUnavailable", "what the run is about could not be read: "+p.err.Error())
 		return false
 	}
-	if p.person != nil { // who is gone from the directory stays as last known
-		t.vars["person"] = p.person
-	}
+	t.renew(p)
 	return true
 }
 

@@ -59,7 +59,7 @@ func promptKey(path string) ([]byte, error) {
 // newEngine wires the run executor.
 func newEngine(o Options, st *store.Store, act workflow.Actions, facts workflow.Facts, people workflow.People, leaving workflow.Leavers, requests workflow.Requests, sealer workflow.Sealer, key []byte, links linkMaker) (*workflow.Engine, error) {
 	return workflow.New(workflow.Options{
-		Store: st, Actions: act, Facts: facts, People: people, Leavers: leaving, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
+		Store: st, Actions: act, Facts: facts, People: people, Leavers: leaving, Seats: govern.Unused{Store: st, Clock: o.Clock}, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
 		Requests: requests, Sealer: sealer, PromptKey: key, AnswerLink: links, OnDefect: runmetrics.Defect, Alone: o.sqlite(), ZoneRules: schedule.Rules(), Clock: o.Clock, Log: o.Log.With("component", "workflow"),
 	})
 }
