@@ -49,18 +49,24 @@ type tenantAudit struct {
 // identifies a person goes to audit_subject; its salted commitment remains
 // when that is deleted.
 func (s *Store) appendAudits(ctx context.Context, q querier, records []tenantAudit) error {
+	if len(records) == 0 {
+		return nil
+	}
 	var rows, subjects [][]any
+	matters := map[matterKey][]any{}
 	now := s.now()
 	for _, a := range records {
 		r := a.record
-		id, err := uuid.NewV7()
+		v7, err := uuid.NewV7()
 		if err != nil {
 			return fmt.Errorf("audit id: %w", err)
 		}
-		detail, err := json.Marshal(r.Detail)
+		id := pack(v7.String())
+		m, details, err := matterOf(r)
 		if err != nil {
-			return fmt.Errorf("audit detail: %w", err)
+			return fmt.Errorf("audit matter: %w", err)
 		}
+		matters[matterKey{a.tenant, m.id}] = m.row(a.tenant)
 		commitment := ""
 		if len(r.Subject) > 0 {
 			subject, err := json.Marshal(r.Subject)
@@ -70,13 +76,14 @@ func (s *Store) appendAudits(ctx context.Context, q querier, records []tenantAud
 			salt := rand.Text()
 			sum := sha256.Sum256([]byte(salt + "\n" + string(subject)))
 			commitment = hex.EncodeToString(sum[:])
-			subjects = append(subjects, []any{a.tenant, id.String(), r.PersonID, salt, string(subject)})
+			subjects = append(subjects, []any{a.tenant, id, r.PersonID, salt, string(subject)})
 		}
-		rows = append(rows, []any{a.tenant, id.String(), now, r.Actor, r.ActorKind, r.Action, r.ObjectKind, r.ObjectName, r.PersonID, commitment,
-			r.Reason, r.Cause, r.RunID, r.RequestDigest, r.Result, string(detail)})
+		rows = append(rows, []any{a.tenant, id, now, m.id[:], r.PersonID, pack(commitment), pack(r.RunID), pack(r.RequestDigest), details})
 	}
-	if _, err := s.bulk(ctx, q, `INSERT INTO audit (tenant, id, at, actor, actor_kind, action, object_kind, object_name, person_id, commitment,
-		reason, cause, run_id, request_digest, result, detail) `, "", nil, rows); err != nil {
+	if _, err := s.bulk(ctx, q, matterInsert, ` ON CONFLICT (tenant, id) DO NOTHING`, nil, matterRows(matters)); err != nil {
+		return fmt.Errorf("append audit matter: %w", err)
+	}
+	if _, err := s.bulk(ctx, q, `INSERT INTO audit (tenant, id, at, matter, person_id, commitment, run_id, request_digest, details) `, "", nil, rows); err != nil {
 		return fmt.Errorf("append audit: %w", err)
 	}
 	if _, err := s.bulk(ctx, q, `INSERT INTO audit_subject (tenant, audit_id, person_id, salt, subject) `, "", nil, subjects); err != nil {
@@ -96,35 +103,36 @@ type AuditQuery struct {
 // page's Before.
 func (s *Store) Audit(ctx context.Context, tenant model.TenantID, q AuditQuery) ([]model.AuditRecord, error) {
 	where, args := []string{"a.tenant = $1"}, []any{tenant}
-	add := func(column, value string) {
+	add := func(column, value string, arg any) {
 		if value != "" {
-			args = append(args, value)
+			args = append(args, arg)
 			where = append(where, fmt.Sprintf("%s $%d", column, len(args)))
 		}
 	}
-	add("a.action =", q.Action)
-	add("a.object_kind =", q.ObjectKind)
-	add("a.object_name =", q.ObjectName)
-	add("a.actor =", q.Actor)
-	add("a.run_id =", q.RunID)
-	add("a.person_id =", q.PersonID)
-	add("a.id <", q.Before) // UUIDv7 sorts by time
+	add("m.action =", q.Action, q.Action)
+	add("m.object_kind =", q.ObjectKind, q.ObjectKind)
+	add("m.object_name =", q.ObjectName, q.ObjectName)
+	add("m.actor =", q.Actor, q.Actor)
+	add("a.person_id =", q.PersonID, q.PersonID)
+	add("a.run_id =", q.RunID, pack(q.RunID))
+	add("a.id <", q.Before, pack(q.Before)) // UUIDv7 sorts by time, packed too
 	args = append(args, clampLimit(q.Limit))
-	return collect(ctx, s.reads, scanAudit, fmt.Sprintf(`SELECT a.id, a.at, a.actor, a.actor_kind, a.action, a.object_kind, a.object_name, a.person_id,
-		a.reason, a.cause, a.run_id, a.request_digest, a.result, a.detail, coalesce(s.subject, '{}')
-		FROM audit a LEFT JOIN audit_subject s ON s.tenant = a.tenant AND s.audit_id = a.id
+	return collect(ctx, s.reads, scanAudit, fmt.Sprintf(`SELECT a.id, a.at, m.actor, m.actor_kind, m.action, m.object_kind, m.object_name, a.person_id,
+		m.reason, m.cause, a.run_id, a.request_digest, m.result, m.fields, a.details, coalesce(s.subject, '{}')
+		FROM audit a JOIN audit_matter m ON m.tenant = a.tenant AND m.id = a.matter LEFT JOIN audit_subject s ON s.tenant = a.tenant AND s.audit_id = a.id
 		WHERE %s ORDER BY a.id DESC LIMIT $%d`, strings.Join(where, " AND "), len(args)), args...)
 }
 
 func scanAudit(rows *sql.Rows) (r model.AuditRecord, err error) {
 	var at int64
-	var detail, subject string
-	if err = rows.Scan(&r.ID, &at, &r.Actor, &r.ActorKind, &r.Action, &r.ObjectKind, &r.ObjectName, &r.PersonID,
-		&r.Reason, &r.Cause, &r.RunID, &r.RequestDigest, &r.Result, &detail, &subject); err != nil {
+	var fields, subject string
+	var details []byte
+	if err = rows.Scan(packedColumn{&r.ID}, &at, &r.Actor, &r.ActorKind, &r.Action, &r.ObjectKind, &r.ObjectName, &r.PersonID,
+		&r.Reason, &r.Cause, packedColumn{&r.RunID}, packedColumn{&r.RequestDigest}, &r.Result, &fields, &details, &subject); err != nil {
 		return r, err
 	}
 	r.At = time.UnixMilli(at).UTC()
-	if err = json.Unmarshal([]byte(detail), &r.Detail); err != nil {
+	if r.Detail, err = detailOf(fields, details); err != nil {
 		return r, fmt.Errorf("audit %s: detail: %w", r.ID, err)
 	}
 	if err = json.Unmarshal([]byte(subject), &r.Subject); err != nil {
