@@ -213,8 +213,8 @@ func (s *Store) writeChanges(ctx context.Context, tx *sql.Tx, changes []RunChang
 		r := c.Run
 		runs = append(runs, runRow(r, now))
 		for _, a := range c.Attempts {
-			attempts = append(attempts, []any{r.Tenant, r.ID, a.StepPath, a.LoopIx, a.Generation, a.N, a.State, a.Integration, a.Action, a.Class, a.IdemKey,
-				a.RequestDigest, a.DeadlineAt.UnixMilli(), a.Result, a.StatusCode, a.Error, a.StartedAt.UnixMilli(), millis(a.EndedAt)})
+			attempts = append(attempts, []any{r.Tenant, r.ID, a.StepPath, a.LoopIx, a.Generation, a.N, a.State, a.Integration, a.Action, a.Class, pack(a.IdemKey),
+				pack(a.RequestDigest), a.DeadlineAt.UnixMilli(), a.Result, a.StatusCode, a.Error, a.StartedAt.UnixMilli(), millis(a.EndedAt)})
 		}
 		for _, p := range c.Prompts {
 			row, err := promptRow(r, p)
@@ -340,8 +340,8 @@ type attemptRow struct {
 func scanAttempt(rows *sql.Rows) (a attemptRow, err error) {
 	var deadline, started int64
 	var ended sql.NullInt64
-	err = rows.Scan(&a.runID, &a.StepPath, &a.LoopIx, &a.Generation, &a.N, &a.State, &a.Integration, &a.Action, &a.Class, &a.IdemKey,
-		&a.RequestDigest, &deadline, &a.Result, &a.StatusCode, &a.Error, &started, &ended)
+	err = rows.Scan(&a.runID, &a.StepPath, &a.LoopIx, &a.Generation, &a.N, &a.State, &a.Integration, &a.Action, &a.Class, packedColumn{&a.IdemKey},
+		packedColumn{&a.RequestDigest}, &deadline, &a.Result, &a.StatusCode, &a.Error, &started, &ended)
 	a.DeadlineAt, a.StartedAt, a.EndedAt = time.UnixMilli(deadline).UTC(), time.UnixMilli(started).UTC(), nullTime(ended)
 	return a, err
 }

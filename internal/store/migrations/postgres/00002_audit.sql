@@ -22,15 +22,15 @@ CREATE TABLE audit_matter (
 -- digests, and details as a list of them, are packed: see packed.go.
 CREATE TABLE audit (
   tenant BIGINT NOT NULL,
-  id BYTEA NOT NULL,
   at BIGINT NOT NULL,
+  seq BIGINT,
+  id BYTEA NOT NULL,
   matter BYTEA NOT NULL,
   person_id TEXT NOT NULL DEFAULT '',
   commitment BYTEA NOT NULL,
   run_id BYTEA NOT NULL,
   request_digest BYTEA NOT NULL,
   details BYTEA NOT NULL,
-  seq BIGINT,
   chain_hash TEXT,
   PRIMARY KEY (tenant, id)
 );

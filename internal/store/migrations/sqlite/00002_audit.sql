@@ -22,15 +22,15 @@ CREATE TABLE audit_matter (
 -- digests, and details as a list of them, are packed: see packed.go.
 CREATE TABLE audit (
   tenant BIGINT NOT NULL,
-  id BLOB NOT NULL,
   at BIGINT NOT NULL,
+  seq BIGINT,
+  id BLOB NOT NULL,
   matter BLOB NOT NULL,
   person_id TEXT NOT NULL DEFAULT '',
   commitment BLOB NOT NULL,
   run_id BLOB NOT NULL,
   request_digest BLOB NOT NULL,
   details BLOB NOT NULL,
-  seq BIGINT,
   chain_hash TEXT,
   PRIMARY KEY (tenant, id)
 ) WITHOUT ROWID;

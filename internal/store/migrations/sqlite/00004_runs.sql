@@ -31,14 +31,22 @@ CREATE TABLE workflow_revision (
   UNIQUE (tenant, kind, name, spec_hash)
 );
 
+-- Columns of fixed width come first: between others they would be padded.
 CREATE TABLE run (
   tenant BIGINT NOT NULL,
-  id TEXT NOT NULL,
+  revision BIGINT NOT NULL,
+  due_at BIGINT NOT NULL,
+  version BIGINT NOT NULL DEFAULT 0,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  ended_at BIGINT,
+  stop_requested_at BIGINT,
   shard INTEGER NOT NULL,
+  priority INTEGER NOT NULL,
+  id TEXT NOT NULL,
   parent_id TEXT NOT NULL DEFAULT '',
   kind TEXT NOT NULL,
   name TEXT NOT NULL,
-  revision BIGINT NOT NULL,
   trigger_kind TEXT NOT NULL,
   trigger_key TEXT NOT NULL,
   subject TEXT NOT NULL DEFAULT '',
@@ -53,14 +61,7 @@ CREATE TABLE run (
   vars TEXT NOT NULL DEFAULT '{}',
   archive BLOB, -- cursor and vars of a run that has ended
   lane TEXT NOT NULL DEFAULT '',
-  priority INTEGER NOT NULL,
-  due_at BIGINT NOT NULL,
-  version BIGINT NOT NULL DEFAULT 0,
-  stop_requested_at BIGINT,
   stop_requested_by TEXT NOT NULL DEFAULT '',
-  created_at BIGINT NOT NULL,
-  updated_at BIGINT NOT NULL,
-  ended_at BIGINT,
   PRIMARY KEY (tenant, id),
   UNIQUE (tenant, kind, name, trigger_key)
 );
@@ -72,23 +73,23 @@ CREATE INDEX run_person ON run (tenant, person_id, id) WHERE person_id <> '';
 
 CREATE TABLE attempt (
   tenant BIGINT NOT NULL,
-  run_id TEXT NOT NULL,
-  step_path TEXT NOT NULL,
+  deadline_at BIGINT NOT NULL,
+  started_at BIGINT NOT NULL,
+  ended_at BIGINT,
   loop_ix INTEGER NOT NULL,
   generation INTEGER NOT NULL,
   n INTEGER NOT NULL,
+  status_code INTEGER NOT NULL DEFAULT 0,
+  run_id TEXT NOT NULL,
+  step_path TEXT NOT NULL,
   state TEXT NOT NULL,
   integration TEXT NOT NULL,
   action TEXT NOT NULL,
   class TEXT NOT NULL,
-  idem_key TEXT NOT NULL,
-  request_digest TEXT NOT NULL DEFAULT '',
-  deadline_at BIGINT NOT NULL,
+  idem_key BLOB NOT NULL, -- packed, as request_digest is: see packed.go
+  request_digest BLOB NOT NULL,
   result TEXT NOT NULL DEFAULT '',
-  status_code INTEGER NOT NULL DEFAULT 0,
   error TEXT NOT NULL DEFAULT '',
-  started_at BIGINT NOT NULL,
-  ended_at BIGINT,
   PRIMARY KEY (tenant, run_id, step_path, loop_ix, generation, n)
 ) WITHOUT ROWID;
 
