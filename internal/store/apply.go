@@ -191,6 +191,8 @@ func (a applier) update(ctx context.Context, tx *sql.Tx, from, to int64) error {
 	switch f.typ {
 	case model.DataPeople:
 		set += ", dirty = " + dirtyMark(a.initial)
+	case model.DataApps:
+		set += ", known_by = CASE WHEN d.op = 4 THEN discovered_app.known_by ELSE '' END"
 	case model.DataAccounts:
 		set += ", person_id = " + accountPerson("d", `CASE WHEN d.op = 2 THEN $4 ELSE account.observed_since END`)
 	}
@@ -256,6 +258,8 @@ func (a applier) derive(ctx context.Context, tx *sql.Tx, from, to int64) error {
 			return err
 		}
 		return exec(markPaid+` AND external_id IN (SELECT d.external_id FROM `+a.table+` d WHERE d.n BETWEEN $3 AND $4)`, args...)
+	case model.DataTransactions:
+		return a.noteVendors(ctx, tx, from, to)
 	}
 	return nil
 }
@@ -270,7 +274,8 @@ const (
 	markPaid = `UPDATE account SET paid = ` + holdsPaid + ` WHERE tenant=$1 AND source=$2 AND app_external_id = '' AND paid <> ` + holdsPaid
 )
 
-// afterApply numbers new apps, notes custom fields and merges people.
+// afterApply numbers new apps and recognises them, notes custom fields and merges
+// people.
 func (y *Sync) afterApply(ctx context.Context, deltas []*delta, o StreamOutcome) error {
 	for _, d := range deltas {
 		if d.f.typ == model.DataPeople {
@@ -283,6 +288,9 @@ func (y *Sync) afterApply(ctx context.Context, deltas []*delta, o StreamOutcome)
 				return err
 			}
 		}
+	}
+	if err := y.store.recogniseApps(ctx, y.claim.Tenant); err != nil {
+		return err
 	}
 	return y.store.mergePeople(ctx, y.claim.Tenant)
 }

@@ -21,7 +21,7 @@ var migrations embed.FS
 // MinSchema is the oldest schema version that this binary can serve: the
 // previous release's, so that manager and gateway can be replaced one after
 // the other (decision 11). Before the first release that is the newest.
-const MinSchema int64 = 26
+const MinSchema int64 = 28
 
 // MaxSchema is the newest schema version that this binary can serve: that of
 // its newest migration.

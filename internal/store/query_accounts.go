@@ -150,6 +150,7 @@ type AppView struct {
 	Accounts    int64 // accounts behind the source that reported it
 	FirstSeen   time.Time
 	RemovedAt   *time.Time
+	Match       model.AppMatch // the known app that it is
 	sourceOfKey int64
 }
 
@@ -158,6 +159,7 @@ type AppQuery struct {
 	Page
 	Integration    string
 	Search         string // in the name
+	Unmatched      bool   // only what is no known app, or cannot be told
 	IncludeRemoved bool
 }
 
@@ -178,12 +180,15 @@ func (s *Store) ListApps(ctx context.Context, tenant model.TenantID, q AppQuery)
 	}
 	c.equal("i.name", q.Integration)
 	c.contains(q.Search, "d.name")
+	if q.Unmatched {
+		c.where = append(c.where, "d.known_app = ''")
+	}
 	if !q.IncludeRemoved {
 		c.where = append(c.where, "d.removed_at IS NULL")
 	}
 	limit := clampLimit(q.Limit)
 	rows, err := collect(ctx, s.reads, scanApp, fmt.Sprintf(`SELECT i.name, d.source, d.stream, coalesce(d.api_id, 0), d.external_id, d.name, d.catalog_hint, d.url, d.origin,
-		d.state, d.sso_mode, d.scopes, d.unverified, d.reported_first_seen_at, d.first_seen_at, d.removed_at,
+		d.state, d.sso_mode, d.scopes, d.unverified, d.reported_first_seen_at, d.first_seen_at, d.removed_at, d.known_app, d.known_rule, d.known_among,
 		(SELECT count(*) FROM account a WHERE a.tenant=d.tenant AND a.source=d.source AND a.app_external_id=d.external_id AND a.removed_at IS NULL)
 		FROM discovered_app d`+connected("d")+`WHERE %s ORDER BY d.source, d.stream, d.external_id LIMIT %d`, c, limit+1), c.args...)
 	if err != nil {
@@ -197,13 +202,16 @@ func (s *Store) ListApps(ctx context.Context, tenant model.TenantID, q AppQuery)
 
 func scanApp(r *sql.Rows) (a AppView, err error) {
 	var reported, removed sql.NullInt64
-	var scopes string
+	var scopes, among string
 	var first int64
 	err = r.Scan(&a.Integration, &a.sourceOfKey, &a.Stream, &a.APIID, &a.ExternalID, &a.Name, &a.CatalogHint, &a.URL, &a.Source, &a.State, &a.SSOMode,
-		&scopes, &a.Unverified, &reported, &first, &removed, &a.Accounts)
+		&scopes, &a.Unverified, &reported, &first, &removed, &a.Match.App, &a.Match.Rule, &among, &a.Accounts)
 	if err != nil {
 		return a, err
 	}
 	a.FirstSeenAt, a.FirstSeen, a.RemovedAt = nullTime(reported), fromMillis(first), nullTime(removed)
+	if err := unmarshalText(among, &a.Match.Among); err != nil {
+		return a, err
+	}
 	return a, unmarshalText(scopes, &a.Scopes)
 }

@@ -164,7 +164,7 @@ func (s *Store) ReplaceAccount(ctx context.Context, c Claim, remote RemoteAccoun
 
 // factTables hold rows keyed by (tenant, source), in the order of purging.
 var factTables = []string{"membership", "assignment", "usage_day", "usage_last", "account", "directory_group", "plan", "discovered_app",
-	"spend_transaction", "reported_contract", "person_review", "person_field", "person_source", "stream_state"}
+	"spend_transaction", "spend_vendor", "reported_contract", "person_review", "person_field", "person_source", "stream_state"}
 
 // PurgeHidden erases the rows of every Integration whose time has come, in any
 // tenant, and returns how many Integrations went.

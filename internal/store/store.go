@@ -19,6 +19,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"k8s.io/utils/clock"
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // Options says where the store is and how to open it.
@@ -31,6 +33,8 @@ type Options struct {
 	// MaxConns bounds PostgreSQL connections; 0 is 16. A quarter of them, up to
 	// 4, take received events and nothing else.
 	MaxConns int
+	// Apps recognises what sources discover; nil recognises nothing.
+	Apps model.AppRecogniser
 }
 
 // Store is an open SQL store. It is safe for concurrent use.
@@ -48,6 +52,7 @@ type Store struct {
 
 	arrivals arrivals // received events on their way into the inbox
 	known    knownApps
+	apps     model.AppRecogniser
 }
 
 // Open opens the store without migrating it; call Migrate or CheckSchema next.
@@ -82,7 +87,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		_ = db.Close()
 		return nil, err
 	}
-	return &Store{dialect: postgres, clock: o.Clock, db: db, reads: db, inbox: inbox}, nil
+	return &Store{dialect: postgres, clock: o.Clock, apps: o.Apps, db: db, reads: db, inbox: inbox}, nil
 }
 
 // idleInTransaction is for how long a process that is paused in the middle of a
@@ -131,7 +136,7 @@ func openSQLite(ctx context.Context, dir string, o Options) (_ *Store, err error
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: sqlite, clock: o.Clock, lock: lock}
+	s := &Store{dialect: sqlite, clock: o.Clock, apps: o.Apps, lock: lock}
 	defer func() {
 		if err != nil {
 			_ = s.Close()

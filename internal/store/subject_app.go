@@ -142,7 +142,7 @@ func (s *Store) discoveredApp(ctx context.Context, tenant model.TenantID, integr
 		return model.AppFacts{}, err
 	}
 	for _, d := range declared {
-		if claims(d, known, a.URL) {
+		if d.Claims(known, a.URL) {
 			return s.declaredFacts(ctx, tenant, d)
 		}
 	}
@@ -170,9 +170,9 @@ func (s *Store) discoveredApp(ctx context.Context, tenant model.TenantID, integr
 	return out, err
 }
 
-// claims says that an Application is the app that sources know under these names,
+// Claims says that an Application is the app that sources know under these names,
 // or at this address.
-func claims(d DeclaredApp, names []string, address string) bool {
+func (d DeclaredApp) Claims(names []string, address string) bool {
 	id := d.Facts.KnownAs
 	if slices.ContainsFunc(names, func(n string) bool {
 		return n == strings.ToLower(d.Name) || n == strings.ToLower(d.Title) || slices.Contains(id.Names, n)
@@ -195,7 +195,7 @@ func AppNames(a model.DiscoveredApp) (out []string) {
 // discovered is one app as one source knows it.
 func (s *Store) discovered(ctx context.Context, tenant model.TenantID, integration, id string) (AppView, error) {
 	found, err := collect(ctx, s.reads, scanApp, `SELECT i.name, d.source, d.stream, coalesce(d.api_id, 0), d.external_id, d.name, d.catalog_hint, d.url, d.origin,
-		d.state, d.sso_mode, d.scopes, d.unverified, d.reported_first_seen_at, d.first_seen_at, d.removed_at, 0
+		d.state, d.sso_mode, d.scopes, d.unverified, d.reported_first_seen_at, d.first_seen_at, d.removed_at, d.known_app, d.known_rule, d.known_among, 0
 		FROM discovered_app d`+connected("d")+`WHERE d.tenant=$1 AND i.name=$2 AND d.external_id=$3 AND d.removed_at IS NULL ORDER BY d.stream LIMIT 1`, tenant, integration, id)
 	if err != nil {
 		return AppView{}, fmt.Errorf("read a discovered app: %w", err)
@@ -206,8 +206,8 @@ func (s *Store) discovered(ctx context.Context, tenant model.TenantID, integrati
 	return found[0], nil
 }
 
-// KnownBefore says that a source had discovered an app of these names before this
-// one did.
+// KnownBefore says that a source had discovered an app of these names, or what
+// is the same known app, before this one did.
 func (s *Store) KnownBefore(ctx context.Context, tenant model.TenantID, integration, id string) (bool, error) {
 	a, err := s.discovered(ctx, tenant, integration, id)
 	if err != nil {
@@ -217,7 +217,11 @@ func (s *Store) KnownBefore(ctx context.Context, tenant model.TenantID, integrat
 	if err != nil {
 		return false, err
 	}
-	for _, r := range refs {
+	same, err := s.sameApp(ctx, tenant, a)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range append(refs, same...) {
 		if r == (AppRef{Integration: integration, AppExternalID: id}) {
 			continue
 		}
@@ -235,6 +239,32 @@ func (s *Store) KnownBefore(ctx context.Context, tenant model.TenantID, integrat
 // originIDP is where a source says that it knows an app from which is an identity
 // provider.
 const originIDP = "idp"
+
+// IDPApps returns those of the apps that an identity provider lists.
+func (s *Store) IDPApps(ctx context.Context, tenant model.TenantID, refs []AppRef) (map[AppRef]model.DiscoveredApp, error) {
+	out := map[AppRef]model.DiscoveredApp{}
+	for part := range slices.Chunk(refs, listChunk) {
+		args, ids := []any{tenant, originIDP}, []string{}
+		for _, r := range part {
+			ids = append(ids, r.AppExternalID)
+		}
+		list, args := inList(args, ids)
+		_, err := collect(ctx, s.reads, func(r *sql.Rows) (struct{}, error) {
+			var ref AppRef
+			a := model.DiscoveredApp{Source: originIDP}
+			err := r.Scan(&ref.Integration, &ref.AppExternalID, &a.Name, &a.CatalogHint, &a.URL)
+			if a.ExternalID = ref.AppExternalID; slices.Contains(part, ref) {
+				out[ref] = a
+			}
+			return struct{}{}, err
+		}, `SELECT i.name, d.external_id, d.name, d.catalog_hint, d.url FROM discovered_app d`+connected("d")+
+			`WHERE d.tenant=$1 AND d.origin=$2 AND d.removed_at IS NULL AND d.external_id IN (`+list+`)`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("read the apps of identity providers: %w", err)
+		}
+	}
+	return out, nil
+}
 
 // inIDP says whether an identity provider knows one of the apps; nil: none has told
 // of its apps.

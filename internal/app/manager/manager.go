@@ -31,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
+	knownapps "github.com/seatkeeper/seatkeeper/internal/catalog"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/version"
 )
@@ -72,7 +73,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 			return fmt.Errorf("find the API server: %w; set --kubeconfig's file in KUBECONFIG, or run in a cluster", err)
 		}
 	}
-	st, err := store.Open(ctx, store.Options{DSN: o.Store, Clock: o.Clock})
+	st, err := store.Open(ctx, store.Options{DSN: o.Store, Clock: o.Clock, Apps: knownapps.Default()})
 	if err != nil {
 		return err
 	}
