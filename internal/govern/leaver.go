@@ -40,6 +40,7 @@ type leaver struct {
 	Leaver struct {
 		Integration string                 `json:"integration"`
 		AccountID   string                 `json:"accountID"`
+		AppID       string                 `json:"appID"`
 		Calls       []workflow.LeavingCall `json:"calls"`
 		Lifecycle   model.Lifecycle        `json:"lifecycle"`
 		Period      int64                  `json:"period"`
@@ -78,6 +79,9 @@ type LeaverFacts struct {
 	Suspended bool
 	// Account is nil where it is gone, or somebody else's.
 	Account *store.AccountView
+	// Aside: only an identity provider listed the account, and a person takes it
+	// away. That it is gone from there says nothing of the app.
+	Aside bool
 	// Person is nil for one who is gone from the directory.
 	Person *store.PersonView
 	// Protected is why the account may not be touched; empty: it may.
@@ -95,7 +99,7 @@ func JudgeLeaver(f LeaverFacts, afterGrace bool, since time.Time) workflow.Verdi
 	switch {
 	case f.Protected != "":
 		return drop(ReasonProtected, "The person or the account is protected ("+f.Protected+"); nothing is done.")
-	case f.Account == nil:
+	case f.Account == nil && !f.Aside:
 		return drop(ReasonAccountGone, "The account is no longer there, or no longer this person's; nothing is done.")
 	case f.Back:
 		return drop(ReasonReturned, "The person is back; nothing more is done to the account.")
@@ -132,7 +136,7 @@ func (r *Rechecker) leaverFacts(ctx context.Context, tenant model.TenantID, run 
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return f, err
 	}
-	f.Suspended = w.Suspended
+	f.Suspended, f.Aside = w.Suspended, l.Leaver.AppID != "" && len(l.Leaver.Calls) == 0
 	org, err := r.store.TenantFacts(ctx, tenant)
 	if err != nil {
 		return f, err
@@ -151,7 +155,7 @@ func (r *Rechecker) leaverFacts(ctx context.Context, tenant model.TenantID, run 
 		return f, fmt.Errorf("read the accounts of a leaver: %w", err)
 	}
 	at := slices.IndexFunc(found, func(a store.AccountView) bool {
-		return a.ExternalID == l.Leaver.AccountID && a.AppExternalID == "" && a.RemovedAt == nil && a.Status != model.AccountDeleted
+		return a.ExternalID == l.Leaver.AccountID && a.AppExternalID == l.Leaver.AppID && a.RemovedAt == nil && a.Status != model.AccountDeleted
 	})
 	if at >= 0 {
 		f.Account = &found[at]

@@ -50,6 +50,34 @@ func TestJudgeLeaver(t *testing.T) {
 	}
 }
 
+// TestRecheckBeside: an account that an identity provider lists is told from its own.
+// Its being gone there ends no task about the app.
+func TestRecheckBeside(t *testing.T) {
+	each(t, func(w *world) {
+		w.app.Add("eve", 3, func(a *model.Account) { a.AppExternalID = "0oa1" })
+		w.sync()
+		found, err := w.store.PersonByEmail(w.Context(), w.tenant, "eve@acme.example")
+		must(w, err)
+		unassign := []workflow.LeavingCall{{Action: "app.unassign"}}
+		for name, tc := range map[string]struct {
+			app   string
+			calls []workflow.LeavingCall
+			want  string
+		}{
+			"its own": {"", unassign, "Drop AccountGone"}, "beside": {"0oa1", unassign, "Go "}, "a task": {"0oa1", nil, "Go "},
+			"gone": {"0oa2", unassign, "Drop AccountGone"}, "gone, and a task": {"0oa2", nil, "Go "}, "its own, a task": {"", nil, "Drop AccountGone"},
+		} {
+			vars, err := json.Marshal(map[string]any{"leaver": map[string]any{"integration": "zoom", "accountID": "eve", "appID": tc.app, "calls": tc.calls, "period": 99}})
+			must(w, err)
+			v, err := govern.NewRechecker(w.store, w.clock).Recheck(w.Context(), w.tenant, workflow.Subject{Kind: workflow.KindOffboarding, Name: "leaver", PersonID: found.ID, Vars: vars})
+			must(w, err)
+			if got := string(v.Decision) + " " + v.Reason; got != tc.want {
+				w.Errorf("%s: %s, want %s", name, got, tc.want)
+			}
+		}
+	})
+}
+
 // TestRecheckLeaver reads from the store who is protected.
 func TestRecheckLeaver(t *testing.T) {
 	each(t, func(w *world) {

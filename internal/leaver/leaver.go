@@ -13,7 +13,6 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/connector"
-	"github.com/seatkeeper/seatkeeper/internal/intent"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/offboarding"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -24,6 +23,7 @@ import (
 type Store interface {
 	Person(ctx context.Context, tenant model.TenantID, id string) (store.PersonView, error)
 	ListAccounts(ctx context.Context, tenant model.TenantID, q store.AccountQuery) ([]store.AccountView, string, error)
+	IDPApps(ctx context.Context, tenant model.TenantID, refs []store.AppRef) (map[store.AppRef]model.DiscoveredApp, error)
 }
 
 // People finds who gets a leaver's data.
@@ -62,18 +62,22 @@ func (l *Planner) Plan(ctx context.Context, tenant model.TenantID, run workflow.
 	if err != nil {
 		return nil, fmt.Errorf("read the person of the run: %w", err)
 	}
-	accounts, _, err := l.Store.ListAccounts(ctx, tenant, store.AccountQuery{Page: store.Page{Limit: maxAccounts}, App: "-", PersonID: run.PersonID})
+	accounts, _, err := l.Store.ListAccounts(ctx, tenant, store.AccountQuery{Page: store.Page{Limit: maxAccounts}, PersonID: run.PersonID})
 	if err != nil {
 		return nil, fmt.Errorf("read the accounts of the person: %w", err)
 	}
+	beside, err := l.Store.IDPApps(ctx, tenant, aside(accounts))
+	if err != nil {
+		return nil, err
+	}
 	var out []workflow.Leaving
-	for _, app := range l.appsOf(ctx, apps, all, accounts) {
+	for _, app := range l.appsOf(ctx, estate{apps, all, beside}, accounts) {
 		if !wanted(app.name, s) {
 			continue
 		}
-		for i, d := range offboarding.Resolve(app.entries, app.integrations, app.accounts) {
+		for i, d := range once(offboarding.Resolve(app.entries, app.integrations, app.accounts)) {
 			one := workflow.Leaving{
-				App: app.name, Title: app.title, Integration: d.Account.Integration, AccountID: d.Account.ID, Account: app.names[i],
+				App: app.name, Title: app.title, Integration: d.Account.Integration, AccountID: d.Account.ID, AppID: d.Account.App, Account: app.names[i],
 				Method: string(d.Method), Why: d.Why, Lifecycle: person.Lifecycle, Period: person.Period,
 			}
 			if err := l.calls(ctx, tenant, run, app.name, d, &one); err != nil {
@@ -91,52 +95,6 @@ func wanted(app string, s workflow.OffboardingStep) bool {
 		return false
 	}
 	return len(s.Applications) == 0 || slices.Contains(s.Applications, app)
-}
-
-// leaverApp is an app in which the person has accounts.
-type leaverApp struct {
-	name, title  string
-	entries      []offboarding.Entry
-	integrations map[string]offboarding.Integration
-	accounts     []offboarding.Account
-	names        []string // of the accounts, for people
-}
-
-// appsOf puts the accounts to the apps whose they are. Those of an Integration
-// that no Application is about are an app of its name, which declares nothing.
-func (l *Planner) appsOf(ctx context.Context, apps []v1alpha1.Application, all []v1alpha1.Integration, accounts []store.AccountView) []*leaverApp {
-	found := map[string]*leaverApp{}
-	for _, a := range accounts {
-		if a.RemovedAt != nil {
-			continue
-		}
-		at := slices.IndexFunc(all, func(i v1alpha1.Integration) bool { return i.Name == a.Integration })
-		if at < 0 {
-			continue // it was deleted, and its accounts are not shown any more
-		}
-		integration := &all[at]
-		app := &leaverApp{name: integration.Name, title: cmp.Or(integration.Spec.DisplayName, integration.Name)}
-		if i := slices.IndexFunc(apps, func(app v1alpha1.Application) bool {
-			return intent.Delivers(&app, integration.Name, l.Catalog.Domains(ctx, integration))
-		}); i >= 0 {
-			app = &leaverApp{name: apps[i].Name, title: cmp.Or(apps[i].Spec.DisplayName, apps[i].Name), entries: intent.Offboarding(&apps[i])}
-		}
-		if have, ok := found[app.name]; ok {
-			app = have
-		} else {
-			app.integrations = map[string]offboarding.Integration{}
-			found[app.name] = app
-		}
-		app.integrations[integration.Name] = l.Catalog.Offboarding(ctx, integration)
-		app.accounts = append(app.accounts, offboarding.Account{Integration: a.Integration, ID: a.ExternalID, Status: a.Status, Kind: a.Kind})
-		app.names = append(app.names, cmp.Or(a.Username, a.DisplayName))
-	}
-	out := make([]*leaverApp, 0, len(found))
-	for _, app := range found {
-		out = append(out, app)
-	}
-	slices.SortFunc(out, func(a, b *leaverApp) int { return cmp.Compare(a.name, b.name) })
-	return out
 }
 
 // calls fills in what is sent, with who gets the data.

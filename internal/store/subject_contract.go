@@ -147,7 +147,7 @@ func reported(v ContractView, apps []DeclaredApp) model.ContractFacts {
 	}
 	hint := strings.ToLower(strings.TrimSpace(v.AppHint))
 	for _, d := range apps {
-		if claims(d, []string{hint}, "https://"+hint) {
+		if d.Claims([]string{hint}, "https://"+hint) {
 			c.App, c.AppTitle = d.Name, cmp.Or(d.Title, d.Name)
 			break
 		}

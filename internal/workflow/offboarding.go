@@ -45,6 +45,9 @@ type Leaving struct {
 	Title       string `json:"title,omitempty"` // for people
 	Integration string `json:"integration"`
 	AccountID   string `json:"accountID"`
+	// AppID is the app's id at the Integration, where that is an identity provider
+	// which sees the account from the side.
+	AppID string `json:"appID,omitempty"`
 	Account     string `json:"account,omitempty"` // as its holder knows it
 	Method      string `json:"method"`
 	Why         string `json:"why,omitempty"`
@@ -255,7 +258,7 @@ func (t *turn) leavingRun(n *node, i int, l Leaving) (store.NewRun, error) {
 		"org":   t.vars["org"], "calls": calls,
 		"person": map[string]any{"displayName": name, "email": t.vars.text("person.email"), "timeZone": t.vars.text("person.timeZone")},
 		"leaver": map[string]any{
-			"app": l.App, "integration": l.Integration, "accountID": l.AccountID, "calls": l.Calls, "lifecycle": l.Lifecycle, "period": l.Period, "task": l.task(name),
+			"app": l.App, "integration": l.Integration, "accountID": l.AccountID, "appID": l.AppID, "calls": l.Calls, "lifecycle": l.Lifecycle, "period": l.Period, "task": l.task(name),
 		},
 		"seat": map[string]any{ // what people and audit know it by
 			"app": l.App, "appTitle": l.Title, "integration": l.Integration, "accountID": l.AccountID, "account": l.Account, "personID": t.run.PersonID,
