@@ -22,6 +22,16 @@ type runDocument struct {
 	Steps []workflow.StepProgress `json:"steps"`
 	// Sent are the requests of a run that sends none, by step.
 	Sent map[string][]string `json:"-"`
+	// Runs are those that its steps have started; MoreRuns are not among them.
+	Runs     []runBelow `json:"runs"`
+	MoreRuns int        `json:"moreRuns"`
+}
+
+// runBelow is a run that a step of another has started.
+type runBelow struct {
+	Step  string `json:"step"`
+	Place string `json:"place"`
+	runDocument
 }
 
 // showRun prints one run as a tree: what each step came to, when, how long it
@@ -49,10 +59,21 @@ func writeRun(out io.Writer, r runDocument) error {
 	line("State: %s", runState(r))
 	b.WriteByte('\n')
 	tree := stepTree{{cells: []string{"STEP", "RESULT", "AT", "TOOK", "TRIES"}}}
+	tree = r.rows(tree, 0)
+	if len(tree) == 1 {
+		tree[0].notes = []string{"(no step has begun)"}
+	}
+	tree.write(&b)
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// rows adds the steps of a run, each with the runs that it has started below it.
+func (r runDocument) rows(tree stepTree, in int) stepTree {
 	before := r.CreatedAt
+	shown := map[string]bool{}
 	for _, s := range r.Steps {
-		depth := strings.Count(s.Name, ".")
-		name := s.Name[strings.LastIndexByte(s.Name, '.')+1:]
+		depth := in + strings.Count(s.Name, ".")
 		at, took := "-", "-"
 		if t, err := time.Parse(time.RFC3339, s.At); err == nil {
 			at, took, before = clockTime(t), span(t.Sub(before)), t
@@ -61,19 +82,51 @@ func writeRun(out io.Writer, r runDocument) error {
 		if s.Attempts > 0 {
 			tries = fmt.Sprint(s.Attempts)
 		}
-		row := treeRow{cells: []string{strings.Repeat("  ", depth) + name, cmp.Or(s.Result, string(s.State)), at, took, tries}}
+		name := s.Name[strings.LastIndexByte(s.Name, '.')+1:]
+		row := treeRow{cells: []string{nested(depth) + name, cmp.Or(s.Result, string(s.State)), at, took, tries}}
 		for _, why := range details(r, s) {
-			row.notes = append(row.notes, strings.Repeat("  ", depth+1)+oneLine(why))
+			row.notes = append(row.notes, nested(depth+1)+oneLine(why))
 		}
-		tree = append(tree, row)
+		tree, shown[s.Name] = r.below(append(tree, row), s.Name, depth+1), true
 	}
-	if len(r.Steps) == 0 {
-		tree[0].notes = []string{"(no step has begun)"}
+	for _, b := range r.Runs { // of steps that are being done again, or of another revision
+		if !shown[b.Step] {
+			tree, shown[b.Step] = r.below(tree, b.Step, in), true
+		}
 	}
-	tree.write(&b)
-	_, err := io.WriteString(out, b.String())
-	return err
+	if r.MoreRuns > 0 {
+		tree = append(tree, treeRow{cells: []string{nested(in) + fmt.Sprintf("(%d more runs)", r.MoreRuns)}})
+	}
+	return tree
 }
+
+// below adds the runs that a step has started.
+func (r runDocument) below(tree stepTree, step string, depth int) stepTree {
+	for _, b := range r.Runs {
+		if b.Step != step {
+			continue
+		}
+		name := b.Place
+		switch {
+		case b.Kind == workflow.KindOffboarding:
+			name = b.Subject
+		case b.Kind == workflow.KindWorkflow:
+			name = b.Name
+		}
+		at, took := "-", "-"
+		if b.EndedAt != nil {
+			at, took = clockTime(*b.EndedAt), span(b.EndedAt.Sub(b.CreatedAt))
+		}
+		row := treeRow{cells: []string{nested(depth) + name, string(b.State), at, took, "-"}, notes: []string{nested(depth+1) + "run " + b.ID}}
+		if why := strings.TrimSpace(b.Reason + " " + b.Message); why != "" {
+			row.notes = append(row.notes, nested(depth+1)+oneLine(why))
+		}
+		tree = b.rows(append(tree, row), depth+1)
+	}
+	return tree
+}
+
+func nested(depth int) string { return strings.Repeat("  ", depth) }
 
 // stepTree is a table whose rows have notes, which no column is as wide as.
 type stepTree []treeRow

@@ -78,3 +78,46 @@ func TestWatch(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+const runWithItems = `{"id":"0190c2","kind":"Workflow","name":"leaver","revision":3,"triggerKind":"manual","state":"waiting","reason":"WaitingForRun","message":"2 of 3 items are at work, 1 have ended",
+"dueAt":"2026-11-27T09:00:00Z","createdAt":"2026-11-20T09:00:00Z","steps":[{"name":"access","state":"waiting"}],"moreRuns":2,
+"runs":[
+ {"step":"access","place":"[0]","id":"i0","kind":"Item","name":"leaver","state":"failed","reason":"Denied","message":"no","createdAt":"2026-11-20T09:00:00Z","endedAt":"2026-11-20T09:00:03Z",
+  "steps":[{"name":"close","result":"failed","reason":"Denied","message":"no","attempts":1}]},
+ {"step":"access","place":"[1]","id":"i1","kind":"Item","name":"leaver","state":"waiting","reason":"WaitingForRun","createdAt":"2026-11-20T09:00:00Z","steps":[{"name":"apps","state":"waiting"}],
+  "runs":[{"step":"apps","place":"[0]","id":"o1","kind":"Offboarding","name":"leaver","subject":"zoom/zoom","state":"inflight","createdAt":"2026-11-20T09:00:00Z","steps":[{"name":"act0","state":"inflight"}]}]},
+ {"step":"gone","id":"c1","kind":"Workflow","name":"other","state":"stopped","createdAt":"2026-11-20T09:00:00Z","endedAt":"2026-11-20T09:00:03Z","steps":[]}]}`
+
+// The runs that a step has started are below it.
+func TestShowRunsBelow(t *testing.T) {
+	var doc item
+	if err := json.Unmarshal([]byte(runWithItems), &doc); err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := showRun(&b, doc); err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := strings.Cut(b.String(), "\n\n")
+	const want = `STEP             RESULT    AT                    TOOK  TRIES
+access           waiting   -                     -     -
+  [0]            failed    2026-11-20 09:00:03Z  3s    -
+    run i0
+    Denied no
+    close        failed    -                     -     1
+      Denied no
+  [1]            waiting   -                     -     -
+    run i1
+    WaitingForRun
+    apps         waiting   -                     -     -
+      zoom/zoom  inflight  -                     -     -
+        run o1
+        act0     inflight  -                     -     -
+other            stopped   2026-11-20 09:00:03Z  3s    -
+  run c1
+(2 more runs)
+`
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}

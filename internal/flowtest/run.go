@@ -88,7 +88,7 @@ func Run(ctx context.Context, w *Workflow, given Given, when When) (*Outcome, er
 	engine, err := workflow.New(workflow.Options{
 		Store: world, Actions: actions{world}, Facts: facts{world}, Leavers: world.leavers(), Seats: seats{world}, People: asked{world}, Channels: []workflow.Channel{workflow.Slack{}, workflow.Email{}}, Language: expr.Workflow{},
 		Requests: world, Sealer: keys, PromptKey: []byte(strings.Repeat("test", 8)), Alone: true, Clock: clock, Log: slog.New(slog.DiscardHandler), Lease: maxReal,
-		BatchDelay: time.Millisecond,
+		BatchDelay: time.Millisecond, MaxInFlight: 1, // so that a test comes out the same each time
 		AnswerLink: func(model.TenantID, string, store.Assignee) (string, error) {
 			return "https://gateway.example/answer", nil
 		},
@@ -123,7 +123,7 @@ func (w *world) outcome(ctx context.Context) (*Outcome, error) {
 	if out.Run, err = w.Run(ctx, w.tenant, w.run); err != nil {
 		return nil, err
 	}
-	out.Requests = w.inOrder()
+	out.Requests = w.requests
 	out.Created = out.Run.PersonID != "" && !strings.HasPrefix(out.Run.PersonID, idPrefix)
 	var vars struct {
 		Person map[string]any `json:"person"`
@@ -142,9 +142,19 @@ func (w *world) outcome(ctx context.Context) (*Outcome, error) {
 	return out, err
 }
 
+// everyRun lists all runs, the newest first.
+func (w *world) everyRun(ctx context.Context) (all []store.Run, err error) {
+	for before := ""; ; before = all[len(all)-1].ID {
+		page, err := w.ListRuns(ctx, w.tenant, store.RunFilter{Limit: 1000, Before: before})
+		if all = append(all, page...); err != nil || len(page) < 1000 {
+			return all, err
+		}
+	}
+}
+
 // asked lists all questions, in order.
 func (w *world) asked(ctx context.Context) ([]ExpectedQuestion, error) {
-	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{})
+	runs, err := w.everyRun(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +169,10 @@ func (w *world) asked(ctx context.Context) ([]ExpectedQuestion, error) {
 			return nil, err
 		}
 		for _, p := range detail.Prompts {
-			q := ExpectedQuestion{Step: w.named(runs, r, p.StepPath), Answer: p.Answer}
+			q := ExpectedQuestion{Answer: p.Answer}
+			if q.Step, err = w.named(ctx, r, p.StepPath); err != nil {
+				return nil, err
+			}
 			for _, a := range p.Assignees {
 				q.To = append(q.To, a.Email)
 			}
@@ -186,7 +199,7 @@ func (w *world) next(ctx context.Context, wf *Workflow, when When, clock *clockt
 		}
 		return false, w.jump(due, clock)
 	}
-	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{})
+	runs, err := w.everyRun(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -201,12 +214,15 @@ func (w *world) next(ctx context.Context, wf *Workflow, when When, clock *clockt
 			due = r.DueAt
 		}
 	}
-	for _, r := range runs {
+	for _, r := range slices.Backward(runs) { // the oldest first
+		if r.State.Ended() {
+			continue
+		}
 		detail, err := w.Run(ctx, w.tenant, r.ID)
 		if err != nil {
 			return false, err
 		}
-		if answered, err := w.answers(ctx, runs, detail, due, clock); err != nil || answered {
+		if answered, err := w.answers(ctx, detail, due, clock); err != nil || answered {
 			return false, err
 		}
 	}
@@ -302,12 +318,15 @@ func (w *world) put(ctx context.Context, wf *Workflow) (store.WorkflowState, err
 }
 
 // answers lets those answer who are asked now, at their time.
-func (w *world) answers(ctx context.Context, runs []store.Run, run store.RunDetail, due time.Time, clock *clocktesting.FakeClock) (answered bool, err error) {
+func (w *world) answers(ctx context.Context, run store.RunDetail, due time.Time, clock *clocktesting.FakeClock) (answered bool, err error) {
 	for _, p := range run.Prompts {
 		if p.State != store.PromptOpen || len(p.Messages) == 0 {
 			continue
 		}
-		step := w.named(runs, run.Run, p.StepPath)
+		step, err := w.named(ctx, run.Run, p.StepPath)
+		if err != nil {
+			return false, err
+		}
 		a, ok := w.peek(step)
 		if !ok || a.Answer == "" {
 			continue

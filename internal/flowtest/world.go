@@ -36,9 +36,6 @@ type Request struct {
 	Method      string         `json:"method,omitempty" yaml:"method,omitempty"` // of an http step
 	URL         string         `json:"url,omitempty" yaml:"url,omitempty"`
 	Body        any            `json:"body,omitempty" yaml:"body,omitempty"`
-
-	at    time.Time
-	order int // of the account in its offboarding step, from 1; 0: it is of none
 }
 
 // world plays the vendors, the directory and the people. It is asked by the
@@ -106,76 +103,61 @@ func (w *world) everybody() []Person {
 	return slices.Clone(w.people)
 }
 
-// step is the one whose call this is. Runs that wait for one another have no
-// calls under way at once, and those of an offboarding step are told apart by
-// the keys of their calls. One of another Workflow has its name too.
-func (w *world) step(ctx context.Context, key string) (name string, order int, err error) {
-	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{})
+// step is the one whose call this is: runs that go on at the same time are told
+// apart by the keys of their calls.
+func (w *world) step(ctx context.Context, key string) (name string, err error) {
+	runs, err := w.ListRuns(ctx, w.tenant, store.RunFilter{States: []store.RunState{store.RunInFlight}})
 	if err != nil {
-		return "", 0, err
+		return "", err
 	}
 	for _, r := range runs {
-		if r.State != store.RunInFlight {
-			continue
-		}
-		if r.Kind == workflow.KindOffboarding {
+		if key != "" && len(runs) > 1 {
 			detail, err := w.Run(ctx, w.tenant, r.ID)
 			if err != nil {
-				return "", 0, err
+				return "", err
 			}
 			if !slices.ContainsFunc(detail.Attempts, func(a store.Attempt) bool { return a.IdemKey == key }) {
 				continue
 			}
-			order = 1 + accountOf(r)
 		}
-		return w.named(runs, r, r.StepPath), order, nil
+		return w.named(ctx, r, r.StepPath)
 	}
-	return "", 0, errors.New("no run has a call under way")
+	return "", errors.New("no run has a call under way")
+}
+
+// maxDue is how many runs are put in order of those that are due at once.
+const maxDue = 2000
+
+// DueRuns implements workflow.Store: what is due at the same time is done in the
+// order in which it was started, so that a test comes out the same each time.
+func (w *world) DueRuns(ctx context.Context, leases store.Leases, g store.LaneGroup, limit int) ([]store.DueRun, error) {
+	due, err := w.Store.DueRuns(ctx, leases, g, maxDue)
+	slices.SortFunc(due, func(a, b store.DueRun) int { return cmp.Compare(a.ID, b.ID) })
+	return due[:min(limit, len(due))], err
 }
 
 // named is a step as people name it: an account of an offboarding step goes by
-// its app, and a step of another Workflow by that first.
-func (w *world) named(runs []store.Run, r store.Run, path string) string {
-	switch {
-	case r.ID == w.run:
-		return workflow.StepName(path)
-	case r.Kind == workflow.KindOffboarding:
-		parent, step := r, r.TriggerKey
-		if i := slices.IndexFunc(runs, func(p store.Run) bool { return p.ID == r.ParentID }); i >= 0 {
-			parent = runs[i]
-		}
-		_, step, _ = strings.Cut(step, "/")
-		if i := strings.LastIndex(step, "[#"); i >= 0 {
-			step = step[:i]
-		}
-		return w.named(runs, parent, step) + "." + appOf(r)
+// its app, an item of a forEach by its place, and a step of another Workflow by
+// that first.
+func (w *world) named(ctx context.Context, r store.Run, path string) (string, error) {
+	if r.ID == w.run {
+		return workflow.StepName(path), nil
 	}
-	return r.Name + "/" + workflow.StepName(path)
-}
-
-// accountOf is the place of a run's account in its offboarding step.
-func accountOf(r store.Run) int {
-	_, after, _ := strings.Cut(r.TriggerKey, "[#")
-	number, _, _ := strings.Cut(after, "]")
-	n, _ := strconv.Atoi(number) // the key has one
-	return n
-}
-
-// inOrder are the requests as they were sent. Of accounts that an offboarding
-// step closes at once, those of the first app come first.
-func (w *world) inOrder() []Request {
-	out := slices.Clone(w.requests)
-	for from := 0; from < len(out); from++ {
-		to := from
-		for to < len(out) && out[to].order > 0 && out[to].at.Equal(out[from].at) {
-			to++
-		}
-		if to > from {
-			slices.SortStableFunc(out[from:to], func(a, b Request) int { return cmp.Compare(a.order, b.order) })
-			from = to - 1
-		}
+	of, last := workflow.StartedBy(r)
+	if of == "" || r.Kind == workflow.KindWorkflow {
+		return r.Name + "/" + workflow.StepName(path), nil
 	}
-	return out
+	parent, err := w.Run(ctx, w.tenant, r.ParentID)
+	if err != nil {
+		return "", err
+	}
+	if r.Kind == workflow.KindOffboarding {
+		last = "." + appOf(r)
+	} else {
+		last += "." + workflow.StepName(path)
+	}
+	name, err := w.named(ctx, parent.Run, of)
+	return name + last, err
 }
 
 // answer is the next one that is written down for a step.
@@ -224,14 +206,14 @@ func (w actions) Verify(context.Context, model.TenantID, workflow.Call) (workflo
 
 // Execute implements workflow.Actions.
 func (w actions) Execute(ctx context.Context, tenant model.TenantID, c workflow.Call) (workflow.Result, error) {
-	step, order, err := w.step(ctx, c.IdemKey)
+	step, err := w.step(ctx, c.IdemKey)
 	if err != nil {
 		return workflow.Result{}, err
 	}
 	if why, err := w.protected(ctx, tenant, c); err != nil || why != "" {
 		return workflow.Result{Class: workflow.ResultDenied, Message: why + "; nothing was done"}, err
 	}
-	r := Request{at: w.clock.Now(), order: order, Step: step, Integration: c.Integration, Action: c.Action, With: c.Input}
+	r := Request{Step: step, Integration: c.Integration, Action: c.Action, With: c.Input}
 	mail := c.Integration == workflow.MailIntegration
 	if mail { // what a person reads; how it is laid out is no test's matter
 		r.With = map[string]any{"to": c.Input[workflow.MailTo], "subject": c.Input[workflow.MailSubject]}
@@ -263,11 +245,11 @@ func (w actions) Execute(ctx context.Context, tenant model.TenantID, c workflow.
 
 // Send implements workflow.Requests.
 func (w *world) Send(ctx context.Context, _ model.TenantID, r workflow.Request) (workflow.Result, error) {
-	step, _, err := w.step(ctx, "")
+	step, err := w.step(ctx, "")
 	if err != nil {
 		return workflow.Result{}, err
 	}
-	out := Request{at: w.clock.Now(), Step: step, Method: r.Method, URL: r.URL, Body: r.Body}
+	out := Request{Step: step, Method: r.Method, URL: r.URL, Body: r.Body}
 	if len(r.Query) > 0 {
 		var pairs []string
 		for _, k := range slices.Sorted(maps.Keys(r.Query)) {

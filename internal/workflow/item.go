@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
@@ -202,4 +203,19 @@ func outputsOf(n *node, v vars) map[string]any {
 		}
 	}
 	return out
+}
+
+// StartedBy is the step that started a run which its parent waits for, and behind
+// it the place of the item or of the account there: [2].
+func StartedBy(r store.Run) (path, place string) {
+	key, ok := strings.CutPrefix(r.TriggerKey, r.ParentID+"/")
+	i := strings.LastIndexByte(key, '/') // before the generation
+	if r.ParentID == "" || !ok || i < 0 {
+		return "", ""
+	}
+	path = key[:i]
+	if i := strings.LastIndex(path, "[#"); i >= 0 && r.Kind != KindWorkflow {
+		return path[:i], "[" + path[i+len("[#"):]
+	}
+	return path, ""
 }

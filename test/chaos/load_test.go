@@ -38,7 +38,7 @@ type load struct {
 }
 
 // loads are those that the child knows by name.
-var loads = []load{reclaims, leavers, approvals, nested, safeRequests, unsafeRequests, told, nightly, edited, stopped, mixed}
+var loads = []load{reclaims, leavers, approvals, nested, parallel, safeRequests, unsafeRequests, told, nightly, edited, stopped, mixed}
 
 func loadNamed(name string) load {
 	for _, l := range loads {

@@ -19,7 +19,7 @@ import (
 // under way at once.
 var nested = load{
 	name:    "nested",
-	start:   startNested,
+	start:   startNested(1),
 	perSeat: 2,
 	want: expectation{
 		outcomes: map[string]int{"": 2},
@@ -28,12 +28,31 @@ var nested = load{
 	},
 }
 
-func startNested(ctx context.Context, s *store.Store, tenant model.TenantID, c config) error {
+// parallel is nested with both items at work at the same time, each in a run of
+// its own.
+var parallel = load{
+	name:    "parallel",
+	start:   startNested(2),
+	perSeat: 4,
+	want: expectation{
+		outcomes: map[string]int{"": 4},
+		audits:   nested.want.audits,
+		zoom:     nested.want.zoom,
+	},
+}
+
+func startNested(atOnce int) func(context.Context, *store.Store, model.TenantID, config) error {
+	return func(ctx context.Context, s *store.Store, tenant model.TenantID, c config) error {
+		return putNested(ctx, s, tenant, c, atOnce)
+	}
+}
+
+func putNested(ctx context.Context, s *store.Store, tenant model.TenantID, c config, atOnce int) error {
 	inner := workflow.Definition{
 		Steps: []workflow.Step{zoomStep("close", "user.deactivate")}, Concurrency: &workflow.Concurrency{Max: 1, Policy: store.SlotQueue},
 	}
 	outer := workflow.Definition{Steps: []workflow.Step{
-		{Name: "items", ForEach: &workflow.ForEachStep{In: "['seat', 'account']", As: "item", Steps: []workflow.Step{
+		{Name: "items", ForEach: &workflow.ForEachStep{In: "['seat', 'account']", As: "item", MaxParallel: atOnce, Steps: []workflow.Step{
 			{Name: "which", Switch: &workflow.SwitchStep{
 				When: []workflow.CaseStep{{When: "item == 'seat'", Steps: []workflow.Step{zoomStep("seat", "license.remove")}}},
 				Otherwise: []workflow.Step{
@@ -55,5 +74,13 @@ func startNested(ctx context.Context, s *store.Store, tenant model.TenantID, c c
 func TestNestedWorkflowKilledAtFailpoints(t *testing.T) {
 	killedAt(t, nested, 2, []string{
 		failpoint.AfterEffectBeforeOutcome, failpoint.OutcomeBeforeCommit, failpoint.AfterOutcomeBeforeNext, failpoint.EndBeforeCommit,
+	}, nil)
+}
+
+// TestParallelItemsKilledAtFailpoints does the same where the items are at work at
+// the same time: each has its run once, and what it came to is counted once.
+func TestParallelItemsKilledAtFailpoints(t *testing.T) {
+	killedAt(t, parallel, 1, []string{
+		failpoint.BeforeIntent, failpoint.AfterEffectBeforeOutcome, failpoint.OutcomeBeforeCommit, failpoint.AfterOutcomeBeforeNext, failpoint.EndBeforeCommit,
 	}, nil)
 }

@@ -90,7 +90,7 @@ func (a *API) run(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return runView(r)
+	return a.runView(c, r)
 }
 
 func (a *API) stopRun(c *call) (any, error) {

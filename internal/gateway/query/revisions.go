@@ -80,5 +80,5 @@ func (a *API) verb(c *call, kind workflow.VerbKind) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return runView(detail)
+	return a.runView(c, detail)
 }

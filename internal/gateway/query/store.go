@@ -41,6 +41,7 @@ type Store interface {
 	ListPolicies(ctx context.Context, t model.TenantID) ([]store.PolicyState, error)
 	ListWorkflows(ctx context.Context, t model.TenantID) ([]store.WorkflowState, error)
 	ListRuns(ctx context.Context, t model.TenantID, f store.RunFilter) ([]store.Run, error)
+	RunsBelow(ctx context.Context, t model.TenantID, id string, limit int) (runs []store.Run, more int, err error)
 	workflow.VerbStore
 	WorkflowRevisions(ctx context.Context, t model.TenantID, name string, q store.RevisionQuery) ([]store.WorkflowRevision, error)
 	WorkflowRevision(ctx context.Context, t model.TenantID, name string, revision int64) (store.WorkflowRevision, error)

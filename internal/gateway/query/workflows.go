@@ -65,18 +65,6 @@ func (a *API) workflow(c *call) (any, error) {
 	return workflowView(w), nil
 }
 
-// RunDetail is a run with its steps in order.
-type RunDetail struct {
-	store.RunDetail
-	Steps []workflow.StepProgress `json:"steps"`
-}
-
-func runView(r store.RunDetail) (RunDetail, error) {
-	steps, err := workflow.Progress(r)
-	r.TriggerKey = workflow.ShownKey(r.TriggerKey)
-	return RunDetail{r, steps}, err
-}
-
 func (a *API) startRun(c *call) (any, error) {
 	var in struct {
 		Person string         `json:"person"`
@@ -113,5 +101,5 @@ func (a *API) startRun(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return runView(detail)
+	return a.runView(c, detail)
 }
