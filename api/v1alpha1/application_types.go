@@ -206,8 +206,7 @@ type OffboardingMethod struct {
 
 	// unmanagedAccounts are accounts of the app that no Integration can act on,
 	// such as those that only an identity provider knows. Where entries differ,
-	// Delegate wins. Default Delegate. Those that an Integration only sees from
-	// the side are not looked at yet.
+	// Delegate wins. Default Delegate.
 	// +optional
 	// +kubebuilder:validation:Enum=Delegate;Ignore
 	UnmanagedAccounts string `json:"unmanagedAccounts,omitempty"`

@@ -64,6 +64,10 @@ func (*backend) Offboarding(_ context.Context, i *v1alpha1.Integration) offboard
 			{Name: "user.delete", Removes: true, Destructive: true, Inputs: user},
 		}
 	}
+	if i.Spec.Connector == "okta" {
+		out.Actions = append(out.Actions, offboarding.Action{Name: "app.unassign", Removes: true, Inputs: []offboarding.Input{
+			{Name: "userId", Type: "account", Required: true}, {Name: "appId", Type: "app", Required: true}}})
+	}
 	return out
 }
 

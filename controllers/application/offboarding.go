@@ -40,10 +40,10 @@ func (r *Reconciler) offboard(ctx context.Context, app *v1alpha1.Application, al
 func methods(entries []offboarding.Entry, found map[string]offboarding.Integration, owned map[string]bool) []v1alpha1.OffboardingStatus {
 	var out []v1alpha1.OffboardingStatus
 	for name := range found {
-		if !owned[name] {
-			continue // nothing is done there yet, see unfit
-		}
 		account := offboarding.Account{Integration: name, ID: "any", Status: model.AccountActive, Kind: model.AccountHuman}
+		if !owned[name] {
+			account.App = "any" // it sees the app from the side
+		}
 		d := offboarding.Resolve(entries, found, []offboarding.Account{account})[0]
 		source := v1alpha1.OffboardingDefault
 		if d.Source == offboarding.Declared {
@@ -64,7 +64,6 @@ const maxProblems = 4
 // comes first, then what waits for something.
 func unfit(entries []offboarding.Entry, found map[string]offboarding.Integration, owned map[string]bool) error {
 	messages := map[offboarding.Kind][]string{}
-	var unbuilt []string
 	for _, e := range entries {
 		var in *offboarding.Integration
 		if have, ok := found[e.Integration]; ok {
@@ -72,12 +71,9 @@ func unfit(entries []offboarding.Entry, found map[string]offboarding.Integration
 		}
 		if p := offboarding.Check(e, in, owned[e.Integration]); p != nil {
 			messages[p.Kind] = append(messages[p.Kind], fmt.Sprintf("spec.offboarding[%s].%s: %s", e.Integration, p.Field, p.Message))
-		} else if !owned[e.Integration] && e.Method != offboarding.Ignore {
-			unbuilt = append(unbuilt, fmt.Sprintf("spec.offboarding[%s]: this version does nothing about accounts that an Integration only sees from the side, and Integration %q does not list this app's own accounts; "+
-				"name it in spec.integrationRefs if it does, or use a step delegate in the Workflow", e.Integration, e.Integration))
 		}
 	}
-	list := slices.Concat(messages[offboarding.Wrong], unbuilt, messages[offboarding.Missing], messages[offboarding.Unknown])
+	list := slices.Concat(messages[offboarding.Wrong], messages[offboarding.Missing], messages[offboarding.Unknown])
 	if len(list) == 0 {
 		return nil
 	}
@@ -88,8 +84,6 @@ func unfit(entries []offboarding.Entry, found map[string]offboarding.Integration
 	switch {
 	case len(messages[offboarding.Wrong]) > 0:
 		return &reconcile.StallingError{Reason: v1alpha1.ReasonOffboardingInvalid, Message: text, After: refresh}
-	case len(unbuilt) > 0:
-		return &reconcile.StallingError{Reason: v1alpha1.ReasonNotImplemented, Message: text, After: refresh}
 	case len(messages[offboarding.Missing]) > 0:
 		return reconcile.Waiting(v1alpha1.ReasonReferenceNotFound, refresh, "%s", text)
 	}

@@ -106,7 +106,7 @@ func TestOffboardingIsChecked(t *testing.T) {
 	expect(metav1.ConditionFalse, v1alpha1.ReasonOffboardingInvalid,
 		[]string{`has no action user.deactivate; name user.suspend. spec.offboarding[gone].name: there is no Integration "gone"`}, task, delegated)
 
-	// What nothing is done about yet is said, and not shown as if it were.
+	// An Integration may see the app from the side.
 	side := &v1alpha1.Integration{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "okta"}, Spec: v1alpha1.IntegrationSpec{Connector: "okta", Permission: v1alpha1.PermissionReadAndAct}}
 	if err := c.Create(t.Context(), side); err != nil {
 		t.Fatal(err)
@@ -116,9 +116,21 @@ func TestOffboardingIsChecked(t *testing.T) {
 	patch(app, func() {
 		app.Spec.Offboarding = []v1alpha1.OffboardingMethod{declared, {Name: "okta", Method: "Delegate"}}
 	})
-	expect(metav1.ConditionFalse, v1alpha1.ReasonNotImplemented, []string{"spec.offboarding[okta]: this version does nothing"}, known, delegated)
-	patch(app, func() { app.Spec.Offboarding[1].Method = "Ignore" })
-	expect(metav1.ConditionTrue, v1alpha1.ReasonReconciled, nil, known, delegated)
+	beside := v1alpha1.OffboardingStatus{Name: "okta", Method: "Delegate", Source: "Declared"}
+	expect(metav1.ConditionTrue, v1alpha1.ReasonReconciled, nil, beside, known, delegated)
+	patch(app, func() {
+		app.Spec.Offboarding[1].Method, app.Spec.Offboarding[1].Action = "Automatic", "user.suspend"
+	})
+	expect(metav1.ConditionFalse, v1alpha1.ReasonOffboardingInvalid, []string{"would act on the account that the person has in its own system; name app.unassign"}, beside, known, delegated)
+	side.Status.Digest = "1"
+	if err := c.Status().Update(t.Context(), side); err != nil {
+		t.Fatal(err)
+	}
+	patch(app, func() { app.Spec.Offboarding[1].Action = "app.unassign" })
+	beside.Method, beside.Action = "Automatic", "app.unassign"
+	expect(metav1.ConditionTrue, v1alpha1.ReasonReconciled, nil, beside, known, delegated)
+	patch(app, func() { app.Spec.Offboarding[1].Method, app.Spec.Offboarding[1].Action = "Ignore", "" })
+	expect(metav1.ConditionTrue, v1alpha1.ReasonReconciled, nil, v1alpha1.OffboardingStatus{Name: "okta", Method: "Ignore", Source: "Declared"}, known, delegated)
 
 	// A disconnected account takes its offboarding with it.
 	patch(app, func() { app.Spec.Offboarding = app.Spec.Offboarding[:1] })
