@@ -13,8 +13,9 @@ import (
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/overloads"
 	"github.com/google/cel-go/common/types"
-	"github.com/google/cel-go/ext"
+	"github.com/google/cel-go/interpreter"
 )
 
 // MaxSource bounds the length of one expression or template in bytes.
@@ -49,7 +50,15 @@ type Error struct {
 	Line    int // 1-based within Source
 	Column  int // 1-based
 	Message string
+	cause   error
 }
+
+// ErrTooLarge is what an error wraps that says that an expression gives, makes or
+// costs more than its limit.
+var ErrTooLarge = errors.New("larger than its limit")
+
+// Unwrap returns ErrTooLarge or nothing.
+func (e *Error) Unwrap() error { return e.cause }
 
 // Error implements error.
 func (e *Error) Error() string {
@@ -67,6 +76,7 @@ type Env struct {
 	cel  *cel.Env
 	cost uint64
 	pure bool // refuses functions whose result differs from time to time
+	most int  // that a value may weigh, about its length as JSON; 0: no matter
 }
 
 // Program is a compiled expression. It is safe for concurrent use.
@@ -74,19 +84,26 @@ type Program struct {
 	source string
 	out    *cel.Type
 	prg    cel.Program
-	// linear programs end within the length of their source, so they need no
+	// linear programs end within the length of their source, so their steps need no
 	// accounting; see isLinear.
 	linear bool
+	// weighed programs make something, and may make so much; 0: they make nothing.
+	weighed int64
+	most    int // see Env
 }
 
 // base is what every environment shares.
 func base(opts ...cel.EnvOption) (*cel.Env, error) {
+	texts, err := boundedTexts()
+	if err != nil {
+		return nil, err
+	}
 	common := []cel.EnvOption{
 		cel.DefaultUTCTimeZone(true),
 		cel.CrossTypeNumericComparisons(true),
 		cel.ParserExpressionSizeLimit(MaxSource),
 		cel.ParserRecursionLimit(64),
-		ext.Strings(ext.StringsVersion(4)),
+		texts,
 		helpers(),
 	}
 	return cel.NewCustomEnv(append([]cel.EnvOption{cel.StdLib()}, append(common, opts...)...)...)
@@ -155,7 +172,9 @@ func Bucket() (*Env, error) {
 }
 
 // WithCost returns the same environment with another cost limit.
-func (e *Env) WithCost(limit uint64) *Env { return &Env{cel: e.cel, cost: limit, pure: e.pure} }
+func (e *Env) WithCost(limit uint64) *Env {
+	return &Env{cel: e.cel, cost: limit, pure: e.pure, most: e.most}
+}
 
 // Compile checks source against the environment and the wanted type.
 func (e *Env) Compile(source string, want *Type) (*Program, error) {
@@ -174,16 +193,22 @@ func (e *Env) Compile(source string, want *Type) (*Program, error) {
 	if name := impure(checked.NativeRep().Expr()); e.pure && name != "" {
 		return nil, impureError(source, name)
 	}
-	p := &Program{source: source, out: out, linear: isLinear(checked.NativeRep().Expr())}
-	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if err := checkPatterns(checked.NativeRep().Expr()); err != nil {
+		return nil, &Error{Source: source, Line: 1, Column: 1, Message: err.Error()}
+	}
+	p := &Program{source: source, out: out, most: e.most, linear: isLinear(checked.NativeRep().Expr())}
+	makes := false
+	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(weighed(p.linear, &makes))}
 	if !p.linear {
-		opts = append(opts, cel.CostLimit(e.cost), cel.InterruptCheckFrequency(128))
+		opts = append(opts, cel.CostTracking(costs{}), cel.CostLimit(e.cost), cel.InterruptCheckFrequency(128))
 	}
 	prg, err := e.cel.Program(checked, opts...)
 	if err != nil {
 		return nil, &Error{Source: source, Line: 1, Column: 1, Message: err.Error()}
 	}
-	p.prg = prg
+	if p.prg = prg; makes {
+		p.weighed = int64(min(e.cost*bytesPerCost, mostMade))
+	}
 	return p, nil
 }
 
@@ -249,6 +274,24 @@ func isLinear(root ast.Expr) bool {
 	return linear
 }
 
+// checkPatterns refuses regular expressions that are written out and too long:
+// they are compiled with the program.
+func checkPatterns(root ast.Expr) (err error) {
+	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != overloads.Matches {
+			return
+		}
+		for _, a := range e.AsCall().Args() {
+			if a.Kind() == ast.LiteralKind {
+				if s, ok := a.AsLiteral().(types.String); ok && len(s) > maxPattern {
+					err = errPattern(len(s))
+				}
+			}
+		}
+	}))
+	return err
+}
+
 // Source returns the text of the expression.
 func (p *Program) Source() string { return p.source }
 
@@ -256,6 +299,9 @@ func (p *Program) Source() string { return p.source }
 // float64, string, time.Time, time.Duration, []any or map[string]any.
 func (p *Program) Eval(ctx context.Context, vars map[string]any) (any, error) {
 	var act any = vars
+	if p.weighed > 0 {
+		act = &metered{vars: vars, meter: meter{p.weighed, p.weighed}}
+	}
 	var (
 		out interface{ Value() any }
 		err error
@@ -269,9 +315,23 @@ func (p *Program) Eval(ctx context.Context, vars map[string]any) (any, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &Error{Source: p.source, Message: runtimeMessage(err)}
+		out := &Error{Source: p.source, Message: runtimeMessage(err)}
+		if cancelled(err) {
+			out.cause = ErrTooLarge
+		}
+		return nil, out
 	}
-	return Native(out)
+	v, err := Native(out)
+	if err == nil && p.most > 0 {
+		if _, ok := Weigh(v, p.most); !ok {
+			return nil, &Error{Source: p.source, Message: tooLarge(p.most), cause: ErrTooLarge}
+		}
+	}
+	return v, err
+}
+
+func tooLarge(most int) string {
+	return fmt.Sprintf("it yields more than %d bytes, which is as much as an expression may give", most)
 }
 
 // EvalBool evaluates a condition. Null is an error, not false.
@@ -298,6 +358,12 @@ func (p *Program) EvalString(ctx context.Context, vars map[string]any) (string, 
 		return "", &Error{Source: p.source, Message: err.Error()}
 	}
 	return s, nil
+}
+
+// cancelled reports that an evaluation was ended at one of its limits.
+func cancelled(err error) bool {
+	var c interpreter.EvalCancelledError
+	return errors.As(err, &c) && c.Cause == interpreter.CostLimitExceeded
 }
 
 func runtimeMessage(err error) string {

@@ -14,6 +14,7 @@ import (
 type Template struct {
 	source string
 	parts  []part
+	most   int // bytes that its text may have; 0: no matter
 }
 
 type part struct {
@@ -26,7 +27,7 @@ func (e *Env) Template(source string) (*Template, error) {
 	if len(source) > MaxSource {
 		return nil, &Error{Message: fmt.Sprintf("the text has %d bytes; at most %d are allowed", len(source), MaxSource)}
 	}
-	t := &Template{source: source}
+	t := &Template{source: source, most: e.most}
 	var text strings.Builder
 	for i := 0; i < len(source); {
 		switch {
@@ -179,6 +180,9 @@ func (t *Template) Text(ctx context.Context, vars map[string]any, escape func(st
 			}
 		}
 		b.WriteString(s)
+		if t.most > 0 && b.Len() > t.most {
+			return "", &Error{Source: t.source, Message: tooLarge(t.most), cause: ErrTooLarge}
+		}
 	}
 	return b.String(), nil
 }

@@ -27,6 +27,10 @@ const (
 	VarContract = "contract"
 )
 
+// MaxValue bounds what an expression of a Workflow may give, in bytes: as much as a
+// call's input may be.
+const MaxValue = 1 << 20
+
 // subjectVars are the variables of runs by their subject, and their types.
 var subjectVars = map[string]map[string]string{
 	"Person":      {VarPerson: "Person"},
@@ -155,7 +159,7 @@ func workflowEnv(subject string, locals []string) (*Env, error) {
 		}
 		env, err = env.Extend(opts...)
 	}
-	return &Env{cel: env, cost: CostRecord, pure: true}, err
+	return &Env{cel: env, cost: CostRecord, pure: true, most: MaxValue}, err
 }
 
 // Condition compiles a condition for runs about the subject.
@@ -236,7 +240,7 @@ func (Workflow) Output(source string) (func(map[string]any) (any, error), error)
 	if err != nil {
 		return nil, err
 	}
-	return evaluator((&Env{cel: env, cost: CostRecord, pure: true}).Compile(source, Dyn))
+	return evaluator((&Env{cel: env, cost: CostRecord, pure: true, most: MaxValue}).Compile(source, Dyn))
 }
 
 func evaluator(p *Program, err error) (func(map[string]any) (any, error), error) {

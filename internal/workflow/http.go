@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/failpoint"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -191,7 +192,28 @@ func (t *turn) fillRequest(n *node, s *HTTPStep) (*Request, error) {
 			return nil, within("body", err)
 		}
 	}
-	return r, nil
+	return r, r.bounded()
+}
+
+// bounded refuses a request that is too large, and says which part of it is.
+func (r *Request) bounded() error {
+	texts := func(m map[string]string) (n int) {
+		for k, v := range m {
+			n += len(k) + len(v)
+		}
+		return n
+	}
+	body, _ := expr.Weigh(r.Body, maxInput)
+	left := maxInput
+	for _, part := range []struct {
+		name string
+		size int
+	}{{"url", len(r.URL)}, {"headers", texts(r.Headers)}, {"query", texts(r.Query)}, {"body", body}} {
+		if left -= part.size; left < 0 {
+			return &fieldError{part.name, &sizeError{"the request with it", maxInput}}
+		}
+	}
+	return nil
 }
 
 func fillBody(f value, scope map[string]any) (any, error) {

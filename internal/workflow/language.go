@@ -134,8 +134,12 @@ func (c compiler) value(field string, in any) (value, error) {
 		}
 		return func(v map[string]any) (any, error) {
 			out := make(map[string]any, len(parts))
+			left := maxInput
 			for k, p := range parts {
 				e, err := p(v)
+				if err == nil {
+					left, err = take(e, left)
+				}
 				if err != nil {
 					return nil, within(k, err)
 				}
@@ -154,8 +158,12 @@ func (c compiler) value(field string, in any) (value, error) {
 		}
 		return func(v map[string]any) (any, error) {
 			out := make([]any, len(parts))
+			left := maxInput
 			for i, p := range parts {
 				e, err := p(v)
+				if err == nil {
+					left, err = take(e, left)
+				}
 				if err != nil {
 					return nil, within(fmt.Sprintf("[%d]", i), err)
 				}

@@ -5,10 +5,12 @@ package workflow
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/store"
 )
 
@@ -138,7 +140,11 @@ func (t *turn) unfilled(n *node, err error) {
 		t.complete(n, t.withoutAnswer(n, map[string]any{"result": resultDryRun, "message": "the input has no value in a dry run: " + t.redact(err.Error())}))
 		return
 	}
-	t.failStep(n, "BadInput", err.Error())
+	message := err.Error()
+	if errors.Is(err, expr.ErrTooLarge) {
+		message = fmt.Sprintf("step %q: %s", n.step.Name, message)
+	}
+	t.failStep(n, "BadInput", message)
 }
 
 // dryRun says that the run goes through its steps and sends nothing.

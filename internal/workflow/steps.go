@@ -90,6 +90,9 @@ func (t *turn) fillCall(n *node, s *ActionStep) (Call, error) {
 	if m, ok := filled.(map[string]any); ok {
 		maps.Copy(with, m)
 	}
+	if _, err := take(with, maxInput); err != nil {
+		return Call{}, &fieldError{"with", err}
+	}
 	return Call{Integration: name, Action: s.Action, Input: with}, nil
 }
 

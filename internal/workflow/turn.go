@@ -221,6 +221,7 @@ type turn struct {
 	loadedChildren bool
 
 	opened     []any         // the sensitive values that expressions came to
+	grown      int           // by how much the variables did in this turn, in bytes
 	retryAfter time.Duration // what the vendor asked for before another attempt
 
 	change store.RunChange
@@ -398,6 +399,10 @@ func (t *turn) withdrawOpen(why string) {
 
 // complete stores a step's result and goes on behind it.
 func (t *turn) complete(n *node, result map[string]any) {
+	if !t.roomFor(result) {
+		t.tooMuch(n)
+		return
+	}
 	t.keep(n, result)
 	t.goTo(n.next)
 }
