@@ -9,8 +9,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"strings"
-	"sync"
 )
 
 // A run that has ended is read by people now and then and by nothing else, so
@@ -25,30 +23,48 @@ const archiveWords = `{"failure":{"message":"","reason":"","step":""},"decision"
 	`"org":{"displayName":"","domains":[],"timeZone":""},"start":{"by":"","why":"a webhook was received"},"steps":{"":{"at":"2026-01-01T00:00:00Z","id":"",` +
 	`"n":2,"path":"[0]/","result":"case 0"},"":{"at":"2026-01-01T00:00:00Z","n":1,"path":"","result":"done","status":200}}}`
 
-var archivers = sync.Pool{New: func() any {
-	w, err := flate.NewWriterDict(io.Discard, flate.DefaultCompression, []byte(archiveWords))
+// archivers keeps those that are not in use: one takes longer to make than it
+// takes to pack a hundred runs.
+var archivers = make(chan *flate.Writer, 2)
+
+func archiver(into io.Writer) *flate.Writer {
+	select {
+	case w := <-archivers:
+		w.Reset(into)
+		return w
+	default:
+	}
+	w, err := flate.NewWriterDict(into, flate.DefaultCompression, []byte(archiveWords))
 	if err != nil {
 		panic(err) // the level is one that there is
 	}
 	return w
-}}
+}
 
 // archive returns what the columns cursor, vars and archive of a run are to
 // hold. What is sealed stays where the rotation of keys looks for it.
 func archive(r Run) (cursor, vars string, packed any) {
-	cursor, vars = orEmptyObject(r.Cursor), orEmptyObject(r.Vars)
-	if !r.State.Ended() || strings.Contains(cursor, SealedMark) || strings.Contains(vars, SealedMark) {
-		return cursor, vars, nil
+	if mark := []byte(SealedMark); !r.State.Ended() || bytes.Contains(r.Cursor, mark) || bytes.Contains(r.Vars, mark) {
+		return orEmptyObject(r.Cursor), orEmptyObject(r.Vars), nil
 	}
-	var b bytes.Buffer
+	parts := [][]byte{r.Cursor, r.Vars}
+	for i, p := range parts {
+		if len(p) == 0 {
+			parts[i] = []byte("{}")
+		}
+	}
+	b := bytes.NewBuffer(make([]byte, 0, 512))
 	b.WriteByte(archiveFormat)
-	b.Write(binary.AppendUvarint(nil, uint64(len(cursor))))
-	w := archivers.Get().(*flate.Writer)
-	defer archivers.Put(w)
-	w.Reset(&b)
-	_, _ = io.WriteString(w, cursor) // to memory
-	_, _ = io.WriteString(w, vars)
+	b.Write(binary.AppendUvarint(nil, uint64(len(parts[0]))))
+	w := archiver(b)
+	for _, p := range parts {
+		_, _ = w.Write(p) // to memory
+	}
 	_ = w.Close()
+	select {
+	case archivers <- w:
+	default:
+	}
 	return "{}", "{}", b.Bytes()
 }
 

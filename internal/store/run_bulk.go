@@ -158,21 +158,32 @@ func columnOf(rows [][]any, j int) (array any, kind string, ok bool) {
 		case reflect.Invalid:
 			continue
 		case reflect.Int, reflect.Int32, reflect.Int64:
-			array, ok = arrayOf(rows, j, func(v reflect.Value) (n int64, ok bool) {
-				if ok = v.CanInt(); ok {
-					n = v.Int()
+			array, ok = arrayOf(rows, j, func(value any) (int64, bool) {
+				if n, ok := value.(int64); ok {
+					return n, true
 				}
-				return n, ok
+				v := reflect.ValueOf(value)
+				if !v.CanInt() {
+					return 0, false
+				}
+				return v.Int(), true
 			})
 			return array, "bigint", ok
 		case reflect.String:
-			array, ok = arrayOf(rows, j, func(v reflect.Value) (string, bool) { return v.String(), v.Kind() == reflect.String })
+			array, ok = arrayOf(rows, j, func(value any) (string, bool) {
+				if text, ok := value.(string); ok {
+					return text, true
+				}
+				v := reflect.ValueOf(value)
+				return v.String(), v.Kind() == reflect.String
+			})
 			return array, "text", ok
 		case reflect.Slice:
 			array, ok := bytesOf(rows, j)
 			return array, "bytea", ok
 		case reflect.Bool:
-			array, ok = arrayOf(rows, j, func(v reflect.Value) (bool, bool) {
+			array, ok = arrayOf(rows, j, func(value any) (bool, bool) {
+				v := reflect.ValueOf(value)
 				return v.Kind() == reflect.Bool && v.Bool(), v.Kind() == reflect.Bool
 			})
 			return array, "boolean", ok
@@ -182,18 +193,28 @@ func columnOf(rows [][]any, j int) (array any, kind string, ok bool) {
 	return nil, "", true
 }
 
-// arrayOf is a column with NULL where a row has nothing.
-func arrayOf[T any](rows [][]any, j int, of func(reflect.Value) (T, bool)) ([]*T, bool) {
-	all, out := make([]T, len(rows)), make([]*T, len(rows))
+// arrayOf is a column with NULL where a row has nothing. A column that has
+// none is a list of plain values, which the driver writes without reflection.
+func arrayOf[T any](rows [][]any, j int, of func(any) (T, bool)) (any, bool) {
+	all, null := make([]T, len(rows)), false
 	for i, row := range rows {
 		if row[j] == nil {
+			null = true
 			continue
 		}
 		var ok bool
-		if all[i], ok = of(reflect.ValueOf(row[j])); !ok {
+		if all[i], ok = of(row[j]); !ok {
 			return nil, false
 		}
-		out[i] = &all[i]
+	}
+	if !null {
+		return all, true
+	}
+	out := make([]*T, len(rows))
+	for i, row := range rows {
+		if row[j] != nil {
+			out[i] = &all[i]
+		}
 	}
 	return out, true
 }
