@@ -125,6 +125,8 @@ type Person struct {
 	Custom         map[string]any `yaml:"custom"`
 	Accounts       []Account      `yaml:"accounts"`
 	Groups         []string       `yaml:"groups"`
+
+	before int64 // employments that have ended before this one
 }
 
 // Account is one of a person's accounts.

@@ -264,8 +264,5 @@ func personPayload(p Person, changed []string, was string) map[string]any {
 	if changed == nil {
 		changed = []string{}
 	}
-	return map[string]any{"changed": changed, "lifecycle": p.Lifecycle, "was": was, "period": period, "startDate": p.StartDate, "endDate": p.EndDate}
+	return map[string]any{"changed": changed, "lifecycle": p.Lifecycle, "was": was, "period": p.period(), "startDate": p.StartDate, "endDate": p.EndDate}
 }
-
-// period is the employment that people of tests are in.
-const period = 1

@@ -118,3 +118,47 @@ expect:
 		})
 	}
 }
+
+// TestBackDuringTheGracePeriod: who leaves and is employed anew keeps the account,
+// also where the step began before they had left.
+func TestBackDuringTheGracePeriod(t *testing.T) {
+	byHand := strings.Replace(everything, "person: {events: [Left]}", "manual: {subject: Person}", 1)
+	const given = `tests:
+- name: a
+  given:
+    now: 2026-11-20T09:00:00Z
+    person: {email: jo@acme.example, lifecycle: current, accounts: [{integration: zoom, externalId: z1}]}
+    applications:
+    - name: zoom
+      integrationRefs: [{name: zoom}]
+      offboarding: [{name: zoom, method: Automatic, action: user.deactivate, deleteAfter: 14d}]
+`
+	for name, test := range map[string]string{
+		"back": `    later:
+    - {at: 2026-11-21T09:00:00Z, person: {lifecycle: past}}
+    - {at: 2026-11-23T09:00:00Z, person: {lifecycle: current}}
+  expect: {outcome: succeeded, endedAt: 2026-12-04T09:00:00Z, apps: [{zoom: cancelled}]}
+`,
+		"gone": `    later:
+    - {at: 2026-11-21T09:00:00Z, person: {lifecycle: past}}
+  expect: {outcome: succeeded, apps: [{zoom: done}]}
+`,
+		"back and gone again": `    later:
+    - {at: 2026-11-21T09:00:00Z, person: {lifecycle: past}}
+    - {at: 2026-11-23T09:00:00Z, person: {lifecycle: current}}
+    - {at: 2026-11-25T09:00:00Z, person: {lifecycle: past}}
+  expect: {outcome: succeeded, apps: [{zoom: done}]}
+`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all, err := RunFile(t.Context(), files(t, byHand, given+test), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range all[0].Failures {
+				t.Error(f)
+			}
+		})
+	}
+}

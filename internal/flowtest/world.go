@@ -90,6 +90,7 @@ func (w *world) change(now time.Time) error {
 	if p.Email != w.people[0].Email {
 		return errors.New("given.later.person.email: whom the test is about stays the same")
 	}
+	p.before = store.NextPeriod(p.before, was, p.lifecycle())
 	w.people[0] = p
 	payload, err := json.Marshal(personPayload(p, c.fields(), string(was)))
 	w.events = append(w.events, model.Event{ID: "later-" + strconv.Itoa(len(w.given.Later)), Kind: model.EventPersonChanged, Subject: personID(p), CreatedAt: now, Payload: payload})
@@ -423,12 +424,15 @@ func (p Person) lifecycle() model.Lifecycle {
 	return model.Lifecycle(cmp.Or(p.Lifecycle, string(model.LifecycleCurrent)))
 }
 
+// period is the employment that the person is in.
+func (p Person) period() int64 { return store.FirstPeriod + p.before }
+
 func (w *world) view(p Person) store.PersonView {
 	out := store.PersonView{
 		ID: personID(p), APIID: p.ID, EmployeeID: p.EmployeeID, Email: p.Email, DisplayName: p.DisplayName, GivenName: p.GivenName, FamilyName: p.FamilyName,
 		Title: p.Title, Department: p.Department, Division: p.Division, CostCenter: p.CostCenter, Location: p.Location, TimeZone: p.TimeZone,
 		EmploymentType: p.EmploymentType, ManagerEmail: p.ManagerEmail, StartDate: model.Date(p.StartDate), EndDate: model.Date(p.EndDate),
-		Lifecycle: p.lifecycle(), Custom: p.Custom, Period: period,
+		Lifecycle: p.lifecycle(), Custom: p.Custom, Period: p.period(),
 	}
 	if m, ok := w.find(p.ManagerEmail); ok {
 		out.ManagerID = personID(m)

@@ -66,16 +66,23 @@ func (m *merger) writePeople(ctx context.Context, touched []string) (mails []str
 	return m.writeIdentifiers(ctx, touched)
 }
 
-// periodOf counts the employments of a person: who is no longer
-// past is in the next one.
-func periodOf(before *mergedPerson, now model.Lifecycle) int64 {
-	switch {
-	case before == nil:
-		return 1
-	case before.lifecycle == model.LifecyclePast && now != model.LifecyclePast:
-		return before.period + 1
+// FirstPeriod is the number of a person's first employment.
+const FirstPeriod = 1
+
+// NextPeriod counts the employments of a person: who is no longer past is in the
+// next one.
+func NextPeriod(period int64, was, now model.Lifecycle) int64 {
+	if was == model.LifecyclePast && now != model.LifecyclePast {
+		return period + 1
 	}
-	return before.period
+	return period
+}
+
+func periodOf(before *mergedPerson, now model.Lifecycle) int64 {
+	if before == nil {
+		return FirstPeriod
+	}
+	return NextPeriod(before.period, before.lifecycle, now)
 }
 
 func eventPayload(p mergedPerson, was model.Lifecycle, changed []string) (string, error) {
