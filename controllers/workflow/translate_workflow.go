@@ -13,9 +13,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	ctrlreconcile "sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	engine "github.com/seatkeeper/seatkeeper/internal/workflow"
@@ -114,22 +111,4 @@ func (r *Reconciler) callee(ctx context.Context, namespace, name string) (*v1alp
 		p.triggerOf(w.Spec.Trigger)
 	}
 	return &w, p, nil
-}
-
-// callers has the Workflows looked at that run one which has changed.
-func (r *Reconciler) callers() handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []ctrlreconcile.Request {
-		var all v1alpha1.WorkflowList
-		if err := r.Env.Client.List(ctx, &all, client.InNamespace(o.GetNamespace())); err != nil {
-			return nil
-		}
-		var out []ctrlreconcile.Request
-		for i := range all.Items {
-			p, err := translate(all.Items[i].Spec)
-			if err == nil && slices.ContainsFunc(p.calls, func(c call) bool { return c.name == o.GetName() }) {
-				out = append(out, ctrlreconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
-			}
-		}
-		return out
-	})
 }

@@ -98,14 +98,17 @@ type Reconciler struct {
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
+	if err := indexNamed(context.Background(), mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
 	list := func() client.ObjectList { return &v1alpha1.WorkflowList{} }
 	all := handler.EnqueueRequestsFromMapFunc(reconcile.InNamespace(r.Env.Client, list))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("workflow").
 		For(&v1alpha1.Workflow{}, builder.WithPredicates(reconcile.Changed(v1alpha1.ReleaseAnnotation, v1alpha1.RotateWebhookAnnotation, v1alpha1.WebhookOverlapAnnotation))).
-		Watches(&v1alpha1.Workflow{}, r.callers(), builder.WithPredicates(reconcile.Changed())).
-		Watches(&v1alpha1.Application{}, all, builder.WithPredicates(thereOrGone)).
-		Watches(&v1alpha1.LicensePolicy{}, all, builder.WithPredicates(thereOrGone)).
+		Watches(&v1alpha1.Workflow{}, r.naming(v1alpha1.KindWorkflow), builder.WithPredicates(reconcile.Changed())).
+		Watches(&v1alpha1.Application{}, r.naming(v1alpha1.KindApplication), builder.WithPredicates(thereOrGone)).
+		Watches(&v1alpha1.LicensePolicy{}, r.naming(v1alpha1.KindLicensePolicy), builder.WithPredicates(thereOrGone)).
 		Watches(&v1alpha1.Integration{}, all, builder.WithPredicates(reconcile.Changed())).
 		Watches(&v1alpha1.Connector{}, all, builder.WithPredicates(reconcile.Changed())).
 		WithOptions(reconcile.ControllerOptions(workers)).
