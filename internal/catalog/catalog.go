@@ -64,6 +64,7 @@ type Catalog struct {
 	categories []Category
 	version    string
 	bySlug     map[string]*App
+	readers    map[string]string // slugs by connector
 	index
 }
 
@@ -96,7 +97,7 @@ func Load(data []byte) (*Catalog, error) {
 	}
 	sum := sha256.Sum256(append([]byte(rulesRevision+"\n"), data...))
 	c := &Catalog{
-		apps: file.Apps, categories: file.Categories, version: hex.EncodeToString(sum[:8]), bySlug: make(map[string]*App, len(file.Apps)),
+		apps: file.Apps, categories: file.Categories, version: hex.EncodeToString(sum[:8]), bySlug: make(map[string]*App, len(file.Apps)), readers: map[string]string{},
 		index: index{names: map[string]entry{}, descriptors: map[string]entry{}, domains: map[string]entry{}, hints: map[string]entry{}, hosting: map[string]bool{}},
 	}
 	for _, d := range file.Hosting {
@@ -133,6 +134,12 @@ func (c *Catalog) add(a *App) error {
 		return fmt.Errorf("category %q is none of the list", a.Category)
 	}
 	c.bySlug[a.Slug] = a
+	if a.Connector != "" {
+		if other, ok := c.readers[a.Connector]; ok {
+			return fmt.Errorf("connector %q reads %q as well", a.Connector, other)
+		}
+		c.readers[a.Connector] = a.Slug
+	}
 	for _, n := range append([]string{a.Name}, a.Aliases...) {
 		if err := c.own(c.names, n, entry{app: a}); err != nil {
 			return err
@@ -232,6 +239,14 @@ func (c *Catalog) App(slug string) (App, bool) {
 		return App{}, false
 	}
 	return *a, true
+}
+
+// ReadBy is the slug of the app that a built-in connector reads; empty: none.
+func (c *Catalog) ReadBy(connector string) string {
+	if connector == "" {
+		return ""
+	}
+	return c.readers[connector]
 }
 
 // Version tells this catalogue and these rules from others.

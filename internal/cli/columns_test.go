@@ -19,7 +19,7 @@ import (
 func TestColumnsNameFieldsOfTheAPI(t *testing.T) {
 	served := map[string]any{
 		"integrations": query.Integration{}, "apps": query.App{}, "people": store.PersonView{}, "accounts": query.Account{}, "seats": query.Seat{},
-		"transactions": query.Transaction{}, "contracts": query.Contract{},
+		"transactions": query.Transaction{}, "vendors": query.Vendor{}, "contracts": query.Contract{},
 		"runs": store.Run{}, "savings": query.Saving{}, "audit": model.AuditRecord{}, "guards": query.HeldGuard{}, "workflows": query.Workflow{}, "starts": query.Start{},
 		"events": store.ReceivedEvent{},
 		"keys":   query.Key{}, "scim-requests": query.SCIMRequest{}, "members": store.MemberView{},

@@ -45,14 +45,38 @@ var resources = []resource{
 	},
 	{
 		Name: "apps", Aliases: []string{"app", "applications"},
-		Short:   "Apps in use: declared as Application, or only discovered",
-		Example: "  seatkeeper apps -n acme\n  seatkeeper apps -n acme --state Discovered -o csv",
+		Short: "Apps in use: declared as Application, or only discovered",
+		Long: "Apps in use: declared as Application, or only discovered. What sign-on, OAuth\n" +
+			"grants, Integrations and spending show of the same known app is one app; -o wide\n" +
+			"says by what each was recognised. Users are people with an account, SPENT is the\n" +
+			"last year's.\n\n" +
+			"--view unmatched shows what was discovered and is no known app, or cannot be\n" +
+			"told; `seatkeeper vendors --view unmatched` does so for spending. --view\n" +
+			"duplicates shows jobs that more than one app does, and how many people have\n" +
+			"accounts at several. `seatkeeper apps known` lists the catalogue.",
+		Example: "  seatkeeper apps -n acme\n  seatkeeper apps -n acme --state Discovered -o csv\n  seatkeeper apps -n acme --view duplicates",
 		Columns: []column{
 			{Header: "NAME", Path: "name"}, {Header: "STATE", Path: "state"}, {Header: "USERS", Path: "users"},
 			{Header: "PAID", Path: "paidSeats"}, {Header: "UNUSED", Path: "unusedSeats"}, {Header: "UNKNOWN", Path: "unknownSeats"},
 			{Header: "COST/YEAR", Path: "annualCost", Format: moneys}, {Header: "SOURCES", Path: "sources", Wide: true}, {Header: "ID", Path: "id", Wide: true},
+			{Header: "SPENT", Path: "spend", Format: moneys, Wide: true}, {Header: "CATEGORY", Path: "category", Wide: true}, {Header: "VENDOR", Path: "vendor", Wide: true},
+			{Header: "DOMAINS", Path: "domains", Wide: true}, {Header: "MATCHED BY", Path: "matchedBy", Wide: true},
 		},
-		Filters: []filter{{"state", "state", "only apps in this state: Declared or Discovered"}},
+		Filters: []filter{{"state", "state", "only apps in this state: Declared or Discovered"}, {"view", "view", "unmatched or duplicates"}},
+		Empty: map[string]string{
+			"unmatched":  "Everything that was discovered in namespace %s is a known app, or declared.",
+			"duplicates": "No two apps in use in namespace %s do the same job.",
+		},
+		Views: map[string][]column{
+			"unmatched": {
+				{Header: "NAME", Path: "name"}, {Header: "USERS", Path: "users"}, {Header: "SOURCES", Path: "sources"}, {Header: "ONE OF", Path: "among"},
+				{Header: "ID", Path: "id", Wide: true}, {Header: "MATCHED BY", Path: "matchedBy", Wide: true},
+			},
+			"duplicates": {
+				{Header: "CATEGORY", Path: "category"}, {Header: "APPS", Path: "apps"}, {Header: "USERS", Path: "users"}, {Header: "OF SEVERAL", Path: "sharedUsers"},
+				{Header: "SPENT", Path: "spend", Format: moneys},
+			},
+		},
 	},
 	{
 		Name: "people", Aliases: []string{"person"}, One: true,
@@ -104,6 +128,27 @@ var resources = []resource{
 			{Header: "INTEGRATION", Path: "integration", Wide: true}, {Header: "ID", Path: "externalID", Wide: true},
 		},
 		Filters: spendFilters("the day booked"),
+	},
+	{
+		Name: "vendors", Aliases: []string{"vendor"},
+		Short: "Whom the company paid in the last year, and which known app each is",
+		Long: "Whom the company paid in the last year, as expense systems report it, and which\n" +
+			"known app each is; one row for each currency. --view unmatched shows those that\n" +
+			"are no known app, or cannot be told: ONE OF says among which.",
+		Example: "  seatkeeper vendors -n acme\n  seatkeeper vendors -n acme --view unmatched -o csv",
+		Columns: []column{
+			{Header: "VENDOR", Path: "name"}, {Header: "APP", Path: "known"}, {Header: "AMOUNT", Path: "amount", Format: money}, {Header: "TIMES", Path: "transactions"},
+			{Header: "LAST", Path: "lastOn"}, {Header: "MATCHED BY", Path: "matchedBy", Wide: true}, {Header: "ONE OF", Path: "among", Wide: true},
+			{Header: "INTEGRATION", Path: "integration", Wide: true},
+		},
+		Filters: []filter{{"view", "view", "unmatched"}},
+		Empty:   map[string]string{"unmatched": "Every vendor of namespace %s is a known app."},
+		Views: map[string][]column{
+			"unmatched": {
+				{Header: "VENDOR", Path: "name"}, {Header: "AMOUNT", Path: "amount", Format: money}, {Header: "TIMES", Path: "transactions"}, {Header: "LAST", Path: "lastOn"},
+				{Header: "ONE OF", Path: "among"}, {Header: "MATCHED BY", Path: "matchedBy", Wide: true}, {Header: "INTEGRATION", Path: "integration", Wide: true},
+			},
+		},
 	},
 	{
 		Name: "contracts", Aliases: []string{"contract"},

@@ -113,6 +113,8 @@ inventory through the gateway, as the user of your kubeconfig.`,
 		switch r.Name {
 		case "integrations":
 			list.AddCommand(newDelegateCommand(e))
+		case "apps":
+			list.AddCommand(newKnownAppsCommand(e))
 		case "workflows":
 			list.AddCommand(newWorkflowRunCommand(e), newWorkflowHistoryCommand(e), newWorkflowDiffCommand(e), newWorkflowRestoreCommand(e), newWorkflowTestCommand(e), newWorkflowTokensCommand(e))
 		case "runs":

@@ -101,16 +101,16 @@ func TestDiscoveredAppsAreRecognisedAsTheyCome(t *testing.T) {
 		if d := cmp.Diff(want, money); d != "" {
 			w.Errorf("spend (-want +got):\n%s", d)
 		}
-		var vendors []store.UnknownVendor
-		for p := (store.Page{Limit: 1}); ; {
-			some, next, err := w.s.UnknownVendors(w.Context(), w.tenant, "2026-01-01", p)
+		var vendors []store.Vendor
+		for q := (store.VendorQuery{Page: store.Page{Limit: 1}, Since: "2026-01-01", Unmatched: true}); ; {
+			some, next, err := w.s.Vendors(w.Context(), w.tenant, q)
 			w.must(err)
 			vendors = append(vendors, some...)
-			if p.Cursor = next; next == "" {
+			if q.Cursor = next; next == "" {
 				break
 			}
 		}
-		if len(vendors) != 2 || vendors[0].Name != "A VENDOR" || !slices.Equal(vendors[0].Among, []string{"a", "b"}) || vendors[1].Name != "LUNCH" || vendors[1].Amount.Minor != 9 {
+		if len(vendors) != 2 || vendors[0].Name != "A VENDOR" || !slices.Equal(vendors[0].Match.Among, []string{"a", "b"}) || vendors[1].Name != "LUNCH" || vendors[1].Amount.Minor != 9 {
 			w.Errorf("unknown vendors: %+v", vendors)
 		}
 		apps, _, err := w.s.ListApps(w.Context(), w.tenant, store.AppQuery{Unmatched: true})
@@ -160,7 +160,7 @@ func TestVendorsGoWithTheirSource(t *testing.T) {
 			w.Fatalf("purged %d: %v", n, err)
 		}
 		w.sync("ramp", spendOf(paid("t2", "LUNCH", 9)))
-		vendors, _, err := w.s.UnknownVendors(w.Context(), w.tenant, "2026-01-01", store.Page{})
+		vendors, _, err := w.s.Vendors(w.Context(), w.tenant, store.VendorQuery{Since: "2026-01-01"})
 		w.must(err)
 		if len(vendors) != 1 || vendors[0].Name != "LUNCH" {
 			w.Errorf("vendors after the purge: %+v", vendors)
@@ -192,10 +192,10 @@ func TestUsersOfKnownApps(t *testing.T) {
 		if d := cmp.Diff(map[string]int64{"slack": 3, "wiki": 1}, users); d != "" {
 			w.Errorf("users (-want +got):\n%s", d)
 		}
-		shared, any, err := w.s.SharedUsers(w.Context(), w.tenant, groups)
+		shared, either, err := w.s.SharedUsers(w.Context(), w.tenant, groups)
 		w.must(err)
-		if shared != 1 || any != 2 {
-			w.Errorf("%d of %d people use both, want 1 of 2", shared, any)
+		if shared != 1 || either != 2 {
+			w.Errorf("%d of %d people use both, want 1 of 2", shared, either)
 		}
 	})
 }

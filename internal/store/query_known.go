@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -50,25 +51,25 @@ func (s *Store) Sightings(ctx context.Context, tenant model.TenantID) ([]Sightin
 }
 
 // sightingsPerQuery bounds a list of sightings in a statement.
-const sightingsPerQuery = 300
+const sightingsPerQuery = 5000
 
 // UsersOf counts the people with an account in each group of sightings, and the
 // accounts of nobody known.
 func (s *Store) UsersOf(ctx context.Context, tenant model.TenantID, groups map[string][]Sighting) (map[string]int64, error) {
 	out := map[string]int64{}
-	count := func(part map[string][]Sighting) error {
-		with, args := s.listed(tenant, part)
+	for part := range parts(groups) {
+		with, names, args := s.listed(tenant, part)
 		_, err := collect(ctx, s.reads, func(r *sql.Rows) (struct{}, error) {
-			var group string
+			var group int
 			var n int64
 			err := r.Scan(&group, &n)
-			out[group] += n
+			if err == nil {
+				out[names[group]] = n
+			}
 			return struct{}{}, err
-		}, with+`SELECT g.column1, count(DISTINCT CASE WHEN a.person_id <> '' THEN a.person_id ELSE CAST(a.source AS TEXT) || '/' || a.external_id END)`+using+` GROUP BY g.column1`, args...)
-		return err
-	}
-	for part := range parts(groups) {
-		if err := count(part); err != nil {
+		}, with+`SELECT g.column1, count(DISTINCT CASE WHEN a.person_id <> '' THEN a.person_id ELSE CAST(a.source AS TEXT) || '/' || a.external_id END)`+using+`
+			GROUP BY g.column1`, args...)
+		if err != nil {
 			return nil, fmt.Errorf("count the users of known apps: %w", err)
 		}
 	}
@@ -76,27 +77,27 @@ func (s *Store) UsersOf(ctx context.Context, tenant model.TenantID, groups map[s
 }
 
 // SharedUsers counts the people who have accounts in more than one of the groups,
-// and in any. Beyond a bound of sightings, it looks at the first ones.
-func (s *Store) SharedUsers(ctx context.Context, tenant model.TenantID, groups map[string][]Sighting) (shared, any int64, err error) {
+// and in any. Of more than sightingsPerQuery sightings it looks at the first.
+func (s *Store) SharedUsers(ctx context.Context, tenant model.TenantID, groups map[string][]Sighting) (shared, either int64, err error) {
 	for part := range parts(groups) {
-		with, args := s.listed(tenant, part)
+		with, _, args := s.listed(tenant, part)
 		err = s.reads.QueryRowContext(ctx, with+`SELECT coalesce(sum(CASE WHEN n > 1 THEN 1 ELSE 0 END), 0), count(*) FROM
-			(SELECT a.person_id, count(DISTINCT g.column1) AS n`+using+` AND a.person_id <> '' GROUP BY a.person_id) p`, args...).Scan(&shared, &any)
+			(SELECT a.person_id, count(DISTINCT g.column1) AS n`+using+` AND a.person_id <> '' GROUP BY a.person_id) p`, args...).Scan(&shared, &either)
 		if err != nil {
 			return 0, 0, fmt.Errorf("count the users that apps share: %w", err)
 		}
 		break
 	}
-	return shared, any, nil
+	return shared, either, nil
 }
 
-// using joins the accounts of listed sightings.
-const using = ` FROM g JOIN account a ON a.tenant=$1 AND a.source=g.column2 AND a.app_external_id=g.column3
-	AND a.removed_at IS NULL AND a.status <> 'deleted' WHERE a.kind = 'human'`
+// using joins the accounts of people at listed sightings.
+const using = ` FROM g JOIN account a ON a.tenant=g.column2 AND a.source=g.column3 AND a.app_external_id=g.column4
+	WHERE a.removed_at IS NULL AND a.status <> 'deleted' AND a.kind = 'human'`
 
 // parts cuts groups into sets that fit into a statement; a group stays whole
 // unless it does not fit alone.
-func parts(groups map[string][]Sighting) func(func(map[string][]Sighting) bool) {
+func parts(groups map[string][]Sighting) iter.Seq[map[string][]Sighting] {
 	return func(yield func(map[string][]Sighting) bool) {
 		part, n := map[string][]Sighting{}, 0
 		for _, name := range slices.Sorted(maps.Keys(groups)) {
@@ -115,17 +116,22 @@ func parts(groups map[string][]Sighting) func(func(map[string][]Sighting) bool) 
 	}
 }
 
-// listed is a table g of groups, sources and ids of apps.
-func (s *Store) listed(tenant model.TenantID, groups map[string][]Sighting) (string, []any) {
-	args := []any{tenant}
+// listed is a table g: the place of a group in names, tenant, source and id of an
+// app at the source. The numbers are written out, see tuples.
+func (s *Store) listed(tenant model.TenantID, groups map[string][]Sighting) (with string, names []string, args []any) {
+	names = slices.Sorted(maps.Keys(groups))
 	var rows []string
-	for _, name := range slices.Sorted(maps.Keys(groups)) {
+	for i, name := range names {
 		for _, g := range groups[name] {
-			args = append(args, name, g.ExternalID)
-			rows = append(rows, "($"+strconv.Itoa(len(args)-1)+",CAST("+strconv.FormatInt(g.source, 10)+" AS BIGINT),$"+strconv.Itoa(len(args))+")")
+			args = append(args, g.ExternalID)
+			place := "?"
+			if s.dialect.name == postgres.name {
+				place = fmt.Sprintf("$%d", len(args))
+			}
+			rows = append(rows, fmt.Sprintf("(%d,CAST(%d AS BIGINT),CAST(%d AS BIGINT),%s)", i, tenant, g.source, place))
 		}
 	}
-	return `WITH g AS (SELECT * FROM (VALUES ` + strings.Join(rows, ",") + `) v) `, args
+	return `WITH g AS (SELECT * FROM (VALUES ` + strings.Join(rows, ",") + `) v) `, names, args
 }
 
 // KnownSpend is what was paid to the vendors of a known app, in one currency.
@@ -152,21 +158,32 @@ func (s *Store) KnownSpend(ctx context.Context, tenant model.TenantID, since mod
 	return out, nil
 }
 
-// UnknownVendor is a vendor that is no known app, or cannot be told.
-type UnknownVendor struct {
+// Vendor is whom a source says was paid, and the known app that it is.
+type Vendor struct {
 	Integration, Name string
-	Among             []string
+	Match             model.AppMatch
 	Amount            model.Money
 	Transactions      int64
+	LastOn            model.Date
 	source            int64
 }
 
-// UnknownVendors returns the vendors that were paid since a day and are no known
-// app, one row for each currency, by source and name.
-func (s *Store) UnknownVendors(ctx context.Context, tenant model.TenantID, since model.Date, p Page) ([]UnknownVendor, string, error) {
-	c := where(tenant, "v.tenant = $1 AND v.known_app = '' AND t.removed_at IS NULL")
-	c.add("t.booked_on >= ?", string(since))
-	key, err := parseCursor(p.Cursor, 3)
+// VendorQuery selects vendors.
+type VendorQuery struct {
+	Page
+	Since     model.Date // paid on this day or later
+	Unmatched bool       // only what is no known app, or cannot be told
+}
+
+// Vendors returns the vendors that were paid, one row for each currency, by
+// source and name.
+func (s *Store) Vendors(ctx context.Context, tenant model.TenantID, q VendorQuery) ([]Vendor, string, error) {
+	c := where(tenant, "v.tenant = $1 AND t.removed_at IS NULL")
+	c.add("t.booked_on >= ?", string(q.Since))
+	if q.Unmatched {
+		c.where = append(c.where, "v.known_app = ''")
+	}
+	key, err := parseCursor(q.Cursor, 3)
 	if err != nil {
 		return nil, "", err
 	}
@@ -177,20 +194,20 @@ func (s *Store) UnknownVendors(ctx context.Context, tenant model.TenantID, since
 		}
 		c.add("(v.source, v.name, t.currency) > (?, ?, ?)", source, key[1], key[2])
 	}
-	limit := clampLimit(p.Limit)
-	out, err := collect(ctx, s.reads, func(r *sql.Rows) (v UnknownVendor, err error) {
+	limit := clampLimit(q.Limit)
+	out, err := collect(ctx, s.reads, func(r *sql.Rows) (v Vendor, err error) {
 		var among string
-		if err := r.Scan(&v.Integration, &v.source, &v.Name, &among, &v.Amount.Currency, &v.Amount.Minor, &v.Transactions); err != nil {
+		if err := r.Scan(&v.Integration, &v.source, &v.Name, &v.Match.App, &v.Match.Rule, &among, &v.Amount.Currency, &v.Amount.Minor, &v.Transactions, &v.LastOn); err != nil {
 			return v, err
 		}
-		return v, unmarshalText(among, &v.Among)
-	}, fmt.Sprintf(`SELECT i.name, v.source, v.name, v.known_among, t.currency, sum(t.amount_minor), count(*)
+		return v, unmarshalText(among, &v.Match.Among)
+	}, fmt.Sprintf(`SELECT i.name, v.source, v.name, v.known_app, v.known_rule, v.known_among, t.currency, sum(t.amount_minor), count(*), max(t.booked_on)
 		FROM spend_vendor v`+connected("v")+`JOIN spend_transaction t ON t.tenant=v.tenant AND t.source=v.source AND t.vendor_name=v.name
-		WHERE %s GROUP BY i.name, v.source, v.name, v.known_among, t.currency ORDER BY v.source, v.name, t.currency LIMIT %d`, c, limit+1), c.args...)
+		WHERE %s GROUP BY i.name, v.source, v.name, v.known_app, v.known_rule, v.known_among, t.currency ORDER BY v.source, v.name, t.currency LIMIT %d`, c, limit+1), c.args...)
 	if err != nil {
-		return nil, "", fmt.Errorf("list unknown vendors: %w", err)
+		return nil, "", fmt.Errorf("list vendors: %w", err)
 	}
-	out, next := page(out, limit, func(v UnknownVendor) string {
+	out, next := page(out, limit, func(v Vendor) string {
 		return cursor(strconv.FormatInt(v.source, 10), v.Name, v.Amount.Currency)
 	})
 	return out, next, nil

@@ -182,6 +182,51 @@ func (d DeclaredApp) Claims(names []string, address string) bool {
 	return slices.ContainsFunc(hostsOf(address), func(h string) bool { return slices.Contains(id.Domains, h) })
 }
 
+// Claims tells whose Application an app is that sources know.
+type Claims struct {
+	apps           []string
+	byName, byHost map[string]int // by place in the list: the first one has it
+}
+
+// ClaimsOf are the claims of Applications, as claims makes them.
+func ClaimsOf(declared []DeclaredApp) Claims {
+	c := Claims{byName: map[string]int{}, byHost: map[string]int{}}
+	put := func(in map[string]int, key string, i int) {
+		if _, taken := in[key]; !taken && key != "" {
+			in[key] = i
+		}
+	}
+	for i, d := range declared {
+		c.apps = append(c.apps, d.Name)
+		for _, n := range append([]string{strings.ToLower(d.Name), strings.ToLower(d.Title)}, d.Facts.KnownAs.Names...) {
+			put(c.byName, n, i)
+		}
+		for _, host := range d.Facts.KnownAs.Domains {
+			put(c.byHost, host, i)
+		}
+	}
+	return c
+}
+
+// Application names the Application of an app; empty: none claims it.
+func (c Claims) Application(a model.DiscoveredApp) string {
+	first := len(c.apps)
+	for _, n := range AppNames(a) {
+		if i, ok := c.byName[n]; ok {
+			first = min(first, i)
+		}
+	}
+	for _, h := range hostsOf(a.URL) {
+		if i, ok := c.byHost[h]; ok {
+			first = min(first, i)
+		}
+	}
+	if first == len(c.apps) {
+		return ""
+	}
+	return c.apps[first]
+}
+
 // AppNames are the names of an app by which sources are compared.
 func AppNames(a model.DiscoveredApp) (out []string) {
 	for _, n := range []string{a.Name, a.CatalogHint} {

@@ -32,7 +32,11 @@ func (declaredStore) SeatTotals(context.Context, model.TenantID) ([]store.SeatTo
 
 // Every Application is listed once, whether a policy covers it or not.
 func TestEveryDeclaredAppIsListedOnce(t *testing.T) {
-	got, err := (&API{Store: declaredStore{}}).declared(&call{Context: t.Context()})
+	apps, err := declaredStore{}.DeclaredApps(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := (&API{Store: declaredStore{}}).declared(&call{Context: t.Context()}, apps)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ func (a *API) endpoints() []endpoint {
 		{"GET accounts", "list", "accounts", a.accounts},
 		{"GET seats", "list", "seats", a.seats},
 		{"GET transactions", "list", "transactions", a.transactions},
+		{"GET vendors", "list", "transactions", a.vendors},
 		{"GET contracts", "list", "transactions", a.contracts}, // names owners, which who lists the kind may not see
 		{"GET runs", "list", "runs", a.runs},
 		{"GET runs/{name}", "get", "runs", a.run},
