@@ -39,10 +39,10 @@ func (r recogniser) Recognise(s model.AppSignal) model.AppMatch {
 
 // eachKnowing runs a test on both databases; reopen opens the store with another
 // recogniser.
-func eachKnowing(t *testing.T, fn func(w *world, reopen func(recogniser) *world)) {
+func eachKnowing(t *testing.T, fn func(reopen func(recogniser) *world)) {
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
 		w := &world{T: t, clock: clocktesting.NewFakePassiveClock(t0)}
-		fn(w, func(r recogniser) *world {
+		fn(func(r recogniser) *world {
 			if w.s != nil {
 				w.must(w.s.Close())
 			}
@@ -75,10 +75,11 @@ func paid(id, vendor string, minor int64) model.Record {
 
 // What sources discover is recognised as it comes, each row once until it changes.
 func TestDiscoveredAppsAreRecognisedAsTheyCome(t *testing.T) {
-	eachKnowing(t, func(w *world, reopen func(recogniser) *world) {
+	eachKnowing(t, func(reopen func(recogniser) *world) {
 		var asked []string
-		w = reopen(recogniser{"1", &asked, "slack"})
+		w := reopen(recogniser{"1", &asked, "slack"})
 		w.sync("okta", appsOf(discovered("o1", "Slack (SAML)", "idp"), discovered("o2", "Wiki", "idp")))
+		w.step(time.Hour)
 		w.sync("google", appsOf(discovered("g1", "Slack for Gmail", "oauth")))
 		w.sync("ramp", spendOf(paid("t1", "SLACK T01", 500), paid("t2", "SLACK T01", 700), paid("t3", "A VENDOR", 40), paid("t4", "LUNCH", 9)))
 		slices.Sort(asked)
@@ -119,6 +120,13 @@ func TestDiscoveredAppsAreRecognisedAsTheyCome(t *testing.T) {
 			w.Errorf("unmatched apps: %+v", apps)
 		}
 
+		for id, want := range map[string]bool{"okta/o1": false, "okta/o2": false, "google/g1": true} {
+			integration, id, _ := strings.Cut(id, "/")
+			if known, err := w.s.KnownBefore(w.Context(), w.tenant, integration, id); err != nil || known != want {
+				w.Errorf("%s/%s was known before: %v, %v, want %v", integration, id, known, err, want)
+			}
+		}
+
 		// The same again asks nothing; a new name asks once.
 		asked = nil
 		w.step(time.Hour)
@@ -145,9 +153,9 @@ func TestDiscoveredAppsAreRecognisedAsTheyCome(t *testing.T) {
 
 // A source that goes takes its vendors along; one that is hidden hides them.
 func TestVendorsGoWithTheirSource(t *testing.T) {
-	eachKnowing(t, func(w *world, reopen func(recogniser) *world) {
+	eachKnowing(t, func(reopen func(recogniser) *world) {
 		var asked []string
-		w = reopen(recogniser{"1", &asked, "slack"})
+		w := reopen(recogniser{"1", &asked, "slack"})
 		w.sync("ramp", spendOf(paid("t1", "SLACK T01", 500)))
 		w.must(w.s.HideIntegration(w.Context(), w.tenant, "ramp", time.Hour))
 		money, err := w.s.KnownSpend(w.Context(), w.tenant, "2026-01-01")
@@ -171,9 +179,9 @@ func TestVendorsGoWithTheirSource(t *testing.T) {
 // The same person at two sources is one user of an app, and one who uses two apps
 // is shared.
 func TestUsersOfKnownApps(t *testing.T) {
-	eachKnowing(t, func(w *world, reopen func(recogniser) *world) {
+	eachKnowing(t, func(reopen func(recogniser) *world) {
 		var asked []string
-		w = reopen(recogniser{"1", &asked, "slack"})
+		w := reopen(recogniser{"1", &asked, "slack"})
 		w.withTruth("hris")
 		w.sync("hris", peopleOf(person("1", "ada@acme.example"), person("2", "bob@acme.example")))
 		at := func(app, id, mail string) model.Record {
