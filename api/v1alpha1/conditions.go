@@ -47,6 +47,12 @@ const (
 	// no channel reaches, or could not tell somebody within the last day; absent
 	// otherwise.
 	ConditionPeopleUnreached = "PeopleUnreached"
+	// ConditionAttentionNeeded is True while runs of a Workflow wait for a person to
+	// say how they go on; absent otherwise.
+	ConditionAttentionNeeded = "AttentionNeeded"
+	// ConditionLastRunFailed is True when the newest run of a Workflow that has ended
+	// failed, for a week; absent otherwise.
+	ConditionLastRunFailed = "LastRunFailed"
 	// ConditionPathsUnreceived is True when a Workflow reads parts of a webhook's
 	// body that no body had; absent otherwise. Runs start all the same.
 	ConditionPathsUnreceived = "PathsUnreceived"

@@ -210,6 +210,8 @@ const (
 	// ReasonNeverReceived: an expression reads a part of a webhook's body that no
 	// body had.
 	ReasonNeverReceived = "NeverReceived"
+	// ReasonLastRunFailed: the newest run that has ended failed.
+	ReasonLastRunFailed = "LastRunFailed"
 )
 
 // Reasons of a WorkflowRun.

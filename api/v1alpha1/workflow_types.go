@@ -510,8 +510,10 @@ type WorkflowStatus struct {
 	// +optional
 	Webhook *WebhookStatus `json:"webhook,omitempty"`
 
-	// tokens are the paths that test payloads were seen to carry, for use in
-	// ${ } holes.
+	// tokens are the first 128 of the paths of values, in the order of the alphabet,
+	// that bodies had which the webhook received, tests included: user.email is what
+	// steps read as event.data.body.user.email, and spec.trigger.webhook as
+	// body.user.email. `seatkeeper workflow tokens` lists all, with their types.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -534,6 +536,15 @@ type RunCounts struct {
 	// attention is how many runs wait for a person to mend something.
 	// +optional
 	Attention int64 `json:"attention"`
+	// oldestAttention is the id of the run that waits so for longest.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	OldestAttention string `json:"oldestAttention,omitempty"`
+	// lastFailed is the id of the newest run that has ended, if it failed within
+	// the last week.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	LastFailed string `json:"lastFailed,omitempty"`
 }
 
 // WebhookStatus describes a webhook's URL.

@@ -121,7 +121,10 @@ var thereOrGone = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { ret
 func (r *Reconciler) loop() *reconcile.Loop[*v1alpha1.Workflow] {
 	return &reconcile.Loop[*v1alpha1.Workflow]{
 		Env: r.Env, Kind: v1alpha1.KindWorkflow, New: func() *v1alpha1.Workflow { return &v1alpha1.Workflow{} },
-		Owned: []string{v1alpha1.ConditionValid, v1alpha1.ConditionHeld, v1alpha1.ConditionWebhookReady, v1alpha1.ConditionPeopleUnreached, v1alpha1.ConditionPathsUnreceived}, Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
+		Owned: []string{v1alpha1.ConditionValid, v1alpha1.ConditionHeld, v1alpha1.ConditionWebhookReady, v1alpha1.ConditionPeopleUnreached, v1alpha1.ConditionPathsUnreceived,
+			v1alpha1.ConditionAttentionNeeded, v1alpha1.ConditionLastRunFailed},
+		Calm: []string{v1alpha1.ConditionAttentionNeeded, v1alpha1.ConditionLastRunFailed},
+		Step: r.step, Finalizer: v1alpha1.WorkflowFinalizer, Delete: r.delete,
 	}
 }
 
@@ -214,10 +217,10 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 		return reconcile.Outcome{}, err
 	}
 	obj.Status.Revision, obj.Status.Runs = state.Revision, nil
-	if bad != nil {
-		return sooner(again)(r.conclude(obj, c, p, bad, load)) // not looked at again by time, so its counts would be old
+	if bad == nil || bad.waits { // else it is not looked at again by time, so its counts would be old
+		obj.Status.Runs = runCounts(load)
+		noteRuns(obj.Name, c, load)
 	}
-	obj.Status.Runs = &v1alpha1.RunCounts{Running: int64(load.Ready + load.InFlight), Waiting: int64(load.Waiting), Attention: int64(load.Attention)}
 	return sooner(again)(r.conclude(obj, c, p, bad, load))
 }
 

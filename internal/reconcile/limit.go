@@ -79,9 +79,9 @@ func (w *WriteLimiter) forget(kind string, key types.NamespacedName) {
 }
 
 // urgentChange is one that must not wait: a new generation was seen, a
-// condition turned, or an explicit request was handled.
-func urgentChange(before, after *v1alpha1.CommonStatus) bool {
+// condition turned that is not calm, or an explicit request was handled.
+func urgentChange(before, after *v1alpha1.CommonStatus, calm []string) bool {
 	return before.ObservedGeneration != after.ObservedGeneration ||
 		before.LastHandledReconcileAt != after.LastHandledReconcileAt ||
-		conditionsDiffer(before.Conditions, after.Conditions)
+		conditionsDiffer(before.Conditions, after.Conditions, calm)
 }

@@ -73,6 +73,10 @@ type Loop[T Object] struct {
 	// Owned are the domain conditions that Step may set, beside Ready,
 	// Reconciling and Stalled.
 	Owned []string
+	// Calm are those of them that turn as often as what goes on below the object
+	// does. Like counts they are written once in StatusWriteInterval, and so is
+	// another reason of a Ready that stays True.
+	Calm []string
 	// Suspended says whether spec.suspend is set; nil is never.
 	Suspended func(T) bool
 	// Step does the work. It changes nothing of the object but its status.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -14,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 )
 
 const patchAttempts = 3
@@ -30,7 +33,7 @@ func (l *Loop[T]) patchStatus(ctx context.Context, before, after T) (held time.D
 	if err != nil || changes == nil {
 		return 0, err
 	}
-	urgent := urgentChange(before.GetCommonStatus(), after.GetCommonStatus())
+	urgent := urgentChange(before.GetCommonStatus(), after.GetCommonStatus(), l.Calm)
 	key := client.ObjectKeyFromObject(after)
 	if held = l.Env.Writes.hold(l.Kind, key, l.Env.Time().Now(), urgent); held > 0 {
 		return held, nil
@@ -96,13 +99,19 @@ func statusChanges(before, after client.Object) (map[string]any, error) {
 	return patch.Status, nil
 }
 
-// conditionsDiffer compares what a person would notice.
-func conditionsDiffer(a, b []metav1.Condition) bool {
+// conditionsDiffer compares what a person would notice at once.
+func conditionsDiffer(a, b []metav1.Condition, calm []string) bool {
 	type view struct{ Status, Reason string }
 	views := func(list []metav1.Condition) map[string]view {
 		m := map[string]view{}
 		for _, c := range list {
-			m[c.Type] = view{string(c.Status), c.Reason}
+			switch {
+			case slices.Contains(calm, c.Type):
+			case len(calm) > 0 && c.Type == v1alpha1.ConditionReady && c.Status == metav1.ConditionTrue:
+				m[c.Type] = view{Status: string(c.Status)}
+			default:
+				m[c.Type] = view{string(c.Status), c.Reason}
+			}
 		}
 		return m
 	}

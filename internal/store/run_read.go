@@ -102,6 +102,16 @@ type RunCounts struct {
 	Unreached int
 	// Outcomes counts ended runs by outcome: reclaimed, kept, skipped, failed, stopped.
 	Outcomes map[string]int
+	// Parked is the run that has been in attention for longest; nil: none is.
+	Parked *RunNote
+	// Failed is the newest of the runs that have ended, if it failed within a week.
+	Failed *RunNote
+}
+
+// RunNote says of one run why it stands as it does, and since when.
+type RunNote struct {
+	ID, Reason string
+	At         time.Time
 }
 
 // Active counts the runs that have not ended.

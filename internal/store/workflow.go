@@ -262,7 +262,51 @@ func (s *Store) WorkflowLoad(ctx context.Context, tenant model.TenantID, name st
 		}
 		c.Unreached += n
 	}
-	return c, nil
+	if c.Attention > 0 {
+		if c.Parked, err = s.runNote(ctx, `SELECT id, reason, updated_at FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND ended_at IS NULL AND state='attention'
+			ORDER BY updated_at, id LIMIT 1`, tenant, kindWorkflow, name); err != nil {
+			return RunCounts{}, fmt.Errorf("find the run of Workflow %q that waits for a person: %w", name, err)
+		}
+	}
+	c.Failed, err = s.lastFailed(ctx, tenant, name)
+	return c, err
+}
+
+const (
+	// failedFor is how long the failure of a Workflow's newest run counts.
+	failedFor = 7 * 24 * time.Hour
+	// newerRuns is how many of a tenant's runs are looked through for one that
+	// succeeded after it.
+	newerRuns = 20_000
+)
+
+// lastFailed is the newest run of a Workflow that has ended, if it failed. Newer is
+// what was started later, as the ids say.
+func (s *Store) lastFailed(ctx context.Context, tenant model.TenantID, name string) (*RunNote, error) {
+	failed, err := s.runNote(ctx, `SELECT id, reason, ended_at FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND state='failed' AND ended_at >= $4
+		ORDER BY id DESC LIMIT 1`, tenant, kindWorkflow, name, s.now()-failedFor.Milliseconds())
+	if err != nil || failed == nil {
+		return nil, err
+	}
+	since, err := s.runNote(ctx, `SELECT id, reason, ended_at FROM (SELECT id, reason, ended_at, kind, name, state FROM run WHERE tenant=$1 AND id > $4 ORDER BY id DESC LIMIT $5) AS r
+		WHERE kind=$2 AND name=$3 AND state='succeeded' LIMIT 1`, tenant, kindWorkflow, name, failed.ID, newerRuns)
+	if err != nil || since != nil {
+		return nil, err
+	}
+	return failed, nil
+}
+
+func (s *Store) runNote(ctx context.Context, query string, args ...any) (*RunNote, error) {
+	found, err := collect(ctx, s.reads, func(r *sql.Rows) (n RunNote, err error) {
+		var at int64
+		err = r.Scan(&n.ID, &n.Reason, &at)
+		n.At = time.UnixMilli(at).UTC()
+		return n, err
+	}, query, args...)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
 }
 
 // unreachedFor is how long a run counts that could not tell everybody.
