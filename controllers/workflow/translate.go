@@ -111,17 +111,15 @@ func (p *plan) triggerOf(t v1alpha1.Trigger) {
 		}
 	}
 	switch {
-	case t.Application != nil:
+	case t.Application != nil, t.Manual != nil && t.Manual.Subject == engine.SubjectApplication:
 		p.definition.Subject = engine.SubjectApplication
-	case t.Contract != nil:
+	case t.Contract != nil, t.Manual != nil && t.Manual.Subject == engine.SubjectContract:
 		p.definition.Subject = engine.SubjectContract
 	case t.License != nil:
 		p.definition.Subject = engine.SubjectLicense
 	case t.Manual != nil && t.Manual.Subject == engine.SubjectPerson, t.Person != nil, t.Webhook != nil && t.Webhook.Person != nil,
 		t.Realtime != nil && t.Realtime.Subject == engine.SubjectPerson:
 		p.definition.Subject = engine.SubjectPerson
-	case t.Manual != nil && t.Manual.Subject != "" && t.Manual.Subject != "None":
-		p.unbuilt = append(p.unbuilt, "spec.trigger.manual.subject: "+t.Manual.Subject)
 	}
 }
 

@@ -65,6 +65,8 @@ func (r *Reconciler) checkCall(ctx context.Context, obj *v1alpha1.Workflow, p *p
 		return wrong(v1alpha1.ReasonInvalidStep, "%s.name: Workflow %q has trigger %s; only one with trigger manual can be a step", c.field, c.name, callee.trigger)
 	case callee.definition.Subject == engine.SubjectPerson && !engine.HasPerson(p.definition.Subject):
 		return wrong(v1alpha1.ReasonInvalidStep, "%s.name: Workflow %q runs for a person, and this one does not", c.field, c.name)
+	case !engine.HandsOn(p.definition.Subject, callee.definition.Subject):
+		return wrong(v1alpha1.ReasonInvalidStep, "%s.name: Workflow %q has the subject %s, and this one does not", c.field, c.name, callee.definition.Subject)
 	case (way == v1alpha1.DirectionOffboarding || way == v1alpha1.DirectionOnboarding) && target.Spec.Direction != way:
 		return wrong(v1alpha1.ReasonDirectionViolation, "%s.name: Workflow %q does not have direction %s, as this one has", c.field, c.name, way)
 	}

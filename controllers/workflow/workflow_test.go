@@ -168,9 +168,9 @@ func TestWorkflowIsChecked(t *testing.T) {
 	bad := func(reason string) string {
 		return fmt.Sprintf("Valid=False %[1]s Ready=False %[1]s", reason)
 	}
-	unbuilt := fmt.Sprintf("Valid=Unknown %[1]s Ready=False %[1]s", v1alpha1.ReasonNotImplemented)
 	for i, tc := range []struct{ name, spec, want, says string }{
 		{"good", act("", "zoom", "user.signOut", signOut), fine, ""},
+		{"app", "trigger: {manual: {subject: Application}}\nwhen: application.users > 3\nsteps:\n- {name: t, delegate: {to: [{role: AppOwner}], text: x}}\n", fine, ""},
 		{"named", act("", "granted", "user.deactivate", signOut), fine, ""},
 		{"gone", act("", "slack", "user.signOut", signOut), bad(v1alpha1.ReasonIntegrationGone), `spec.steps[act].action.integration: there is no Integration "slack"`},
 		{"no-such-action", act("", "zoom", "user.promote", signOut), bad(v1alpha1.ReasonActionUnknown), `"user.promote"`},
@@ -203,7 +203,9 @@ func TestWorkflowIsChecked(t *testing.T) {
 		{"leaves-joiners", start + "direction: Onboarding\nsteps:\n- {name: s, offboarding: {}}\n", bad(v1alpha1.ReasonDirectionViolation), "spec.steps[s].offboarding takes access away"},
 		{"loop-name", start + "steps:\n- {name: l, forEach: {in: person.accounts, as: person, steps: [{name: w, wait: {for: 1h}}]}}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[l].forEach.as: \"person\" has a meaning"},
 		{"loop-action", start + "steps:\n- {name: l, forEach: {in: person.accounts, as: a, steps: [{name: r, action: {integration: read, name: user.signOut, with: {userId: x}}}]}}\n", bad(v1alpha1.ReasonPermissionRead), "spec.steps[l].forEach.steps[r].action"},
-		{"contract", "trigger: {manual: {subject: Contract}}\nsteps:\n- {name: w, wait: {for: 1h}}\n", unbuilt, "spec.trigger.manual.subject: Contract"},
+		{"contract", "trigger: {manual: {subject: Contract}}\nsteps:\n- {name: w, wait: {until: {date: contract.end}}}\n- {name: c, workflow: {name: 01-app}}\n", fine, ""},
+		{"contract-person", "trigger: {manual: {subject: Contract}}\nsteps:\n- {name: s, workflow: {name: 00-good}}\n", bad(v1alpha1.ReasonInvalidStep), "runs for a person"},
+		{"person-app", start + "steps:\n- {name: s, workflow: {name: 01-app}}\n", bad(v1alpha1.ReasonInvalidStep), "has the subject Application, and this one does not"},
 		{"application", "trigger: {application: {events: [Discovered]}}\nwhen: application.users > 3\nsteps:\n- {name: t, delegate: {to: [{role: AppOwner}], text: x}}\n", fine, "runs start by themselves, as spec.trigger.application says"},
 		{"application-manager", "trigger: {application: {events: [Discovered]}}\nsteps:\n- {name: t, delegate: {to: [{role: Manager}], text: x}}\n", bad(v1alpha1.ReasonInvalidStep), "spec.steps[t].delegate.to[0].role: nobody is Manager: runs of this trigger have the subject Application; use AppOwner"},
 		{"renewal", "trigger: {contract: {before: 60d}}\nat: {date: contract.cancellationDeadline, time: '07:30'}\nsteps:\n- name: l\n  forEach:\n    in: application.accounts\n    as: a\n    steps:\n    - {name: s, action: {integration: zoom, name: user.signOut, with: {userId: '${a.externalId}'}}}\n", fine, ""},

@@ -126,10 +126,7 @@ func (r *Reconciler) start(ctx context.Context, obj *v1alpha1.WorkflowRun, c *re
 	}
 	req := engine.StartRequest{Workflow: string(obj.Spec.WorkflowRef.Name), Key: obj.Name, DryRun: obj.Spec.DryRun, By: decider(obj, "a WorkflowRun was created")}
 	if s := obj.Spec.Subject; s != nil {
-		if s.Person == "" {
-			return store.Run{}, refused(c, v1alpha1.ReasonSubjectMismatch, "spec.subject: this version runs Workflows for persons only")
-		}
-		req.Person = string(s.Person)
+		req.Person, req.Application, req.Contract = string(s.Person), string(s.Application), string(s.Contract)
 	}
 	if len(obj.Spec.Input) > 0 {
 		raw, err := json.Marshal(obj.Spec.Input)
@@ -147,7 +144,7 @@ func (r *Reconciler) start(ctx context.Context, obj *v1alpha1.WorkflowRun, c *re
 	}
 	switch not.Reason {
 	case engine.StartNoSubject:
-		return run, refused(c, v1alpha1.ReasonSubjectNotFound, "spec.subject.person: "+not.Message)
+		return run, refused(c, v1alpha1.ReasonSubjectNotFound, "spec.subject: "+not.Message)
 	case engine.StartWrongSubject, engine.StartKeyTaken:
 		return run, refused(c, v1alpha1.ReasonSubjectMismatch, "spec.subject: "+not.Message)
 	case engine.StartBadInput:

@@ -240,6 +240,14 @@ func TestRefusesASubject(t *testing.T) {
 	if _, err := k.store.PutWorkflow(t.Context(), k.store.tenant, store.WorkflowState{Name: "wf", TriggerKind: "manual", Subject: engine.SubjectPerson, State: store.WorkflowReady}, nil); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := k.store.PutWorkflow(t.Context(), k.store.tenant, store.WorkflowState{Name: "wf", TriggerKind: "manual", Subject: engine.SubjectApplication, State: store.WorkflowReady}, nil); err != nil {
+		t.Fatal(err)
+	}
+	r = k.create("unknown-app", func(s *v1alpha1.WorkflowRunSpec) { s.Subject = &v1alpha1.RunSubject{Application: "figma"} })
+	k.settles(r, "False SubjectNotFound")
+	if _, err := k.store.PutWorkflow(t.Context(), k.store.tenant, store.WorkflowState{Name: "wf", TriggerKind: "manual", Subject: engine.SubjectPerson, State: store.WorkflowReady}, nil); err != nil {
+		t.Fatal(err)
+	}
 	r = k.create("stranger", func(s *v1alpha1.WorkflowRunSpec) { s.Subject = &v1alpha1.RunSubject{Person: "jo@acme.example"} })
 	k.settles(r, "False SubjectNotFound")
 }

@@ -38,7 +38,7 @@ type runStatus struct {
 }
 
 func newWorkflowRunCommand(e *env) *cobra.Command {
-	var person, key, reason string
+	var person, application, contract, key, reason string
 	var inputs []string
 	var dryRun, wait bool
 	var timeout time.Duration
@@ -46,7 +46,7 @@ func newWorkflowRunCommand(e *env) *cobra.Command {
 		Use:   "run NAME",
 		Short: "Start one run of a Workflow by hand",
 		Long: `Start one run of a Workflow by hand. A Workflow that runs for a person takes one
-who is in the directory. The same --key starts one run, however often it is
+who is in the directory, one that runs for an app or a contract takes that. The same --key starts one run, however often it is
 sent. --wait shows each step as it ends, and fails if the run does.`,
 		Example: "  seatkeeper workflow run zoom-leaver --person jo@acme.example --dry-run --wait -n acme\n" +
 			"  seatkeeper workflow run zoom-leaver --person jo@acme.example --input ticket=4711 --key ticket-4711 -n acme",
@@ -62,7 +62,7 @@ sent. --wait shows each step as it ends, and fails if the run does.`,
 			}
 			defer c.Close()
 			var run runStatus
-			body := map[string]any{"person": person, "input": input, "dryRun": dryRun, "key": key, "reason": reason}
+			body := map[string]any{"person": person, "application": application, "contract": contract, "input": input, "dryRun": dryRun, "key": key, "reason": reason}
 			if err := c.Post(cmd.Context(), listPath(namespace, "workflows")+"/"+url.PathEscape(args[0])+"/runs", body, &run); err != nil {
 				return err
 			}
@@ -78,6 +78,8 @@ sent. --wait shows each step as it ends, and fails if the run does.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&person, "person", "", "e-mail address of the person whom the run is about")
+	f.StringVar(&application, "application", "", "Application that the run is about, or INTEGRATION/ID of an app that was discovered")
+	f.StringVar(&contract, "contract", "", "contract that the run is about")
 	f.StringArrayVar(&inputs, "input", nil, "what expressions read as input.NAME: NAME=VALUE; a VALUE that is JSON keeps its type; may be repeated")
 	f.BoolVar(&dryRun, "dry-run", false, "go through the steps and send nothing")
 	f.StringVar(&key, "key", "", "idempotency key: the same key is the same run")

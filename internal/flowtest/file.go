@@ -132,6 +132,7 @@ type Person struct {
 // Account is one of a person's accounts.
 type Account struct {
 	Integration string `yaml:"integration"`
+	App         string `yaml:"app"` // that an identity provider lists; empty: its own
 	ExternalID  string `yaml:"externalId"`
 	Username    string `yaml:"username"`
 	DisplayName string `yaml:"displayName"`

@@ -149,6 +149,15 @@ func (w *world) leavers() *leaver.Planner {
 	}}
 }
 
+// IDPApps implements leaver.Store: apps of tests have no other id than their name.
+func (w *world) IDPApps(_ context.Context, _ model.TenantID, refs []store.AppRef) (map[store.AppRef]model.DiscoveredApp, error) {
+	out := map[store.AppRef]model.DiscoveredApp{}
+	for _, r := range refs {
+		out[r] = model.DiscoveredApp{ExternalID: r.AppExternalID, Name: r.AppExternalID}
+	}
+	return out, nil
+}
+
 // catalog knows the built-in connectors.
 type catalog struct{}
 

@@ -68,6 +68,35 @@ expect:
   - {step: everything.google-workspace, action: user.suspend}
   - {step: everything.zoom, action: user.deactivate, with: {userId: z1}}
 `,
+		"what only the identity provider lists": `given:
+  now: 2026-11-20T09:00:00Z
+  person:
+    email: jo@acme.example
+    lifecycle: past
+    managerEmail: mia@acme.example
+    accounts:
+    - {integration: okta, externalId: u1}
+    - {integration: okta, externalId: u1, app: Figma}
+    - {integration: okta, externalId: u1, app: Miro}
+    - {integration: okta, externalId: u1, app: Zoom}
+    - {integration: zoom, externalId: z1}
+  people: [{email: mia@acme.example}]
+  applications:
+  - name: miro
+    offboarding: [{name: okta, method: Automatic, action: app.unassign}]
+  answers:
+    everything.Figma: {answer: Done, reason: closed by hand}
+expect:
+  outcome: succeeded
+  apps: [{Figma: done}, {miro: done}, {okta: done}, {zoom: skipped}, {zoom: done}]
+  asked: [{step: everything.Figma, to: [mia@acme.example], answer: Done}]
+  requests:
+  - {step: everything.Figma, integration: Email}
+  - {step: everything.miro, integration: okta, action: app.unassign, with: {userId: u1, appId: Miro}}
+  - {step: everything.okta, integration: okta, action: user.suspend, with: {userId: u1}}
+  - {step: everything.zoom, action: user.deactivate}
+  - {step: everything.Figma, integration: Email}
+`,
 		"what nothing may do is a task": given + `  integrations: {zoom: {connector: zoom, permission: Read}}
   answers:
     everything.zoom: {answer: Done, reason: closed by hand}

@@ -288,6 +288,9 @@ func (w *world) begin(ctx context.Context, wf *Workflow, when When, clock *clock
 		p := w.view(*person)
 		start.Person, run.PersonID, run.Subject = &p, p.ID, p.Email
 	}
+	if err := w.about(wf.Definition.Subject, &start, &run); err != nil {
+		return err
+	}
 	vars, err := start.Vars(ctx, w, w.tenant)
 	if err == nil {
 		run.Vars, err = json.Marshal(vars)

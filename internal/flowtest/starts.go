@@ -118,12 +118,11 @@ func (w *world) happen(ctx context.Context, wf *Workflow, when When, clock *cloc
 	switch s, g := wf.Starts, w.given; {
 	case s.Person != nil && (g.Person == nil || g.Person.Email == ""):
 		return errors.New("the Workflow runs for a person: give one with an email")
-	case s.Application != nil && (g.Application == nil || g.Application.Name == ""):
-		return errors.New("the Workflow runs for an app: give given.application a name")
-	case s.Contract != nil && (g.Contract == nil || g.Contract.Name == ""):
-		return errors.New("the Workflow runs for a contract: give given.contract a name")
 	case s.License != nil && (g.License == nil || g.License.ExternalID == "" || g.License.Since == ""):
 		return errors.New("the Workflow runs for an unused seat: give given.license externalId and since")
+	}
+	if err := w.given.named(wf.Definition.Subject); err != nil {
+		return err
 	}
 	if !when.Schedule.IsZero() {
 		clock.SetTime(when.Schedule.UTC().Add(-time.Second)) // from when on the Workflow watches

@@ -139,3 +139,35 @@ func TestStartsRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestByHandAboutAnApp: a run that somebody starts has the app, or the contract and its
+// app, of the test.
+func TestByHandAboutAnApp(t *testing.T) {
+	const wait = `
+  steps: [{name: pause, wait: {for: 1h}, when: "application.users > 3"}]
+`
+	for name, tc := range map[string]struct{ spec, test, fails string }{
+		"an app":      {"trigger: {manual: {subject: Application}}", "given: {application: {name: zoom, users: 4}}\n  expect: {outcome: succeeded, steps: [{pause: done}]}", ""},
+		"a contract":  {"trigger: {manual: {subject: Contract}}\n  when: contract.end == '2026-12-31'", "given: {application: {name: zoom, users: 4}, contract: {name: c, end: '2026-12-31'}}\n  expect: {outcome: succeeded, steps: [{pause: done}]}", ""},
+		"no app":      {"trigger: {manual: {subject: Application}}", "given: {}", "give given.application a name"},
+		"no contract": {"trigger: {manual: {subject: Contract}}", "given: {application: {name: zoom}}", "give given.contract a name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			workflow := "apiVersion: seatkeeper.dev/v1alpha1\nkind: Workflow\nmetadata: {name: leaver}\nspec:\n  " + tc.spec + wait
+			all, err := RunFile(t.Context(), files(t, workflow, "tests:\n- name: a\n  "+tc.test+"\n"), "")
+			if tc.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.fails) {
+					t.Errorf("%v, want %q", err, tc.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range all[0].Failures {
+				t.Error(f)
+			}
+		})
+	}
+}

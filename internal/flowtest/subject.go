@@ -6,11 +6,13 @@ package flowtest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
+	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
 // App is an app that a run is about, with the fields that expressions see.
@@ -156,6 +158,33 @@ func (w *world) Contract(context.Context, model.TenantID, string) (store.KnownCo
 // AppOfContract implements trigger.Store.
 func (w *world) AppOfContract(context.Context, model.TenantID, model.ContractFacts) (model.AppFacts, error) {
 	return w.app(), nil
+}
+
+// named checks that a test says what runs about an app or a contract are about.
+func (g Given) named(subject string) error {
+	switch {
+	case subject == workflow.SubjectApplication && (g.Application == nil || g.Application.Name == ""):
+		return errors.New("the Workflow runs for an app: give given.application a name")
+	case subject == workflow.SubjectContract && (g.Contract == nil || g.Contract.Name == ""):
+		return errors.New("the Workflow runs for a contract: give given.contract a name")
+	}
+	return nil
+}
+
+// about has a run that is started by hand be about the app or the contract of the test.
+func (w *world) about(subject string, b *workflow.Beginning, run *store.NewRun) error {
+	if err := w.given.named(subject); err != nil {
+		return err
+	}
+	app := w.app()
+	switch subject {
+	case workflow.SubjectApplication:
+		b.App, b.About, run.Subject = &app, &workflow.About{App: app.Name}, cmp.Or(app.DisplayName, app.Name)
+	case workflow.SubjectContract:
+		c := w.given.Contract.facts(app.Name)
+		b.App, b.Contract, b.About, run.Subject = &app, &c, &workflow.About{Contract: c.Name, App: c.App}, cmp.Or(c.DisplayName, c.Name)
+	}
+	return nil
 }
 
 func (w *world) app() model.AppFacts {

@@ -392,7 +392,7 @@ func (w *world) ListAccounts(ctx context.Context, tenant model.TenantID, q store
 		for _, a := range p.Accounts {
 			v := a.view(p)
 			v.SyncedAt = w.clock.Now()
-			if fits(q.Integrations, a.Integration) && fits(q.Statuses, string(v.Status)) && (fits(q.Known, a.ExternalID) || fits(q.Known, p.Email)) {
+			if (q.App == "" || q.App == cmp.Or(a.App, "-")) && fits(q.Integrations, a.Integration) && fits(q.Statuses, string(v.Status)) && (fits(q.Known, a.ExternalID) || fits(q.Known, p.Email)) {
 				out = append(out, v)
 			}
 		}
@@ -415,7 +415,7 @@ func (w *world) PersonByEmail(ctx context.Context, tenant model.TenantID, email 
 
 func (a Account) view(of Person) store.AccountView {
 	return store.AccountView{Integration: a.Integration, PersonID: personID(of), PersonEmail: of.Email, PersonName: of.DisplayName, Account: model.Account{
-		ExternalID: a.ExternalID, Username: a.Username, DisplayName: a.DisplayName, Status: model.AccountStatus(cmp.Or(a.Status, string(model.AccountActive))),
+		ExternalID: a.ExternalID, AppExternalID: a.App, Username: a.Username, DisplayName: a.DisplayName, Status: model.AccountStatus(cmp.Or(a.Status, string(model.AccountActive))),
 		Kind: model.AccountKind(a.Kind), Role: a.Role, IsAdmin: a.IsAdmin,
 	}}
 }

@@ -106,6 +106,8 @@ func (t *turn) child(n *node, s *CallStep) {
 		t.failStep(n, "TriggerMismatch", fmt.Sprintf("Workflow %q has trigger %s: only one with trigger manual can be a step", s.Name, w.state.TriggerKind))
 	case w.state.Subject == SubjectPerson && t.run.PersonID == "":
 		t.failStep(n, "SubjectMismatch", fmt.Sprintf("Workflow %q runs for a person, and this run is about none", s.Name))
+	case !HandsOn(t.program.subject, w.state.Subject):
+		t.failStep(n, "SubjectMismatch", fmt.Sprintf("Workflow %q has the subject %s, and this run is about no such", s.Name, w.state.Subject))
 	case t.depth() >= MaxDepth:
 		t.failStep(n, "TooDeep", fmt.Sprintf("Workflow %q would be the run number %d in a row, each started by the one before: at most %d may", s.Name, t.depth()+1, MaxDepth))
 	default:
@@ -139,6 +141,11 @@ func (t *turn) startChild(n *node, w *childStart, input any) {
 	if start, ok := w.vars["start"].(map[string]any); ok {
 		start["depth"] = t.depth() + 1
 	}
+	if HasApp(w.state.Subject) { // as this run has it
+		for _, name := range []string{"application", "contract", varAbout} {
+			w.vars[name] = t.vars[name]
+		}
+	}
 	vars, err := json.Marshal(w.vars)
 	if err != nil {
 		t.failStep(n, "BadInput", err.Error())
@@ -148,8 +155,11 @@ func (t *turn) startChild(n *node, w *childStart, input any) {
 		Kind: KindWorkflow, Name: w.state.Name, Revision: w.state.Revision, TriggerKind: TriggerWorkflow, TriggerKey: t.childKey(n), ParentID: t.run.ID,
 		Cause: fmt.Sprintf("%s/%s revision %d", KindWorkflow, w.state.Name, w.state.Revision), Vars: vars, Priority: t.run.Priority,
 	}
-	if w.state.Subject == SubjectPerson {
+	switch w.state.Subject {
+	case SubjectPerson:
 		r.Subject, r.PersonID = w.email, t.run.PersonID
+	case SubjectApplication, SubjectContract:
+		r.Subject = t.run.Subject
 	}
 	t.change.Starts = append(t.change.Starts, r)
 	t.change.Audits = append(t.change.Audits, model.AuditRecord{

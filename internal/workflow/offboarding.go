@@ -47,10 +47,10 @@ type Leaving struct {
 	AccountID   string `json:"accountID"`
 	// AppID is the app's id at the Integration, where that is an identity provider
 	// which sees the account from the side.
-	AppID string `json:"appID,omitempty"`
-	Account     string `json:"account,omitempty"` // as its holder knows it
-	Method      string `json:"method"`
-	Why         string `json:"why,omitempty"`
+	AppID   string `json:"appID,omitempty"`
+	Account string `json:"account,omitempty"` // as its holder knows it
+	Method  string `json:"method"`
+	Why     string `json:"why,omitempty"`
 	// Calls of Automatic, in order.
 	Calls []LeavingCall `json:"calls,omitempty"`
 	// Lifecycle and Period are the person's when the step began.

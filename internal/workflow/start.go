@@ -30,6 +30,7 @@ const MaxInput = 64 << 10
 // StartStore is what starting a run needs of the store.
 type StartStore interface {
 	VarsStore
+	SubjectStore
 	Workflow(ctx context.Context, tenant model.TenantID, name string) (store.WorkflowState, error)
 	PersonByEmail(ctx context.Context, tenant model.TenantID, email string) (store.PersonView, error)
 	StartRun(ctx context.Context, tenant model.TenantID, r store.NewRun, by store.Decider) (run store.Run, started bool, err error)
@@ -41,8 +42,11 @@ type StartRequest struct {
 	Workflow string
 	// Key makes the request idempotent: the same key is the same run.
 	Key string
-	// Person is an e-mail address; empty: the run has no subject.
-	Person string
+	// Person is an e-mail address. Application is the name of one, or
+	// "INTEGRATION/ID" of an app that is none; Contract the name of one, declared or
+	// reported. All empty: the run has no subject.
+	Person, Application, Contract string
+
 	Input  map[string]any
 	DryRun bool
 	By     store.Decider
@@ -102,19 +106,28 @@ func Start(ctx context.Context, st StartStore, tenant model.TenantID, r StartReq
 	if err != nil {
 		return run, false, err
 	}
-	person, vars, err := startVars(ctx, st, tenant, w, r)
+	of, vars, err := startVars(ctx, st, tenant, w, r)
 	if err != nil {
 		return run, false, err
 	}
 	return st.StartRun(ctx, tenant, store.NewRun{
-		Kind: KindWorkflow, Name: w.Name, Revision: w.Revision, TriggerKind: TriggerManual, TriggerKey: CallersKey(r.Key), Subject: person.Email, PersonID: person.ID,
+		Kind: KindWorkflow, Name: w.Name, Revision: w.Revision, TriggerKind: TriggerManual, TriggerKey: CallersKey(r.Key), Subject: of.label, PersonID: of.personID,
 		Cause: fmt.Sprintf("%s/%s revision %d", KindWorkflow, w.Name, w.Revision), Vars: vars, Priority: PriorityOf(w.Direction, true),
 	}, r.By)
 }
 
-// sameSubject refuses a key that started a run about somebody else: to answer
-// with that run would be taken for success.
+// sameSubject refuses a key that started a run about somebody or something else: to
+// answer with that run would be taken for success.
 func sameSubject(ctx context.Context, st StartStore, tenant model.TenantID, run store.Run, r StartRequest) error {
+	if r.Application+r.Contract != "" {
+		v, err := parseVars(run.Vars)
+		if err != nil {
+			return err
+		}
+		if r.Contract != v.text(varAbout+".contract") || r.Application != "" && r.Application != v.text(varAbout+".app") {
+			return notStarted(StartKeyTaken, "the idempotency key started run %s, which is about something else; nothing was started", run.ID)
+		}
+	}
 	if r.Person == "" {
 		return nil
 	}
@@ -131,47 +144,37 @@ func sameSubject(ctx context.Context, st StartStore, tenant model.TenantID, run 
 }
 
 // startVars checks a request and returns what its run begins with.
-func startVars(ctx context.Context, st StartStore, tenant model.TenantID, w store.WorkflowState, r StartRequest) (person store.PersonView, vars json.RawMessage, err error) {
+func startVars(ctx context.Context, st StartStore, tenant model.TenantID, w store.WorkflowState, r StartRequest) (of startSubject, vars json.RawMessage, err error) {
 	switch {
 	case w.Suspended:
-		return person, nil, notStarted(StartSuspended, "Workflow %q is suspended: spec.suspend is true", w.Name)
+		return of, nil, notStarted(StartSuspended, "Workflow %q is suspended: spec.suspend is true", w.Name)
 	case w.State != store.WorkflowReady:
-		return person, nil, notStarted(StartNotReady, "Workflow %q cannot run: %s", w.Name, w.Message)
-	case w.Subject == SubjectPerson && r.Person == "":
-		return person, nil, notStarted(StartWrongSubject, "Workflow %q runs for a person: name one by e-mail address", w.Name)
-	case w.Subject != SubjectPerson && r.Person != "":
-		return person, nil, notStarted(StartWrongSubject, "Workflow %q does not run for a person: its trigger says manual.subject: None", w.Name)
+		return of, nil, notStarted(StartNotReady, "Workflow %q cannot run: %s", w.Name, w.Message)
 	case r.Key == "":
-		return person, nil, errors.New("start a run: no idempotency key")
+		return of, nil, errors.New("start a run: no idempotency key")
 	}
-	if r.Person != "" {
-		person, err = st.PersonByEmail(ctx, tenant, r.Person)
-		if errors.Is(err, store.ErrNotFound) {
-			return person, nil, notStarted(StartNoSubject, "no person in the directory has the address %q; nothing was started", r.Person)
-		}
-		if err != nil {
-			return person, nil, err
-		}
+	if err := r.names(w); err != nil {
+		return of, nil, err
 	}
 	input, err := json.Marshal(r.Input)
 	if err != nil {
-		return person, nil, fmt.Errorf("start a run: %w", err)
+		return of, nil, fmt.Errorf("start a run: %w", err)
 	}
 	if len(input) > MaxInput {
-		return person, nil, notStarted(StartBadInput, "input has %d bytes: at most %d are taken", len(input), MaxInput)
+		return of, nil, notStarted(StartBadInput, "input has %d bytes: at most %d are taken", len(input), MaxInput)
 	}
 	begin := Beginning{Event: map[string]any{"kind": TriggerManual, "data": map[string]any{}}, Input: r.Input, Why: "started by hand by " + r.By.Actor, By: r.By.Actor, DryRun: r.DryRun || w.DryRun}
-	if r.Person != "" {
-		begin.Person = &person
+	if of, err = r.subject(ctx, st, tenant, &begin); err != nil {
+		return of, nil, err
 	}
 	all, err := begin.Vars(ctx, st, tenant)
 	if err == nil {
 		vars, err = json.Marshal(all)
 	}
 	if err != nil {
-		return person, nil, fmt.Errorf("start a run: %w", err)
+		return of, nil, fmt.Errorf("start a run: %w", err)
 	}
-	return person, vars, nil
+	return of, vars, nil
 }
 
 // VarsStore is what the variables of a new run are read from.

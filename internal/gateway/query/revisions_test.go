@@ -47,6 +47,16 @@ func TestRevisionsAndVerbs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		definition, err := workflow.Definition{Language: workflow.LanguageCEL, Subject: workflow.SubjectContract, Steps: []workflow.Step{pause}}.Marshal()
+		if err == nil {
+			_, err = s.PutWorkflow(ctx, tenant, store.WorkflowState{Name: "renewal", TriggerKind: "manual", Subject: workflow.SubjectContract, State: store.WorkflowReady}, definition)
+		}
+		if err == nil {
+			err = s.PutDeclaredContract(ctx, tenant, model.ContractFacts{Name: "zoom-2026", DisplayName: "Zoom 2026", State: model.ContractActive})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		mux := http.NewServeMux()
 		(&API{Store: s, Guard: everybody{}, Log: slog.New(slog.DiscardHandler)}).Register(mux)
 		for _, tc := range []struct {
@@ -54,6 +64,10 @@ func TestRevisionsAndVerbs(t *testing.T) {
 			code               int
 			says               string
 		}{
+			{"POST", "workflows/renewal/runs", `{"contract":"zoom-2026","key":"k"}`, 200, `"subject":"Zoom 2026"`},
+			{"POST", "workflows/renewal/runs", `{"contract":"zoom-2027","key":"l"}`, 404, "zoom-2027"},
+			{"POST", "workflows/renewal/runs", `{"application":"zoom"}`, 400, "does not run for an app"},
+			{"POST", "workflows/wf/runs", `{"contract":"zoom-2026","key":"m"}`, 400, "does not run for a contract"},
 			{"GET", "workflows/wf/revisions", "", 200, `"revision":2,"author":"kubectl 4711"`},
 			{"GET", "workflows/wf/revisions?limit=1", "", 200, `"continue":"2"`},
 			{"GET", "workflows/wf/revisions?limit=1&continue=2", "", 200, `"revision":1`},

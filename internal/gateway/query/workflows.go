@@ -67,11 +67,13 @@ func (a *API) workflow(c *call) (any, error) {
 
 func (a *API) startRun(c *call) (any, error) {
 	var in struct {
-		Person string         `json:"person"`
-		Input  map[string]any `json:"input"`
-		DryRun bool           `json:"dryRun"`
-		Key    string         `json:"key"`
-		Reason string         `json:"reason"`
+		Person      string         `json:"person"`
+		Application string         `json:"application"`
+		Contract    string         `json:"contract"`
+		Input       map[string]any `json:"input"`
+		DryRun      bool           `json:"dryRun"`
+		Key         string         `json:"key"`
+		Reason      string         `json:"reason"`
 	}
 	if err := c.decode(&in); err != nil {
 		return nil, err
@@ -80,7 +82,7 @@ func (a *API) startRun(c *call) (any, error) {
 		return nil, badRequest("key has %d bytes: want at most 255", len(in.Key))
 	}
 	run, _, err := workflow.Start(c, a.Store, c.tenant, workflow.StartRequest{
-		Workflow: c.path("name"), Key: cmp.Or(in.Key, uuid.NewString()), Person: in.Person, Input: in.Input, DryRun: in.DryRun,
+		Workflow: c.path("name"), Key: cmp.Or(in.Key, uuid.NewString()), Person: in.Person, Application: in.Application, Contract: in.Contract, Input: in.Input, DryRun: in.DryRun,
 		By: store.Decider{Actor: c.user, Kind: model.ActorUser, Reason: in.Reason},
 	})
 	var not *workflow.StartError
