@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
@@ -33,6 +35,11 @@ func (d dialect) placeholders(from, n int) string {
 // SQLite's limit of 32,766 parameters.
 const bulkRows = 200
 
+// freshPlan has PostgreSQL plan a statement for the tables as they are. It keeps
+// the plan of a prepared one: made while a table was empty, that reads all of it
+// for each run of the thousands that then arrive, until the next ANALYZE.
+const freshPlan = pgx.QueryExecModeCacheDescribe
+
 // byKeys selects the rows of a table whose key is among ids. PostgreSQL, where
 // its statistics are old or missing, would rather read all rows of the tenant;
 // here it has no choice but to look each id up, and locks in their order.
@@ -40,7 +47,7 @@ func (d dialect) byKeys(columns, from, key, more string, tenant model.TenantID, 
 	alias := key[:strings.IndexByte(key, '.')]
 	if d.name == postgres.name {
 		return "SELECT " + columns + " FROM unnest($2::text[]) AS k(id) CROSS JOIN LATERAL (SELECT * FROM " + from + " WHERE " + alias + ".tenant = $1 AND " + key + " = k.id" +
-			more + " OFFSET 0) AS " + alias, []any{tenant, ids}
+			more + " OFFSET 0) AS " + alias, []any{freshPlan, tenant, ids}
 	}
 	args := make([]any, 0, len(ids)+1)
 	args = append(args, tenant)
@@ -78,7 +85,9 @@ func (s *Store) bulk(ctx context.Context, q querier, head, tail string, types []
 		n := min(len(rows), bulkRows)
 		list, args, ok := "", []any(nil), false
 		if s.dialect.name == postgres.name {
-			list, args, ok = unnest(types, rows[:n])
+			if list, args, ok = unnest(types, rows[:n]); types != nil {
+				args = append([]any{freshPlan}, args...)
+			}
 		}
 		if !ok {
 			list, args = s.values(types, rows[:n])
