@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -50,11 +51,21 @@ var requests = workflow.Definition{Language: workflow.LanguageCEL, Steps: []work
 	post("c", map[string]any{"run": "${event.data.run}"}),
 }}
 
+// words are what the text of a delivery is drawn from: a sentence over and over
+// would compress to nothing.
+var words = strings.Fields(`please revoke the licence of this person because they have moved to another department in Berlin and their manager approved
+	the request last Tuesday after a review of seats which nobody used since March while finance asks for cost centre owner invoice number contract renewal
+	date laptop badge office floor team lead remote worker contractor email address phone mobile start end holiday backup`)
+
 // delivery is a webhook's body of 1 KiB.
 func delivery(i int) map[string]any {
 	d := map[string]any{"run": fmt.Sprintf("run-%07d", i), "department": []string{"Sales", "Support"}[i%2], "text": ""}
-	raw, _ := json.Marshal(d)                                                                       // a map of texts
-	d["text"] = strings.Repeat("The quick brown fox jumps over the lazy dog. ", 30)[:1024-len(raw)] //nolint:gosec // longer than any
+	raw, _ := json.Marshal(d)                                            // a map of texts
+	draw, text := rand.New(rand.NewPCG(uint64(i), 0)), strings.Builder{} //nolint:gosec // the same each time
+	for text.Len() < 1024 {
+		text.WriteString(words[draw.IntN(len(words))] + " ")
+	}
+	d["text"] = text.String()[:1024-len(raw)]
 	return d
 }
 
