@@ -150,6 +150,10 @@ func rewind(now time.Time, is, to *program, l store.LoadedRun, v Verb) (store.Ru
 	r.cur.Resumed, r.cur.Refresh = now, true
 	r.run.State, r.run.DueAt, r.run.EndedAt, r.run.Outcome = store.RunReady, now, nil, ""
 	r.run.Reason, r.run.Message, r.run.Lane = "", "", ""
+	if v.Kind == VerbResume && r.doubled() {
+		r.run.State, r.run.Reason, r.run.Message = store.RunAttention, reasonUnknown,
+			fmt.Sprintf("step %q may have had its effect before the run was stopped, and repeating it is not safe: look, then say retry, skip or fail", StepName(r.run.StepPath))
+	}
 	if r.run.Cursor, err = json.Marshal(r.cur); err == nil {
 		r.run.Vars, err = json.Marshal(r.vars)
 	}
@@ -326,22 +330,6 @@ func (r *rewinding) from() (*node, error) {
 func (r *rewinding) result(n *node) map[string]any {
 	m, _ := r.vars.lookup("steps." + n.step.Name).(map[string]any)
 	return m
-}
-
-// known refuses where an effect may be there that nobody has looked at.
-func (r *rewinding) known() error {
-	unknown := r.loaded.Intent != nil || r.cur.Lost || r.vars.text("failure.reason") == reasonUnknown || r.run.Reason == reasonUnknown || r.vars.text(varUnknown) != ""
-	switch {
-	case !unknown:
-		return nil
-	case r.loaded.Intent != nil && r.run.State == store.RunStopped:
-		return refused("whether step %q of run %s had its effect is being found out: resume the run, then it is", StepName(r.at()), r.run.ID)
-	case r.run.State == store.RunAttention:
-		return refused("step %q of run %s may have had its effect: look at the vendor, then `seatkeeper runs resolve %s --how retry`, skip or fail", StepName(r.at()), r.run.ID, r.run.ID)
-	case r.verb.LookedAt:
-		return nil
-	}
-	return refused("step %q of run %s may have had its effect, and doing it again could double it: look at the vendor, then say --yes, or skip the step", StepName(r.at()), r.run.ID)
 }
 
 // forget drops the results of a step and of all that ended after it.
