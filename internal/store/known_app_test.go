@@ -4,6 +4,7 @@
 package store_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -204,6 +205,38 @@ func TestUsersOfKnownApps(t *testing.T) {
 		w.must(err)
 		if shared != 1 || either != 2 {
 			w.Errorf("%d of %d people use both, want 1 of 2", shared, either)
+		}
+	})
+}
+
+// More vendors than fit into a transaction or a page are each looked at once, and
+// listed once, with each currency.
+func TestManyVendorsAreRecognisedInBatches(t *testing.T) {
+	eachKnowing(t, func(reopen func(recogniser) *world) {
+		var asked []string
+		w := reopen(recogniser{"1", &asked, "slack"})
+		var records []model.Record
+		for i := range 1200 {
+			records = append(records, paid(fmt.Sprintf("t%04d", i), fmt.Sprintf("SHOP %04d", i), 100))
+		}
+		records = append(records, spend("usd", func(t *model.Transaction) { t.VendorName, t.Date, t.Amount.Currency = "SHOP 0001", "2026-11-03", "USD" }))
+		w.sync("ramp", spendOf(records...))
+		if len(asked) != 1200 {
+			w.Errorf("asked %d times, want 1200", len(asked))
+		}
+		seen := map[string]int{}
+		for q := (store.VendorQuery{Page: store.Page{Limit: 500}, Since: "2026-01-01", Unmatched: true}); ; {
+			some, next, err := w.s.Vendors(w.Context(), w.tenant, q)
+			w.must(err)
+			for _, v := range some {
+				seen[v.Name]++
+			}
+			if q.Cursor = next; next == "" {
+				break
+			}
+		}
+		if len(seen) != 1200 || seen["SHOP 0001"] != 2 || seen["SHOP 1199"] != 1 {
+			w.Errorf("%d vendors listed, SHOP 0001 %d times", len(seen), seen["SHOP 0001"])
 		}
 	})
 }

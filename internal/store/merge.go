@@ -47,7 +47,7 @@ func (s *Store) mergePeople(ctx context.Context, tenant model.TenantID) error {
 
 func (s *Store) mergeMarked(ctx context.Context, tenant model.TenantID) (found bool, err error) {
 	for n, more := 1, true; more; n++ {
-		if err := s.refreshPeopleStatistics(ctx, n); err != nil {
+		if err := s.refreshDuring(ctx, n, "person, person_source, person_identifier, person_mail"); err != nil {
 			return found, err
 		}
 		err := s.write(ctx, func(tx *sql.Tx) (err error) {
@@ -64,13 +64,13 @@ func (s *Store) mergeMarked(ctx context.Context, tenant model.TenantID) (found b
 	return found, nil
 }
 
-// refreshPeopleStatistics is refreshStatistics for a long merge, ever more
-// rarely as it goes on: before batch 3, 5, 9, 17 and so on.
-func (s *Store) refreshPeopleStatistics(ctx context.Context, batch int) error {
+// refreshDuring is refreshStatistics for what goes on for many batches, ever more
+// rarely: before batch 3, 5, 9, 17 and so on.
+func (s *Store) refreshDuring(ctx context.Context, batch int, tables string) error {
 	if n := batch - 1; s.dialect.name != postgres.name || n < 2 || n&(n-1) != 0 {
 		return nil
 	}
-	_, err := s.db.ExecContext(ctx, `ANALYZE person, person_source, person_identifier, person_mail`)
+	_, err := s.db.ExecContext(ctx, `ANALYZE `+tables)
 	return err
 }
 

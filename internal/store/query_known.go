@@ -175,15 +175,16 @@ type VendorQuery struct {
 	Unmatched bool       // only what is no known app, or cannot be told
 }
 
-// Vendors returns the vendors that were paid, one row for each currency, by
-// source and name.
+// Vendors returns a page of the vendors that were paid, by source and name, one
+// row for each currency.
 func (s *Store) Vendors(ctx context.Context, tenant model.TenantID, q VendorQuery) ([]Vendor, string, error) {
-	c := where(tenant, "v.tenant = $1 AND t.removed_at IS NULL")
-	c.add("t.booked_on >= ?", string(q.Since))
+	const paid = `t.tenant=v.tenant AND t.source=v.source AND t.vendor_name=v.name AND t.removed_at IS NULL AND t.booked_on >= $2`
+	c := where(tenant, "v.tenant = $1")
+	c.add("EXISTS (SELECT 1 FROM spend_transaction t WHERE t.tenant=v.tenant AND t.source=v.source AND t.vendor_name=v.name AND t.removed_at IS NULL AND t.booked_on >= ?)", string(q.Since))
 	if q.Unmatched {
 		c.where = append(c.where, "v.known_app = ''")
 	}
-	key, err := parseCursor(q.Cursor, 3)
+	key, err := parseCursor(q.Cursor, 2)
 	if err != nil {
 		return nil, "", err
 	}
@@ -192,23 +193,30 @@ func (s *Store) Vendors(ctx context.Context, tenant model.TenantID, q VendorQuer
 		if err != nil {
 			return nil, "", ErrCursor
 		}
-		c.add("(v.source, v.name, t.currency) > (?, ?, ?)", source, key[1], key[2])
+		c.add("(v.source, v.name) > (?, ?)", source, key[1])
 	}
 	limit := clampLimit(q.Limit)
-	out, err := collect(ctx, s.reads, func(r *sql.Rows) (v Vendor, err error) {
+	rows, err := collect(ctx, s.reads, func(r *sql.Rows) (v Vendor, err error) {
 		var among string
 		if err := r.Scan(&v.Integration, &v.source, &v.Name, &v.Match.App, &v.Match.Rule, &among, &v.Amount.Currency, &v.Amount.Minor, &v.Transactions, &v.LastOn); err != nil {
 			return v, err
 		}
 		return v, unmarshalText(among, &v.Match.Among)
-	}, fmt.Sprintf(`SELECT i.name, v.source, v.name, v.known_app, v.known_rule, v.known_among, t.currency, sum(t.amount_minor), count(*), max(t.booked_on)
-		FROM spend_vendor v`+connected("v")+`JOIN spend_transaction t ON t.tenant=v.tenant AND t.source=v.source AND t.vendor_name=v.name
-		WHERE %s GROUP BY i.name, v.source, v.name, v.known_app, v.known_rule, v.known_among, t.currency ORDER BY v.source, v.name, t.currency LIMIT %d`, c, limit+1), c.args...)
+	}, fmt.Sprintf(`SELECT v.integration, v.source, v.name, v.known_app, v.known_rule, v.known_among, t.currency, sum(t.amount_minor), count(*), max(t.booked_on)
+		FROM (SELECT i.name AS integration, v.* FROM spend_vendor v`+connected("v")+`WHERE %s ORDER BY v.source, v.name LIMIT %d) v JOIN spend_transaction t ON `+paid+`
+		GROUP BY v.integration, v.source, v.name, v.known_app, v.known_rule, v.known_among, t.currency ORDER BY v.source, v.name, t.currency`, c, limit+1), c.args...)
 	if err != nil {
 		return nil, "", fmt.Errorf("list vendors: %w", err)
 	}
-	out, next := page(out, limit, func(v Vendor) string {
-		return cursor(strconv.FormatInt(v.source, 10), v.Name, v.Amount.Currency)
-	})
-	return out, next, nil
+	vendors := 0
+	for i, v := range rows {
+		if i == 0 || v.source != rows[i-1].source || v.Name != rows[i-1].Name {
+			vendors++
+		}
+		if vendors > limit {
+			last := rows[i-1]
+			return rows[:i], cursor(strconv.FormatInt(last.source, 10), last.Name), nil
+		}
+	}
+	return rows, "", nil
 }

@@ -7,12 +7,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 )
 
 // recogniseBatch is how many rows one transaction recognises.
-var recogniseBatch = 500
+const recogniseBatch = 500
 
 // recogniseApps looks which known apps the tenant's discovered apps and vendors
 // are that have changed since, or that another version of the catalogue has
@@ -24,10 +25,19 @@ func (s *Store) recogniseApps(ctx context.Context, tenant model.TenantID) error 
 	}
 	for _, batch := range []recogniseFunc{s.recogniseDiscovered, s.recogniseVendors} {
 		for _, versions := range []string{"<", ">"} { // two ranges of the index
-			for n := recogniseBatch; n == recogniseBatch; {
-				err := s.write(ctx, func(tx *sql.Tx) (err error) {
-					n, err = batch(ctx, tx, tenant, versions)
+			after := firstLook
+			for n, more := 1, true; more; n++ {
+				if err := s.refreshDuring(ctx, n, "discovered_app, spend_vendor"); err != nil {
 					return err
+				}
+				from := after
+				err := s.write(ctx, func(tx *sql.Tx) error {
+					last, done, err := batch(ctx, tx, tenant, versions, from)
+					if err != nil {
+						return err
+					}
+					after, more = last, done == recogniseBatch
+					return nil
 				})
 				if err != nil {
 					return fmt.Errorf("recognise apps: %w", err)
@@ -38,29 +48,39 @@ func (s *Store) recogniseApps(ctx context.Context, tenant model.TenantID) error 
 	return nil
 }
 
-// recogniseFunc recognises a batch of rows that a version of the catalogue before
-// or after this one has looked at, and returns how many they were.
-type recogniseFunc func(ctx context.Context, tx *sql.Tx, tenant model.TenantID, versions string) (int, error)
+// lookKey is the place of a row in the index of what is to be looked at. Going on
+// after it spares reading again past what was just done.
+type lookKey struct {
+	by         string
+	source     int64
+	stream, id string
+}
+
+var firstLook = lookKey{source: math.MinInt64}
+
+// recogniseFunc recognises a batch of the rows after a key that a version of the
+// catalogue before or after this one has looked at. It returns the last one and
+// how many they were.
+type recogniseFunc func(ctx context.Context, tx *sql.Tx, tenant model.TenantID, versions string, after lookKey) (lookKey, int, error)
 
 // discoveredKey is one discovered app, and what it was recognised as.
 type discoveredKey struct {
-	source     int64
-	stream, id string
-	signal     model.AppSignal
-	was        string
-	looked     bool
+	lookKey
+	signal model.AppSignal
+	was    string
 }
 
-func (s *Store) recogniseDiscovered(ctx context.Context, tx *sql.Tx, tenant model.TenantID, versions string) (int, error) {
+func (s *Store) recogniseDiscovered(ctx context.Context, tx *sql.Tx, tenant model.TenantID, versions string, after lookKey) (lookKey, int, error) {
 	rows, err := collect(ctx, tx, func(r *sql.Rows) (k discoveredKey, err error) {
-		var origin, by string
-		err = r.Scan(&k.source, &k.stream, &k.id, &k.signal.Text, &k.signal.Hint, &k.signal.URL, &origin, &k.was, &by)
-		k.signal.Kind, k.looked = signalKind(origin), by != ""
+		var origin string
+		err = r.Scan(&k.source, &k.stream, &k.id, &k.signal.Text, &k.signal.Hint, &k.signal.URL, &origin, &k.was, &k.by)
+		k.signal.Kind = signalKind(origin)
 		return k, err
 	}, fmt.Sprintf(`SELECT source, stream, external_id, name, catalog_hint, url, origin, known_app, known_by FROM discovered_app
-		WHERE tenant=$1 AND known_by %s $2 ORDER BY known_by, source, stream, external_id LIMIT %d`, versions, recogniseBatch), tenant, s.apps.Version())
-	if err != nil {
-		return 0, err
+		WHERE tenant=$1 AND known_by %s $2 AND (known_by, source, stream, external_id) > ($3, $4, $5, $6) ORDER BY known_by, source, stream, external_id LIMIT %d`,
+		versions, recogniseBatch), tenant, s.apps.Version(), after.by, after.source, after.stream, after.id)
+	if err != nil || len(rows) == 0 {
+		return after, 0, err
 	}
 	changed := map[int64]bool{}
 	for _, k := range rows {
@@ -68,19 +88,19 @@ func (s *Store) recogniseDiscovered(ctx context.Context, tx *sql.Tx, tenant mode
 		if _, err := tx.ExecContext(ctx, `UPDATE discovered_app SET known_app=$5, known_rule=$6, known_among=$7, known_by=$8
 			WHERE tenant=$1 AND source=$2 AND stream=$3 AND external_id=$4`,
 			tenant, k.source, k.stream, k.id, m.App, cleanText(m.Rule), jsonText(m.Among), s.apps.Version()); err != nil {
-			return 0, err
+			return after, 0, err
 		}
 		// A sync tells of its own rows; here the catalogue has changed its mind.
-		if k.looked && m.App != k.was {
+		if k.by != "" && m.App != k.was {
 			changed[k.source] = true
 		}
 	}
 	for source := range changed {
 		if _, err := tx.ExecContext(ctx, `UPDATE integration_state SET data_version=data_version+1 WHERE tenant=$1 AND id=$2`, tenant, source); err != nil {
-			return 0, err
+			return after, 0, err
 		}
 	}
-	return len(rows), nil
+	return rows[len(rows)-1].lookKey, len(rows), nil
 }
 
 // originOAuth is where a source says that it knows an app from which is a grant.
@@ -93,22 +113,19 @@ func signalKind(origin string) model.AppSignalKind {
 	return model.SignalSignOn
 }
 
-func (s *Store) recogniseVendors(ctx context.Context, tx *sql.Tx, tenant model.TenantID, versions string) (int, error) {
-	type vendor struct {
-		source int64
-		name   string
-	}
-	found, err := collect(ctx, tx, func(r *sql.Rows) (v vendor, err error) { return v, r.Scan(&v.source, &v.name) },
-		fmt.Sprintf(`SELECT source, name FROM spend_vendor WHERE tenant=$1 AND known_by %s $2 ORDER BY known_by, source, name LIMIT %d`, versions, recogniseBatch), tenant, s.apps.Version())
+func (s *Store) recogniseVendors(ctx context.Context, tx *sql.Tx, tenant model.TenantID, versions string, after lookKey) (lookKey, int, error) {
+	found, err := collect(ctx, tx, func(r *sql.Rows) (k lookKey, err error) { return k, r.Scan(&k.by, &k.source, &k.id) },
+		fmt.Sprintf(`SELECT known_by, source, name FROM spend_vendor WHERE tenant=$1 AND known_by %s $2 AND (known_by, source, name) > ($3, $4, $5)
+			ORDER BY known_by, source, name LIMIT %d`, versions, recogniseBatch), tenant, s.apps.Version(), after.by, after.source, after.id)
 	if err != nil || len(found) == 0 {
-		return 0, err
+		return after, 0, err
 	}
 	rows := make([][]any, len(found))
 	for i, v := range found {
-		m := s.apps.Recognise(model.AppSignal{Kind: model.SignalExpense, Text: v.name})
-		rows[i] = []any{tenant, v.source, v.name, m.App, cleanText(m.Rule), jsonText(m.Among), s.apps.Version()}
+		m := s.apps.Recognise(model.AppSignal{Kind: model.SignalExpense, Text: v.id})
+		rows[i] = []any{tenant, v.source, v.id, m.App, cleanText(m.Rule), jsonText(m.Among), s.apps.Version()}
 	}
-	return len(found), s.insertRows(ctx, tx, `spend_vendor (tenant, source, name, known_app, known_rule, known_among, known_by)`, rows,
+	return found[len(found)-1], len(found), s.insertRows(ctx, tx, `spend_vendor (tenant, source, name, known_app, known_rule, known_among, known_by)`, rows,
 		` ON CONFLICT (tenant, source, name) DO UPDATE SET known_app=excluded.known_app, known_rule=excluded.known_rule, known_among=excluded.known_among, known_by=excluded.known_by`)
 }
 

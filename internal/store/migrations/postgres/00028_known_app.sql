@@ -22,5 +22,6 @@ CREATE TABLE spend_vendor (
 );
 CREATE INDEX spend_vendor_known_by ON spend_vendor (tenant, known_by, source, name);
 CREATE INDEX spend_vendor_known_app ON spend_vendor (tenant, known_app);
-CREATE INDEX spend_transaction_vendor ON spend_transaction (tenant, source, vendor_name);
+-- It covers what is summed up.
+CREATE INDEX spend_transaction_vendor ON spend_transaction (tenant, source, vendor_name, booked_on, currency, amount_minor) WHERE removed_at IS NULL;
 INSERT INTO spend_vendor (tenant, source, name) SELECT DISTINCT tenant, source, vendor_name FROM spend_transaction;
