@@ -37,10 +37,12 @@ type App struct {
 	Domains     []string `yaml:"domains" json:"domains,omitempty"`
 	Aliases     []string `yaml:"aliases" json:"aliases,omitempty"`
 	Descriptors []string `yaml:"descriptors" json:"descriptors,omitempty"`
-	// Word: its names of one word mean other things too.
+	// Word: the word that its name begins with means other things too.
 	Word bool `yaml:"word" json:"word,omitempty"`
 	// Connector is the built-in connector that reads it.
 	Connector string `yaml:"connector" json:"connector,omitempty"`
+
+	first string // the word that its name begins with
 }
 
 // Category is a job that apps do.
@@ -134,6 +136,7 @@ func (c *Catalog) add(a *App) error {
 		return fmt.Errorf("category %q is none of the list", a.Category)
 	}
 	c.bySlug[a.Slug] = a
+	a.first, _, _ = strings.Cut(joined(a.Name), " ")
 	if a.Connector != "" {
 		if other, ok := c.readers[a.Connector]; ok {
 			return fmt.Errorf("connector %q reads %q as well", a.Connector, other)

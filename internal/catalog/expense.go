@@ -16,6 +16,7 @@ type statement struct {
 	// start is the first word of the merchant's name.
 	start int
 	shop  bool // paid through a processor of shops
+	soft  bool // through a reseller of software
 	sites []string
 }
 
@@ -59,7 +60,7 @@ func takeApart(text string) statement {
 		}
 	}
 	list := st.list
-	for st.start < len(list) && (preambles[list[st.start].text] || allDigits(list[st.start].text)) {
+	for st.start < len(list) && (preambles[list[st.start].text] || allDigits(list[st.start].text) || reference(list[st.start].text) && len(list[st.start].text) > 9) {
 		st.start++
 	}
 	if st.start == len(list) {
@@ -71,7 +72,8 @@ func takeApart(text string) statement {
 	case shopProcessors[first.text] && (st.next(first) || len(first.text) == 2):
 		st.shop = true
 		st.start++
-	case processors[first.text] && st.next(first):
+	case (processors[first.text] || resellers[first.text]) && st.next(first):
+		st.soft = resellers[first.text]
 		for st.start < len(list) && list[st.start].segment == first.segment {
 			st.start++
 		}
@@ -119,7 +121,7 @@ func (c *Catalog) proves(st statement, p phrase) bool {
 	if st.shop {
 		return false
 	}
-	sign := false
+	sign := st.soft
 	for i := p.to; i < len(st.list); i++ {
 		w := st.list[i]
 		switch {

@@ -66,7 +66,7 @@ type phrase struct {
 
 // ordinary: the name alone does not prove the app, because it is a word.
 func (p phrase) ordinary() bool {
-	return p.app != nil && !p.descriptor && p.to-p.from == 1 && !p.joined && (p.app.Word || len(p.text) <= 3 && !hasDigit(p.text))
+	return p.app != nil && !p.descriptor && p.to-p.from == 1 && !p.joined && (p.app.Word && p.text == p.app.first || len(p.text) <= 3 && !hasDigit(p.text))
 }
 
 // Recognise tells which known app a signal is of.

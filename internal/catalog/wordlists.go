@@ -19,10 +19,12 @@ func set(lists ...string) map[string]bool {
 var legalForms = set(`inc incorporated llc ltd limited llp lp plc corp corporation co company gmbh ag se kg bv nv sa sas sarl srl sl slu spa oy oyj ab as aps
 	ou uab pty pte pbc sro doo pvt kk unlimited`)
 
-// processors stand before the merchant on card statements. Those of shops sell
-// what people carry away: there an ordinary word names no app.
+// processors stand before the merchant on card statements. Resellers sell software
+// only; those of shops sell what people carry away: there an ordinary word names
+// no app.
 var (
-	processors     = set(`paypal pp ppl pypl stripe paddle fs fsprg dri 2co cleverbridge adyen mollie klarna digitalriver bt wpy evt py in`)
+	processors     = set(`paypal pp ppl pypl stripe adyen mollie klarna bt wpy evt py in`)
+	resellers      = set(`paddle fs fsprg fastspring dri 2co cleverbridge digitalriver`)
 	shopProcessors = set(`sq sp tst cke zettle izettle sumup toast clover ls lsq dd ubereats`)
 )
 
