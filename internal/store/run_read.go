@@ -60,13 +60,24 @@ func (s *Store) ListRuns(ctx context.Context, tenant model.TenantID, f RunFilter
 		for _, st := range f.States {
 			args = append(args, st)
 		}
-		if !slices.Contains(f.States, RunSucceeded) {
-			where = append(where, "r.state <> 'succeeded'") // as run_recent says
-		}
+		where = append(where, statesIndex(f.States)...)
 	}
 	args = append(args, clampLimit(f.Limit))
 	return collect(ctx, s.reads, scanRun, fmt.Sprintf(`SELECT %s FROM run r WHERE %s ORDER BY r.id DESC LIMIT $%d`,
 		runColumns, strings.Join(where, " AND "), len(args)), args...)
+}
+
+// statesIndex is what leads to the index of runs in such states, if there is one.
+func statesIndex(states []RunState) []string {
+	open := func(st RunState) bool { return !st.Ended() }
+	notable := func(st RunState) bool { return st == RunAttention || st == RunFailed || st == RunStopped }
+	switch {
+	case !slices.ContainsFunc(states, func(st RunState) bool { return !notable(st) }):
+		return []string{"r.state IN ('attention', 'failed', 'stopped')"} // as run_recent says
+	case !slices.ContainsFunc(states, func(st RunState) bool { return !open(st) }):
+		return []string{"r.ended_at IS NULL"} // as run_subject says
+	}
+	return nil
 }
 
 // Run returns one run with its attempts and prompts, or ErrNotFound.

@@ -67,7 +67,7 @@ CREATE TABLE run (
 );
 CREATE INDEX run_due ON run (lane, priority, due_at, shard) WHERE state IN ('ready', 'waiting', 'inflight');
 -- Those among the many that succeeded which people look for.
-CREATE INDEX run_recent ON run (tenant, id, state) WHERE state <> 'succeeded';
+CREATE INDEX run_recent ON run (tenant, id, state) WHERE state IN ('attention', 'failed', 'stopped');
 CREATE INDEX run_failed ON run (tenant, kind, name, id) WHERE state = 'failed';
 CREATE INDEX run_subject ON run (tenant, kind, name, subject) WHERE ended_at IS NULL;
 CREATE INDEX run_person ON run (tenant, person_id, id) WHERE person_id <> '';
