@@ -5,10 +5,11 @@ package store
 
 import (
 	"bytes"
-	"compress/flate"
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // A run that has ended is read by people now and then and by nothing else, so
@@ -23,6 +24,9 @@ const archiveWords = `{"failure":{"message":"","reason":"","step":""},"decision"
 	`"org":{"displayName":"","domains":[],"timeZone":""},"start":{"by":"","why":"a webhook was received"},"steps":{"":{"at":"2026-01-01T00:00:00Z","id":"",` +
 	`"n":2,"path":"[0]/","result":"case 0"},"":{"at":"2026-01-01T00:00:00Z","n":1,"path":"","result":"done","status":200}}}`
 
+// archiveLevel is where more time begins to save next to nothing.
+const archiveLevel = 5
+
 // archivers keeps those that are not in use: one takes longer to make than it
 // takes to pack a hundred runs.
 var archivers = make(chan *flate.Writer, 2)
@@ -34,7 +38,7 @@ func archiver(into io.Writer) *flate.Writer {
 		return w
 	default:
 	}
-	w, err := flate.NewWriterDict(into, flate.DefaultCompression, []byte(archiveWords))
+	w, err := flate.NewWriterDict(into, archiveLevel, []byte(archiveWords))
 	if err != nil {
 		panic(err) // the level is one that there is
 	}
