@@ -213,6 +213,48 @@ func TestFailedDiscovery(t *testing.T) {
 	})
 }
 
+// blind cannot say which seats are unused.
+type blind struct {
+	Seats
+	panics bool
+}
+
+func (b *blind) For(context.Context, model.TenantID, int, *model.SeatKey) ([]model.Finding, error) {
+	if b.panics {
+		panic("seats")
+	}
+	return nil, errLame
+}
+
+// TestScanFailsAlone: where what a Workflow is to answer cannot be looked for, others
+// start all the same, and it is looked for again in a minute.
+func TestScanFailsAlone(t *testing.T) {
+	for name, panics := range map[string]bool{"error": false, "panic": true} {
+		t.Run(name, func(t *testing.T) {
+			eachOffice(t, func(o *office) {
+				o.employ(40)
+				o.sync()
+				o.workflow("offboard", joiners(on(Left)))
+				o.workflow("unused", unused(License{InactiveFor: 30}, ""))
+				_, failed := o.lame()
+				o.starter.Seats = &blind{panics: panics}
+				o.clock.Step(scanEvery)
+				leavers(o, 0, 1, func(p *model.Person) { p.Lifecycle = model.LifecyclePast })
+				o.sync()
+				o.look()
+				o.started("offboard", "e000@acme.example")
+				if want := map[string]int{"unused": 1}; !maps.Equal(failed, want) {
+					t.Errorf("counted %v, want %v", failed, want)
+				}
+				o.pass(lookAgain)
+				if want := map[string]int{"unused": 2}; !maps.Equal(failed, want) {
+					t.Errorf("a minute later counted %v, want %v", failed, want)
+				}
+			})
+		})
+	}
+}
+
 // TestEndsWithItsContext: a starter that is shut down writes nothing down.
 func TestEndsWithItsContext(t *testing.T) {
 	eachOffice(t, func(o *office) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seatkeeper/seatkeeper/internal/defect"
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/schedule"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -30,34 +31,46 @@ const (
 )
 
 // scan adds the moments of a Workflow that no event brings: dates that people had
-// from the beginning, and times of a schedule.
+// from the beginning, and times of a schedule. Where they cannot be looked for now,
+// that is tried again in a minute, and holds up no other Workflow.
 func (l *look) scan(ctx context.Context, w *watch, facts []fact) ([]fact, error) {
-	done := store.Scan{Workflow: w.Name, At: l.now}
-	var err error
-	_, ready := w.open(fact{due: l.now}, l.now)
-	switch {
-	case !ready && !w.Suspended: // what passes meanwhile is caught up with
-		done.At, done.Next = w.ScannedAt, l.now.Add(lookAgain)
-	case w.spec.Schedule != nil && w.Suspended:
-		_, done.Next, err = l.times(ctx, w, nil)
-	case w.spec.Schedule != nil:
-		facts, done.Next, err = l.times(ctx, w, facts)
-	case w.startsOn != nil || w.endsOn != nil:
-		done.Next = l.now.Add(scanEvery)
-		err = l.dates(ctx, w, facts)
-	case w.spec.Contract != nil:
-		done.Next = l.now.Add(scanEvery)
-		facts, err = l.contracts(ctx, w, facts)
-	case w.spec.License != nil:
-		more := false
-		if facts, more, err = l.licenses(ctx, w, facts); !more {
-			done.Next = l.now.Add(scanEvery)
-		} else {
-			done.Next = l.now
+	done := store.Scan{Workflow: w.Name, At: w.ScannedAt, Next: l.now.Add(lookAgain)}
+	if _, ready := w.open(fact{due: l.now}, l.now); ready || w.Suspended { // else what passes meanwhile is caught up with
+		found, next := facts, time.Time{}
+		err := defect.Guard(func() (err error) { found, next, err = l.moments(ctx, w, facts); return err })
+		switch {
+		case err == nil:
+			facts, done.At, done.Next = found, l.now, next
+		case ctx.Err() != nil:
+			return nil, err
+		default:
+			l.failures = append(l.failures, failure{w.Name, err})
+			l.defect(err)
 		}
 	}
 	l.out.Scans = append(l.out.Scans, done)
-	return facts, err
+	return facts, nil
+}
+
+// moments are the facts with those that a scan finds, and when to scan again.
+func (l *look) moments(ctx context.Context, w *watch, facts []fact) (_ []fact, next time.Time, err error) {
+	next = l.now.Add(scanEvery)
+	switch {
+	case w.spec.Schedule != nil && w.Suspended:
+		_, next, err = l.times(ctx, w, nil)
+	case w.spec.Schedule != nil:
+		facts, next, err = l.times(ctx, w, facts)
+	case w.startsOn != nil || w.endsOn != nil:
+		err = l.dates(ctx, w, facts)
+	case w.spec.Contract != nil:
+		facts, err = l.contracts(ctx, w, facts)
+	case w.spec.License != nil:
+		more := false
+		if facts, more, err = l.licenses(ctx, w, facts); more {
+			next = l.now
+		}
+	}
+	return facts, next, err
 }
 
 // times are the times of a schedule that have come since the last look. Of several
