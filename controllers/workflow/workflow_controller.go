@@ -237,8 +237,12 @@ func (r *Reconciler) held(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 		return err
 	}
 	obj.Status.Held = &v1alpha1.HeldSet{Digest: h.Digest, Count: h.Count, Total: h.Total, Allowed: h.Allowed, Reason: v1alpha1.ReasonGuardHeld}
-	text := fmt.Sprintf("the guard lets %d runs start per window and holds %d; list them with: seatkeeper guards workflow/%s; release exactly this set by the annotation %s: %s",
-		h.Allowed, h.Count, obj.Name, v1alpha1.ReleaseAnnotation, h.Digest)
+	does := "the guard lets %d runs start per window and holds %d"
+	if h.Kind == store.HoldRemovals {
+		does = "the guard lets runs take access from %d accounts per window and holds up to %d"
+	}
+	text := fmt.Sprintf(does+"; list them with: seatkeeper guards %s/%s; release exactly this set by the annotation %s: %s",
+		h.Allowed, h.Count, h.Kind, obj.Name, v1alpha1.ReleaseAnnotation, h.Digest)
 	if digest != "" && digest != h.Digest {
 		text += "; the annotation there now names another set and releases nothing"
 	}

@@ -25,6 +25,8 @@ type runDocument struct {
 	// Runs are those that its steps have started; MoreRuns are not among them.
 	Runs     []runBelow `json:"runs"`
 	MoreRuns int        `json:"moreRuns"`
+	// Released is what a person let it take beyond the guard.
+	Released store.RemovalRelease `json:"released"`
 }
 
 // runBelow is a run that a step of another has started.
@@ -57,6 +59,9 @@ func writeRun(out io.Writer, r runDocument) error {
 	}
 	line("Started: %s by %s", clockTime(r.CreatedAt), cmp.Or(r.TriggerKind, "?"))
 	line("State: %s", runState(r))
+	if n := r.Released; n.Approved > 0 {
+		line("Released: access from up to %d accounts beyond the guard, %d of them left", n.Approved, n.Unused)
+	}
 	b.WriteByte('\n')
 	tree := stepTree{{cells: []string{"STEP", "RESULT", "AT", "TOOK", "TRIES"}}}
 	tree = r.rows(tree, 0)

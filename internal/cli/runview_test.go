@@ -80,7 +80,7 @@ func TestWatch(t *testing.T) {
 }
 
 const runWithItems = `{"id":"0190c2","kind":"Workflow","name":"leaver","revision":3,"triggerKind":"manual","state":"waiting","reason":"WaitingForRun","message":"2 of 3 items are at work, 1 have ended",
-"dueAt":"2026-11-27T09:00:00Z","createdAt":"2026-11-20T09:00:00Z","steps":[{"name":"access","state":"waiting"}],"moreRuns":2,
+"dueAt":"2026-11-27T09:00:00Z","createdAt":"2026-11-20T09:00:00Z","steps":[{"name":"access","state":"waiting"}],"moreRuns":2,"released":{"approved":480,"unused":12},
 "runs":[
  {"step":"access","place":"[0]","id":"i0","kind":"Item","name":"leaver","state":"failed","reason":"Denied","message":"no","createdAt":"2026-11-20T09:00:00Z","endedAt":"2026-11-20T09:00:03Z",
   "steps":[{"name":"close","result":"failed","reason":"Denied","message":"no","attempts":1}]},
@@ -98,7 +98,10 @@ func TestShowRunsBelow(t *testing.T) {
 	if err := showRun(&b, doc); err != nil {
 		t.Fatal(err)
 	}
-	_, got, _ := strings.Cut(b.String(), "\n\n")
+	head, got, _ := strings.Cut(b.String(), "\n\n")
+	if !strings.HasSuffix(head, "\nReleased: access from up to 480 accounts beyond the guard, 12 of them left") {
+		t.Error(head)
+	}
 	const want = `STEP             RESULT    AT                    TOOK  TRIES
 access           waiting   -                     -     -
   [0]            failed    2026-11-20 09:00:03Z  3s    -

@@ -137,6 +137,16 @@ func (w *world) DueRuns(ctx context.Context, leases store.Leases, g store.LaneGr
 	return due[:min(limit, len(due))], err
 }
 
+// AdvanceRuns implements workflow.Store with a directory as large as the test says.
+func (w *world) AdvanceRuns(ctx context.Context, leases store.Leases, keys []store.RunKey, decide func(time.Time, store.LoadedRun) (*store.RunChange, error)) error {
+	return w.Store.AdvanceRuns(ctx, leases, keys, func(now time.Time, l store.LoadedRun) (*store.RunChange, error) {
+		if l.Removal != nil {
+			l.Removal.People = cmp.Or(w.given.Guard.People, directory)
+		}
+		return decide(now, l)
+	})
+}
+
 // named is a step as people name it: an account of an offboarding step goes by
 // its app, an item of a forEach by its place, and a step of another Workflow by
 // that first.
@@ -192,7 +202,7 @@ func (w actions) Action(_ context.Context, _ model.TenantID, integration, action
 	if !known || info.Class == "" {
 		return workflow.ActionInfo{Class: workflow.ClassIdempotent}, nil
 	}
-	return workflow.ActionInfo{Class: workflow.Class(info.Class), EndsAccount: info.EndsAccount}, nil
+	return workflow.ActionInfo{Class: workflow.Class(info.Class), EndsAccount: info.EndsAccount, Removes: info.Effect == connector.EffectRemoves || info.Destructive}, nil
 }
 
 // Precheck implements workflow.Actions.

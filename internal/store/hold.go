@@ -21,11 +21,13 @@ const (
 	HoldPolicy = "policy" // a policy would act on too much
 	// HoldWorkflow: a Workflow would start too many runs.
 	HoldWorkflow = "workflow"
+	// HoldRemovals: the runs of a Workflow would take access from too many accounts.
+	HoldRemovals = "removals"
 )
 
 // HoldSubject says what is held: one current hold exists per subject.
 type HoldSubject struct {
-	Kind        string // HoldShrink, HoldPolicy or HoldWorkflow
+	Kind        string // HoldShrink, HoldPolicy, HoldWorkflow or HoldRemovals
 	SubjectKind string // "Integration", "LicensePolicy"
 	SubjectName string // "okta/users": integration and stream; or the policy's name
 }
@@ -209,6 +211,11 @@ func (s *Store) ReleaseHold(ctx context.Context, tenant model.TenantID, subject 
 				return err
 			}
 		}
+		if subject.Kind == HoldRemovals {
+			if err := s.lockGuard(ctx, tx, tenant, subject.SubjectName); err != nil {
+				return err
+			}
+		}
 		h, err := s.hold(ctx, tx, tenant, subject)
 		if err != nil {
 			return err
@@ -241,12 +248,20 @@ func (s *Store) ReleaseHold(ctx context.Context, tenant model.TenantID, subject 
 				return err
 			}
 		}
+		if subject.Kind == HoldRemovals {
+			if err := s.releaseRemovals(ctx, tx, tenant, h); err != nil {
+				return err
+			}
+		}
 		return s.appendAudit(ctx, tx, tenant, model.AuditRecord{Actor: by.Name, ActorKind: by.Kind, Action: "guard.release", ObjectKind: subject.SubjectKind,
 			ObjectName: subject.SubjectName, Reason: reason, Result: "done",
 			Detail: map[string]string{"kind": subject.Kind, "digest": digest, "count": fmt.Sprint(h.Count), "total": fmt.Sprint(h.Total)}})
 	})
 	if err != nil {
 		return Hold{}, fmt.Errorf("release: %w", err)
+	}
+	if subject.Kind == HoldRemovals {
+		s.wakeEngine()
 	}
 	return out, nil
 }

@@ -133,6 +133,9 @@ type NewRun struct {
 	Lane        string
 	Priority    Priority
 	DueAt       time.Time // zero: now
+	// MayTake is from how many accounts a person let the run take access, whatever
+	// the guard of its Workflow says.
+	MayTake int64
 }
 
 // RunDetail is a run with everything that happened in it.

@@ -31,6 +31,8 @@ type LoadedRun struct {
 	Approvals map[string][]Prompt
 	// Suspended says that the run's Workflow is: no step may begin.
 	Suspended bool
+	// Removal is the guard that the run stands at, if it asked about an account.
+	Removal *RemovalGuard
 }
 
 // RunChange is what a decision about a run writes. Prompts and Attempts are
@@ -47,6 +49,10 @@ type RunChange struct {
 	StopChildren bool
 	// Settled are ended runs that it started and need not be shown again.
 	Settled []string
+	// RemovalAsk has the guard looked at for the next turn; Removal is what this
+	// turn decided about the account that the run asked about before.
+	RemovalAsk *RemovalAsk
+	Removal    *RemovalAnswer
 	// Claim asks for a place among the runs with the same concurrency key.
 	Claim *SlotClaim
 }
@@ -82,8 +88,16 @@ func (s *Store) AdvanceRuns(ctx context.Context, leases Leases, keys []RunKey, d
 		}
 		now := time.UnixMilli(s.now()).UTC()
 		changes := make([]RunChange, 0, len(loaded))
+		guards, err := s.loadRemovals(ctx, tx, loaded)
+		if err != nil {
+			return err
+		}
 		for _, l := range loaded {
+			l.Removal = guards.of(l.Run)
 			c, err := decide(now, l)
+			if err == nil {
+				err = guards.note(ctx, s, tx, c)
+			}
 			if err != nil {
 				return err
 			}
@@ -92,6 +106,9 @@ func (s *Store) AdvanceRuns(ctx context.Context, leases Leases, keys []RunKey, d
 			}
 		}
 		if err := s.writeChanges(ctx, tx, changes); err != nil {
+			return err
+		}
+		if err := guards.holdAll(ctx, s, tx); err != nil {
 			return err
 		}
 		others = slices.ContainsFunc(changes, func(c RunChange) bool {

@@ -79,6 +79,11 @@ func (s *Store) createRuns(ctx context.Context, tx *sql.Tx, tenant model.TenantI
 		default:
 			return 0, fmt.Errorf("create run %s/%s: priority %d is not one of the classes", r.Kind, r.Name, priority)
 		}
+		if r.MayTake > 0 {
+			if err := letTake(ctx, tx, tenant, id.String(), r.MayTake); err != nil {
+				return 0, err
+			}
+		}
 		rows = append(rows, []any{tenant, id.String(), ShardOf(id.String()), r.Kind, r.Name, revision, r.TriggerKind, r.TriggerKey, r.Subject,
 			r.PersonID, r.Cause, r.ParentID, RunReady, orEmptyObject(r.Vars), r.Lane, priority, due, now, now})
 	}

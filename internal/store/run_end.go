@@ -115,6 +115,9 @@ func (s *Store) requestStop(ctx context.Context, tx *sql.Tx, r *Run, by Decider)
 		return err
 	}
 	if r.State != RunInFlight {
+		if err := s.leaveGuard(ctx, tx, *r); err != nil {
+			return err
+		}
 		r.State, r.Outcome, r.EndedAt, r.Reason, r.Message = RunStopped, "stopped", &now, "StopRequested", "stopped: "+orDefault(by.Reason, "no reason given")
 		if _, err := tx.ExecContext(ctx, `UPDATE prompt SET state = 'withdrawn', closed_reason = $1 WHERE tenant = $2 AND run_id = $3 AND state = 'open'`,
 			"the run was stopped; nothing was changed", r.Tenant, r.ID); err != nil {

@@ -46,6 +46,9 @@ func (s *Store) RewindRun(ctx context.Context, tenant model.TenantID, id string,
 		if run, result, err = v.Decide(now, loaded[0]); err != nil {
 			return err
 		}
+		if err := s.leaveGuard(ctx, tx, before); err != nil {
+			return err
+		}
 		if err := s.putRewound(ctx, tx, run, now); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seatkeeper/seatkeeper/internal/expr"
 	"github.com/seatkeeper/seatkeeper/internal/model"
+	"github.com/seatkeeper/seatkeeper/internal/store"
 	"github.com/seatkeeper/seatkeeper/internal/workflow"
 )
 
@@ -199,6 +200,18 @@ func TestManyAccountsAreHeld(t *testing.T) {
 		o.release("expired")
 		o.look()
 		o.started("expired", "Zoom 2026", "miro-2026")
+		// Who let the run start has let it take these accounts.
+		runs, err := o.store.ListRuns(o.Context(), o.tenant, store.RunFilter{Name: "expired"})
+		o.must(err)
+		released := map[string]int64{}
+		for _, r := range runs {
+			n, err := o.store.Released(o.Context(), o.tenant, r.ID)
+			o.must(err)
+			released[r.Subject] = n.Unused
+		}
+		if released["Zoom 2026"] != 25 || released["miro-2026"] != 0 {
+			o.Errorf("released: %v", released)
+		}
 	})
 }
 

@@ -241,6 +241,11 @@ type candidate struct {
 	begin    func() (store.NewRun, verdict, error) // when it is chosen
 }
 
+// released says that a person let it start, and what it is about with it.
+func (c candidate) released() bool {
+	return c.fact.row != nil && c.fact.row.State == store.StartReleased
+}
+
 // choose divides candidates by the guard: what a person released starts in any
 // case, and of the others, the oldest first, as many as the guard leaves. It is
 // pure.

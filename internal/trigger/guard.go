@@ -43,7 +43,7 @@ func (l *look) reach(w *watch) int64 {
 // pure.
 func apart(candidates []candidate, reach int64) (pass, held []candidate) {
 	for _, c := range candidates {
-		if released := c.fact.row != nil && c.fact.row.State == store.StartReleased; c.accounts > reach && !released {
+		if c.accounts > reach && !c.released() {
 			held = append(held, c)
 		} else {
 			pass = append(pass, c)

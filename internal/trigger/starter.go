@@ -403,6 +403,9 @@ func (l *look) workflow(ctx context.Context, w *watch, facts []fact) error {
 			l.note(ctx, w, c.fact, v)
 			continue
 		}
+		if c.released() {
+			run.MayTake = c.accounts
+		}
 		l.out.Runs = append(l.out.Runs, run)
 	}
 	// What is held is written for a Workflow that is there, too.

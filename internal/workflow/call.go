@@ -107,6 +107,8 @@ func (t *turn) perform(c callSpec) callOutcome {
 		return callOutcome{reason: "Refused", message: info.Paused}
 	case info.Refused != "":
 		return callOutcome{reason: "Refused", message: info.Refused}
+	case info.Removes && !t.mayRemove(c.call):
+		return pending
 	}
 	return t.send(c, info)
 }

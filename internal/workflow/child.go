@@ -138,6 +138,7 @@ func (t *turn) startChild(n *node, w *childStart, input any) {
 		return
 	}
 	w.vars["input"] = input
+	w.vars[varAround] = map[string]any{"left": t.toCome()}
 	if start, ok := w.vars["start"].(map[string]any); ok {
 		start["depth"] = t.depth() + 1
 	}

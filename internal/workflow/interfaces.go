@@ -37,6 +37,8 @@ type ActionInfo struct {
 	WaitTimeout time.Duration `json:",omitempty"`
 	WaitEvery   time.Duration `json:",omitempty"`
 	EndsAccount bool
+	// Removes says that the action takes access from an account.
+	Removes bool `json:",omitempty"`
 	// Refused says why the action may not be sent: permission Read, a
 	// destructive action that the Integration does not name. Empty: it may.
 	Refused string

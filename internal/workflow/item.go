@@ -88,7 +88,7 @@ func (t *turn) itemRun(n *node, s *ForEachStep, l *loop) (store.NewRun, error) {
 	}
 	t.locals(items)
 	items[s.As] = l.Items[l.Ix]
-	all[varAround] = map[string]any{"items": items, "steps": t.resultsBefore()}
+	all[varAround] = map[string]any{"items": items, "steps": t.resultsBefore(), "left": t.toCome()}
 	raw, err := json.Marshal(all)
 	return store.NewRun{
 		Kind: KindItem, Name: t.run.Name, TriggerKind: TriggerWorkflow, TriggerKey: t.itemKey(n, l.Ix), ParentID: t.run.ID, Definition: n.item,

@@ -37,6 +37,8 @@ type cursor struct {
 	Output map[string]any `json:"output,omitempty"`
 	Sealed any            `json:"sealed,omitempty"` // Output, where it is sensitive
 	Status int            `json:"status,omitempty"`
+	// Passed says that the guard let the effect at work take access away.
+	Passed bool `json:"passed,omitempty"`
 	// Of ask and tell: the stage, the position in the list at work, how many
 	// were delivered, and the reminders sent.
 	Stage      int        `json:"stage,omitempty"`
@@ -216,6 +218,7 @@ type turn struct {
 	event   event
 	// suspended says that no step of the definition's runs may begin.
 	suspended bool
+	removal   *store.RemovalGuard // that the run stands at
 	// children are the runs that this one started, where they were read.
 	children       []store.Run
 	loadedChildren bool
@@ -242,7 +245,7 @@ func decide(now time.Time, p *program, l store.LoadedRun, ev event, env *surroun
 	if p.defect != nil {
 		return nil, p.defect
 	}
-	t := &turn{now: now, program: p, env: env, run: l.Run, prompts: l.Prompts, intent: l.Intent, event: ev, suspended: l.Suspended, children: l.Children, loadedChildren: l.Run.Reason == store.ReasonWaitingForRun}
+	t := &turn{now: now, program: p, env: env, run: l.Run, prompts: l.Prompts, intent: l.Intent, event: ev, suspended: l.Suspended, removal: l.Removal, children: l.Children, loadedChildren: l.Run.Reason == store.ReasonWaitingForRun}
 	var err error
 	if t.vars, err = parseVars(l.Run.Vars); err != nil {
 		return nil, fmt.Errorf("run %s: %w", t.run.ID, err)

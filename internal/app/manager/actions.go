@@ -72,7 +72,7 @@ func (a *actions) Action(ctx context.Context, tenant model.TenantID, integration
 	}
 	return workflow.ActionInfo{
 		Class: workflow.Class(info.Class), HasPrecheck: info.HasPrecheck, HasVerify: info.HasVerify, VerifyWithin: info.VerifyWithin,
-		WaitTimeout: info.WaitTimeout, WaitEvery: info.WaitEvery, EndsAccount: info.EndsAccount, Refused: refused, Paused: paused,
+		WaitTimeout: info.WaitTimeout, WaitEvery: info.WaitEvery, EndsAccount: info.EndsAccount, Removes: info.Effect == connector.EffectRemoves || info.Destructive, Refused: refused, Paused: paused,
 	}, nil
 }
 

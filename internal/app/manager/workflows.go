@@ -65,11 +65,22 @@ func (b workflows) Held(ctx context.Context, namespace, name string) (*store.Hol
 	if err != nil {
 		return nil, err
 	}
-	h, err := b.store.Hold(ctx, tenant, store.WorkflowHold(name))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+	for _, subject := range holdsOf(name) {
+		h, err := b.store.Hold(ctx, tenant, subject)
+		if err == nil && h.ReleasedAt == nil {
+			return &h, nil
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
 	}
-	return &h, err
+	return nil, nil
+}
+
+// holdsOf are what the guard of a Workflow may hold: runs that are to start, and
+// accounts that those would take access from which have started.
+func holdsOf(name string) []store.HoldSubject {
+	return []store.HoldSubject{store.WorkflowHold(name), store.RemovalHold(name)}
 }
 
 // Release implements the Workflow controller's Backend.
@@ -79,8 +90,12 @@ func (b workflows) Release(ctx context.Context, namespace, name, digest string) 
 		return err
 	}
 	by := model.Actor{Name: "annotation " + v1alpha1.ReleaseAnnotation, Kind: model.ActorUser}
-	_, err = b.store.ReleaseHeld(ctx, tenant, store.WorkflowHold(name), digest, by, "released by annotation of the Workflow")
-	return err
+	for _, subject := range holdsOf(name) {
+		if released, err := b.store.ReleaseHeld(ctx, tenant, subject, digest, by, "released by annotation of the Workflow"); err != nil || released {
+			return err
+		}
+	}
+	return nil
 }
 
 // Start implements the WorkflowRun controller's Backend.

@@ -189,12 +189,14 @@ func holdSubject(kind, name string) (store.HoldSubject, error) {
 		return store.PolicyHold(name), nil
 	case kind == store.HoldWorkflow:
 		return store.WorkflowHold(name), nil
+	case kind == store.HoldRemovals:
+		return store.RemovalHold(name), nil
 	case kind == store.HoldShrink && name == store.SCIMLeaversHold().SubjectName:
 		return store.SCIMLeaversHold(), nil
 	case kind == store.HoldShrink:
 		return store.HoldSubject{Kind: kind, SubjectKind: "Integration", SubjectName: name}, nil
 	}
-	return store.HoldSubject{}, badRequest("guard %q: want policy/NAME, workflow/NAME or shrink/INTEGRATION/STREAM, as `seatkeeper guards` shows it", kind+"/"+name)
+	return store.HoldSubject{}, badRequest("guard %q: want policy/NAME, workflow/NAME, removals/NAME or shrink/INTEGRATION/STREAM, as `seatkeeper guards` shows it", kind+"/"+name)
 }
 
 func (a *API) release(c *call) (any, error) {

@@ -15,6 +15,8 @@ type RunDetail struct {
 	Runs  []RunBelow              `json:"runs,omitempty"`
 	// MoreRuns that it has started are not among Runs.
 	MoreRuns int `json:"moreRuns,omitempty"`
+	// Released is what a person let it take beyond the guard.
+	Released store.RemovalRelease `json:"released,omitzero"`
 }
 
 // RunBelow is a run that a step of another has started.
@@ -31,7 +33,11 @@ const maxRunsBelow = 100
 
 func (a *API) runView(c *call, r store.RunDetail) (RunDetail, error) {
 	left := maxRunsBelow
-	return a.runTree(c, r, &left)
+	out, err := a.runTree(c, r, &left)
+	if err == nil {
+		out.Released, err = a.Store.Released(c, c.tenant, r.ID)
+	}
+	return out, err
 }
 
 func (a *API) runTree(c *call, r store.RunDetail, left *int) (out RunDetail, err error) {

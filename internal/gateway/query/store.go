@@ -47,6 +47,7 @@ type Store interface {
 	ListWorkflows(ctx context.Context, t model.TenantID) ([]store.WorkflowState, error)
 	ListRuns(ctx context.Context, t model.TenantID, f store.RunFilter) ([]store.Run, error)
 	RunsBelow(ctx context.Context, t model.TenantID, id string, limit int) (runs []store.Run, more int, err error)
+	Released(ctx context.Context, t model.TenantID, id string) (store.RemovalRelease, error)
 	workflow.VerbStore
 	WorkflowRevisions(ctx context.Context, t model.TenantID, name string, q store.RevisionQuery) ([]store.WorkflowRevision, error)
 	WorkflowRevision(ctx context.Context, t model.TenantID, name string, revision int64) (store.WorkflowRevision, error)
