@@ -27,7 +27,7 @@ var (
 
 func newWorkflowTestCommand(e *env) *cobra.Command {
 	var o rehearsal
-	var only string
+	var only, format string
 	var verbose bool
 	cmd := &cobra.Command{
 		Use: "test [FILE|DIR…]", Short: "Carry a Workflow out on this machine, and compare what it does",
@@ -41,17 +41,29 @@ event and the person given, and its steps are shown with every request that it
 would send.`,
 		Example: "  seatkeeper workflow test workflows/\n" +
 			"  seatkeeper workflow test workflows/zoom-leaver_test.yaml --run Sales -v\n" +
+			"  seatkeeper workflow test workflows/ -o junit > report.xml\n" +
 			"  seatkeeper workflow test -f zoom-leaver.yaml --person person.json --event event.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case o.file != "" && len(args) > 0:
 				return usageError{errors.New("-f carries one Workflow out, and files of tests are run without it: give one of them")}
+			case format != "" && format != formatJUnit:
+				return usageError{fmt.Errorf("-o %q: want junit, or nothing for text", format)}
+			case o.file != "" && format != "":
+				return usageError{errors.New("-o is for files of tests; -f shows the steps of one run")}
 			case o.file != "":
 				return o.run(cmd.Context(), e)
 			case len(args) == 0:
 				return usageError{errors.New("want a file or directory of tests, or -f WORKFLOW.yaml")}
 			}
-			return runTests(cmd.Context(), e, args, only, verbose)
+			files, err := testFiles(args)
+			switch {
+			case err != nil:
+				return err
+			case format == formatJUnit:
+				return reportTests(cmd.Context(), e, files, only, verbose)
+			}
+			return runTests(cmd.Context(), e, files, only, verbose)
 		},
 	}
 	f := cmd.Flags()
@@ -62,6 +74,7 @@ would send.`,
 	f.StringArrayVar(&o.inputs, "input", nil, "what expressions read as input.NAME: NAME=VALUE; may be repeated")
 	f.StringVar(&o.now, "now", "", "when the run starts, in RFC 3339 (default: now)")
 	f.StringVar(&only, "run", "", "only tests whose name contains this")
+	f.StringVarP(&format, "output", "o", "", "junit writes a report as XML, for a build server")
 	f.BoolVarP(&verbose, "verbose", "v", false, "show the steps and requests of every test")
 	return cmd
 }
@@ -151,11 +164,7 @@ func writeOutcome(out io.Writer, o *flowtest.Outcome) error {
 }
 
 // runTests runs all tests and fails if one does.
-func runTests(ctx context.Context, e *env, args []string, only string, verbose bool) error {
-	files, err := testFiles(args)
-	if err != nil {
-		return err
-	}
+func runTests(ctx context.Context, e *env, files []string, only string, verbose bool) error {
 	passed, failed := 0, 0
 	for _, path := range files {
 		results, err := flowtest.RunFile(ctx, path, only)
@@ -185,6 +194,11 @@ func runTests(ctx context.Context, e *env, args []string, only string, verbose b
 			}
 		}
 	}
+	return verdictOf(e, passed, failed, only)
+}
+
+// verdictOf is what the command says at its end.
+func verdictOf(e *env, passed, failed int, only string) error {
 	switch {
 	case failed > 0:
 		return fmt.Errorf("%d of %d tests: %w", failed, failed+passed, errFlowFailed)

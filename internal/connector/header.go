@@ -94,6 +94,13 @@ func unquote(s string) (text, rest string) {
 // maxPause bounds what a vendor's header can ask for.
 const maxPause = 31 * 24 * time.Hour
 
+// RetryAfter is how long an answer with this header Retry-After asks to wait; 0: it
+// does not.
+func RetryAfter(value string, now time.Time) time.Duration {
+	d, _ := parseRetryAfter(value, now)
+	return d
+}
+
 // parseRetryAfter reads Retry-After (RFC 9110, 10.2.3): seconds or a date in
 // any of HTTP's three forms. ok is false for anything else.
 func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {

@@ -277,7 +277,10 @@ func (w *world) Send(ctx context.Context, _ model.TenantID, r workflow.Request) 
 		header[strings.ToLower(k)] = v
 	}
 	status := cmp.Or(a.Status, http.StatusOK)
-	return workflow.Result{Class: workflow.ResultDone, Sent: true, StatusCode: status, Answer: &workflow.Answer{Status: status, Header: header, Body: a.Body, Words: a.Message}}, nil
+	return workflow.Result{
+		Class: workflow.ResultDone, Sent: true, StatusCode: status, RetryAfter: connector.RetryAfter(header["retry-after"], w.clock.Now()),
+		Answer: &workflow.Answer{Status: status, Header: header, Body: a.Body, Words: a.Message},
+	}, nil
 }
 
 // facts is world as what runs look at again before they act: the accounts of
