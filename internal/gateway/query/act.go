@@ -100,7 +100,16 @@ func (a *API) stopRun(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	return a.Store.StopRun(c, c.tenant, c.path("name"), store.Decider{Actor: c.user, Kind: model.ActorUser, Reason: in.Reason})
+	return shown(a.Store.StopRun(c, c.tenant, c.path("name"), store.Decider{Actor: c.user, Kind: model.ActorUser, Reason: in.Reason}))
+}
+
+// shown is a run as people know it: its key is the one that its caller gave.
+func shown(r store.Run, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	r.TriggerKey = workflow.ShownKey(r.TriggerKey)
+	return r, nil
 }
 
 func (a *API) resolveRun(c *call) (any, error) {
@@ -114,7 +123,7 @@ func (a *API) resolveRun(c *call) (any, error) {
 	if !slices.Contains([]store.Resolution{store.ResolveRetry, store.ResolveSkip, store.ResolveFail}, in.How) {
 		return nil, badRequest("how=%q: want retry, skip or fail", in.How)
 	}
-	return a.Store.ResolveAttention(c, c.tenant, c.path("name"), in.How, store.Decider{Actor: c.user, Kind: model.ActorUser, Reason: in.Reason})
+	return shown(a.Store.ResolveAttention(c, c.tenant, c.path("name"), in.How, store.Decider{Actor: c.user, Kind: model.ActorUser, Reason: in.Reason}))
 }
 
 // HeldGuard is a set that waits for a person to release it.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seatkeeper/seatkeeper/internal/model"
 	"github.com/seatkeeper/seatkeeper/internal/store"
@@ -43,6 +44,20 @@ func TestRevisionsAndVerbs(t *testing.T) {
 		run, _, err := workflow.Start(ctx, s, tenant, workflow.StartRequest{Workflow: "wf", Key: "k", By: store.Decider{Actor: "ann", Kind: model.ActorUser}})
 		if err == nil {
 			_, err = s.StopRun(ctx, tenant, run.ID, store.Decider{Actor: "ann", Kind: model.ActorUser})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		parked, _, err := workflow.Start(ctx, s, tenant, workflow.StartRequest{Workflow: "wf", Key: "p", By: store.Decider{Actor: "ann", Kind: model.ActorUser}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, err := s.HoldShards(ctx, store.HoldRequest{Owner: "a", Lease: time.Minute})
+		if err == nil {
+			err = s.AdvanceRuns(ctx, held.Leases, []store.RunKey{parked.Key()}, func(_ time.Time, l store.LoadedRun) (*store.RunChange, error) {
+				l.Run.State, l.Run.Reason = store.RunAttention, "OutcomeUnknown"
+				return &store.RunChange{Run: l.Run}, nil
+			})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -88,6 +103,9 @@ func TestRevisionsAndVerbs(t *testing.T) {
 			{"POST", "runs/" + run.ID + "/resume", `{"toRevision":2,"reason":"4711"}`, 200, `"state":"ready"`},
 			{"POST", "runs/" + run.ID + "/resume", `{}`, 409, "only a stopped run"},
 			{"POST", "runs/" + run.ID + "/resolve", `{"how":"skip"}`, 409, "not in attention"},
+			// The key is what the caller gave.
+			{"POST", "runs/" + run.ID + "/stop", `{}`, 200, `"triggerKey":"k"`},
+			{"POST", "runs/" + parked.ID + "/resolve", `{"how":"skip"}`, 200, `"triggerKey":"p"`},
 		} {
 			w := httptest.NewRecorder()
 			mux.ServeHTTP(w, httptest.NewRequest(tc.method, "/apis/v1/namespaces/acme/"+tc.path, strings.NewReader(tc.body)))
