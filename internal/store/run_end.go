@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,13 +79,22 @@ func (s *Store) ended(ctx context.Context, tx *sql.Tx, runs []Run) error {
 	if err := s.wakeQueued(ctx, tx, runs); err != nil {
 		return err
 	}
+	parents := make([]RunKey, 0, len(runs))
 	for _, r := range runs {
-		if r.ParentID == "" {
-			continue
+		if r.ParentID != "" {
+			parents = append(parents, RunKey{r.Tenant, r.ParentID})
+		}
+	}
+	slices.SortFunc(parents, compareKeys)
+	for _, p := range slices.Compact(parents) {
+		// One that another transaction is moving on may be about to wait, with this
+		// run read as it was: it is looked at as that one leaves it.
+		if _, err := tx.ExecContext(ctx, `SELECT id FROM run WHERE tenant=$1 AND id=$2`+s.dialect.forUpdate, p.Tenant, p.ID); err != nil {
+			return fmt.Errorf("lock run %s, which waits for another: %w", p.ID, err)
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE run SET due_at=$3, state='ready', version=version+1 WHERE tenant=$1 AND id=$2 AND state='waiting'`,
-			r.Tenant, r.ParentID, s.now()); err != nil {
-			return fmt.Errorf("wake the run that started run %s: %w", r.ID, err)
+			p.Tenant, p.ID, s.now()); err != nil {
+			return fmt.Errorf("wake run %s, which waits for another: %w", p.ID, err)
 		}
 	}
 	return nil
