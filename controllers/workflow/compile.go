@@ -5,7 +5,6 @@ package workflow
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/seatkeeper/seatkeeper/api/v1alpha1"
 	"github.com/seatkeeper/seatkeeper/internal/trigger"
@@ -51,9 +50,6 @@ func Compile(spec v1alpha1.WorkflowSpec, lang engine.Language, action func(integ
 		if err := literals(u); err != nil {
 			return Compiled{}, err
 		}
-	}
-	if len(p.unbuilt) > 0 {
-		return Compiled{}, wrong(v1alpha1.ReasonNotImplemented, "%s: this version does not do that", strings.Join(p.unbuilt, ", "))
 	}
 	if p.starts != nil {
 		if err := trigger.Check(*p.starts, lang); err != nil {

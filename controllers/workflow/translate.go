@@ -41,8 +41,6 @@ type plan struct {
 	warnings   []string
 	// destructive says that a step takes away what is not given back by itself.
 	destructive bool
-	// unbuilt are the fields that keep this version from running it at all.
-	unbuilt []string
 }
 
 // use is an action that a step asks of an Integration.
@@ -95,7 +93,6 @@ func translate(spec v1alpha1.WorkflowSpec) (*plan, error) {
 		return nil, err
 	}
 	p.warnings = append(p.warnings, maybe...)
-	slices.Sort(p.unbuilt)
 	return p, nil
 }
 

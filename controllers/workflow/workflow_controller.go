@@ -169,9 +169,6 @@ func (r *Reconciler) step(ctx context.Context, obj *v1alpha1.Workflow, c *reconc
 	switch {
 	case bad != nil:
 		state.State, state.Message = store.WorkflowInvalid, bad.message
-		if bad.reason == v1alpha1.ReasonNotImplemented {
-			state.State = store.WorkflowNotImplemented
-		}
 	}
 	if bad == nil || bad.waits {
 		if definition, err = p.definition.Marshal(); err != nil {
@@ -287,9 +284,6 @@ func sooner(d time.Duration) func(reconcile.Outcome, error) (reconcile.Outcome, 
 // conclude says in conditions what was found.
 func (r *Reconciler) conclude(obj *v1alpha1.Workflow, c *reconcile.Conditions, p *plan, bad *problem, load store.RunCounts) (reconcile.Outcome, error) {
 	switch {
-	case bad != nil && bad.reason == v1alpha1.ReasonNotImplemented:
-		c.Unknown(v1alpha1.ConditionValid, bad.reason, bad.message)
-		return reconcile.Outcome{}, reconcile.Stalling(bad.reason, "%s", bad.message)
 	case bad != nil && bad.waits:
 		c.True(v1alpha1.ConditionValid, v1alpha1.ReasonCompiled, "every step and expression is valid")
 		return reconcile.Outcome{}, reconcile.Waiting(bad.reason, refresh, "%s", bad.message)
@@ -364,9 +358,6 @@ func (r *Reconciler) check(ctx context.Context, obj *v1alpha1.Workflow) (*plan, 
 	p.guarded()
 	if err := r.checkTrigger(ctx, obj, p); err != nil {
 		return p, err
-	}
-	if len(p.unbuilt) > 0 {
-		return p, wrong(v1alpha1.ReasonNotImplemented, "this version does not do %s: no run starts", strings.Join(p.unbuilt, ", "))
 	}
 	if waits != nil {
 		return p, waits

@@ -19,9 +19,8 @@ import (
 
 // States of a Workflow.
 const (
-	WorkflowReady          = "Ready"          // runs may start
-	WorkflowInvalid        = "Invalid"        // something in it is wrong
-	WorkflowNotImplemented = "NotImplemented" // it asks for what this version does not do
+	WorkflowReady   = "Ready"   // runs may start
+	WorkflowInvalid = "Invalid" // something in it is wrong
 )
 
 // WorkflowState is a Workflow as its controller last checked it.
