@@ -26,8 +26,10 @@ type LoadedRun struct {
 	// Children are the runs that the run has started, oldest first, if it waits
 	// for one: its Reason is ReasonWaitingForRun. Those that it settled are not there.
 	Children []Run
-	// Approvals were asked for in the runs below it, by the child's id; only verbs
-	// read them.
+	// Deeper are the runs that its children started, and so on, each behind the one
+	// that did; Approvals were asked for in the runs below it, by the child's id. Only
+	// verbs read them.
+	Deeper    []Run
 	Approvals map[string][]Prompt
 	// Suspended says that the run's Workflow is: no step may begin.
 	Suspended bool

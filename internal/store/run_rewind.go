@@ -38,7 +38,7 @@ func (s *Store) RewindRun(ctx context.Context, tenant model.TenantID, id string,
 		if len(loaded) == 0 {
 			return fmt.Errorf("run %s: %w", id, ErrNotFound)
 		}
-		if loaded[0].Children, loaded[0].Approvals, err = s.below(ctx, tx, loaded[0].Run); err != nil {
+		if loaded[0].Children, loaded[0].Deeper, loaded[0].Approvals, err = s.below(ctx, tx, loaded[0].Run); err != nil {
 			return err
 		}
 		before, now := loaded[0].Run, time.UnixMilli(s.now()).UTC()
@@ -123,27 +123,28 @@ func (s *Store) resumeChildren(ctx context.Context, tx *sql.Tx, parent Run, chil
 	return nil
 }
 
-// below reads the runs that a run started, and by their id the approvals that
-// were asked for in them and in all that they started.
-func (s *Store) below(ctx context.Context, tx *sql.Tx, r Run) ([]Run, map[string][]Prompt, error) {
-	children, err := s.childrenOf(ctx, tx, r)
-	if err != nil {
-		return nil, nil, err
+// below reads the runs that a run started, those that they started, each behind the
+// one that did, and by the id of the former the approvals that were asked for in them
+// and in all that they started.
+func (s *Store) below(ctx context.Context, tx *sql.Tx, r Run) (children, deeper []Run, approvals map[string][]Prompt, err error) {
+	if children, err = s.childrenOf(ctx, tx, r); err != nil {
+		return nil, nil, nil, err
 	}
-	approvals := map[string][]Prompt{}
+	approvals = map[string][]Prompt{}
 	for _, c := range children {
 		asked, err := collect(ctx, tx, scanPrompt, `SELECT `+promptColumns+` FROM prompt p WHERE p.tenant=$1 AND p.run_id=$2 AND p.purpose=$3`, c.Tenant, c.ID, PromptApproval)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read the approvals of run %s: %w", c.ID, err)
+			return nil, nil, nil, fmt.Errorf("read the approvals of run %s: %w", c.ID, err)
 		}
-		_, deeper, err := s.below(ctx, tx, c)
+		its, more, approved, err := s.below(ctx, tx, c)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		for _, more := range deeper {
+		deeper = append(append(deeper, its...), more...)
+		for _, more := range approved {
 			asked = append(asked, more...)
 		}
 		approvals[c.ID] = asked
 	}
-	return children, approvals, nil
+	return children, deeper, approvals, nil
 }

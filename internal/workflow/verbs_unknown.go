@@ -5,6 +5,7 @@ package workflow
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,15 +28,21 @@ func (r *rewinding) known() error {
 	return refused("step %q of run %s may have had its effect, and doing it again could double it: look at the vendor, then say --yes, or skip the step", StepName(r.at()), r.run.ID)
 }
 
-// knownBelow is known of the runs that this one started.
+// knownBelow is known of the runs that this one started, and of those below them.
 func (r *rewinding) knownBelow() error {
-	for _, c := range r.loaded.Children {
+	again := map[string]bool{}
+	for _, c := range slices.Concat(r.loaded.Children, r.loaded.Deeper) {
+		if c.ParentID == r.run.ID {
+			again[c.ID] = r.again(c)
+		} else {
+			again[c.ID] = again[c.ParentID]
+		}
 		switch {
-		case !r.again(c):
+		case !again[c.ID]:
 		case c.State == store.RunInFlight:
-			return refused("run %s, which run %s started, has a call under way whose outcome is not known yet: try again when it has ended", c.ID, r.run.ID)
+			return refused("run %s, below run %s, has a call under way whose outcome is not known yet: try again when it has ended", c.ID, r.run.ID)
 		case !r.verb.LookedAt && unknownIn(c):
-			return refused("step %q of run %s, which run %s started, may have had its effect, and doing it again could double it: look at the vendor, then say --yes, or skip the step", StepName(c.StepPath), c.ID, r.run.ID)
+			return refused("step %q of run %s, below run %s, may have had its effect, and doing it again could double it: look at the vendor, then say --yes, or skip the step", StepName(c.StepPath), c.ID, r.run.ID)
 		}
 	}
 	return nil

@@ -61,10 +61,14 @@ func TestRetryOverDoubtBelow(t *testing.T) {
 		edit func(d *Definition)
 		end  func(k *kit)
 	}{
-		"item, stopped":             {loop, nil, stop},
-		"item, time of step over":   {loop, func(d *Definition) { d.Steps[0].Timeout = Span{Elapsed: time.Hour} }, nil},
-		"item, time of run over":    {loop, func(d *Definition) { d.Timeout = Span{Elapsed: time.Hour} }, nil},
-		"child, stopped":            {call, nil, stop},
+		"item, stopped":           {loop, nil, stop},
+		"item, time of step over": {loop, func(d *Definition) { d.Steps[0].Timeout = Span{Elapsed: time.Hour} }, nil},
+		"item, time of run over":  {loop, func(d *Definition) { d.Timeout = Span{Elapsed: time.Hour} }, nil},
+		"child, stopped":          {call, nil, stop},
+		"child of an item, stopped": {func(k *kit) Definition {
+			k.put(cel(ticket("act", "x")), named("child"))
+			return cel(wide(2, "loop", "['a']", "i", runs("call", "child", nil)))
+		}, nil, stop},
 		"child, time of run over":   {call, func(d *Definition) { d.Timeout = Span{Elapsed: time.Hour} }, nil},
 		"item, stopped and resumed": {loop, nil, func(k *kit) { stop(k); k.resumed(); stop(k) }},
 	} {
