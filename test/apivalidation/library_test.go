@@ -12,12 +12,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestLibraryApplies takes every ready Workflow of the documentation, as it is.
+// TestLibraryApplies takes every ready Workflow of the documentation, and every
+// Application beside them, as it is.
 func TestLibraryApplies(t *testing.T) {
 	client := newClient(t)
-	paths, err := filepath.Glob(filepath.Join(repoPath(t, "docs", "workflows"), "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
+	var paths []string
+	for _, pattern := range []string{"*.yaml", filepath.Join("applications", "*.yaml")} {
+		found, err := filepath.Glob(filepath.Join(repoPath(t, "docs", "workflows"), pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(found), err)
+		}
+		paths = append(paths, found...)
 	}
 	n := 0
 	for _, path := range paths {
