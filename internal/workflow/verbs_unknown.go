@@ -78,7 +78,7 @@ func (c cursor) inDoubt() bool { return c.Lost || c.Asking == callResolve }
 // doubled reports that going on with the step could have its effect twice: nobody
 // knows of an attempt, and the vendor would not know another for the same.
 func (r *rewinding) doubled() bool {
-	switch Class(r.cur.Info.Class) {
+	switch r.cur.Info.Class {
 	case ClassRead, ClassIdempotent, ClassKeyed:
 		return false
 	}
