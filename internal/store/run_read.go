@@ -179,7 +179,8 @@ type LaneGroup struct {
 
 // LaneGroups lists every lane and priority that has unfinished runs, by one
 // step through the index for each lane: thousands of queued runs cost nothing.
-// (PostgreSQL would turn EXISTS into a join over all of them.)
+// (PostgreSQL would turn EXISTS into a join over all of them, and read the table
+// for any one row of a lane that has much work; a minimum is in the index only.)
 func (s *Store) LaneGroups(ctx context.Context) ([]LaneGroup, error) {
 	const live = `state IN ('ready', 'waiting', 'inflight')`
 	groups, err := collect(ctx, s.reads, func(r *sql.Rows) (g LaneGroup, err error) { return g, r.Scan(&g.Lane, &g.Priority) },
@@ -188,7 +189,7 @@ func (s *Store) LaneGroups(ctx context.Context) ([]LaneGroup, error) {
 			UNION ALL
 			SELECT (SELECT min(r.lane) FROM run r WHERE `+live+` AND r.lane > l.lane) FROM l WHERE l.lane IS NOT NULL)
 		SELECT l.lane, p.priority FROM l CROSS JOIN (SELECT %d AS priority UNION ALL SELECT %d UNION ALL SELECT %d UNION ALL SELECT %d) AS p
-		WHERE l.lane IS NOT NULL AND (SELECT 1 FROM run r WHERE r.lane = l.lane AND r.priority = p.priority AND r.`+live+` LIMIT 1) = 1
+		WHERE l.lane IS NOT NULL AND (SELECT min(r.due_at) FROM run r WHERE r.lane = l.lane AND r.priority = p.priority AND r.`+live+`) IS NOT NULL
 		ORDER BY l.lane, p.priority`, PriorityOffboarding, PriorityRealtime, PriorityScheduled, PriorityBulk))
 	if err != nil {
 		return nil, fmt.Errorf("find lanes with work: %w", err)
