@@ -226,14 +226,17 @@ func workflowRow(ctx context.Context, q querier, tenant model.TenantID, conditio
 	return w, nil
 }
 
-// WorkflowLoad counts the runs of a Workflow that have not ended.
+// WorkflowLoad counts the runs of a Workflow that have not ended, and those of its
+// items and of the accounts of its leavers that wait for a person.
 func (s *Store) WorkflowLoad(ctx context.Context, tenant model.TenantID, name string) (RunCounts, error) {
 	type row struct {
 		state RunState
 		n     int
 	}
 	rows, err := collect(ctx, s.reads, func(r *sql.Rows) (v row, err error) { return v, r.Scan(&v.state, &v.n) },
-		`SELECT state, count(*) FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND ended_at IS NULL GROUP BY state`, tenant, kindWorkflow, name)
+		`SELECT state, count(*) FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND ended_at IS NULL AND state <> 'attention' GROUP BY state
+		UNION ALL SELECT state, count(*) FROM run WHERE tenant=$1 AND kind IN ($2, $4, $5) AND name=$3 AND ended_at IS NULL AND state='attention' GROUP BY state`,
+		tenant, kindWorkflow, name, kindItem, kindOffboarding)
 	if err != nil {
 		return RunCounts{}, fmt.Errorf("count the runs of Workflow %q: %w", name, err)
 	}
@@ -262,8 +265,8 @@ func (s *Store) WorkflowLoad(ctx context.Context, tenant model.TenantID, name st
 		c.Unreached += n
 	}
 	if c.Attention > 0 {
-		if c.Parked, err = s.runNote(ctx, `SELECT id, reason, updated_at FROM run WHERE tenant=$1 AND kind=$2 AND name=$3 AND ended_at IS NULL AND state='attention'
-			ORDER BY updated_at, id LIMIT 1`, tenant, kindWorkflow, name); err != nil {
+		if c.Parked, err = s.runNote(ctx, `SELECT id, reason, updated_at FROM run WHERE tenant=$1 AND kind IN ($2, $4, $5) AND name=$3 AND ended_at IS NULL AND state='attention'
+			ORDER BY updated_at, id LIMIT 1`, tenant, kindWorkflow, name, kindItem, kindOffboarding); err != nil {
 			return RunCounts{}, fmt.Errorf("find the run of Workflow %q that waits for a person: %w", name, err)
 		}
 	}

@@ -76,6 +76,67 @@ func (t *turn) beginItems(n *node, s *ForEachStep, l *loop) {
 	t.sleep(t.now.Add(childFor), store.ReasonWaitingForRun, message)
 }
 
+// maxItemsVars bounds what the runs of the items of a step begin with, together:
+// each has a copy of what its run knows.
+const maxItemsVars = 32 << 20
+
+// roomForItems refuses so many items with runs of their own that they would begin
+// with too much.
+func (t *turn) roomForItems(n *node, items int) error {
+	if n.item == nil {
+		return nil
+	}
+	raw, err := json.Marshal(t.vars)
+	if err != nil {
+		return unwritten(err)
+	}
+	if all := len(raw) * items; all > maxItemsVars {
+		return fmt.Errorf("forEach.maxParallel: the runs of %d items would begin with %d bytes of variables each, %d in all: at most %d may be; "+
+			"have the run keep less, or set maxParallel to 1", items, len(raw), all, maxItemsVars)
+	}
+	return nil
+}
+
+// leaveItems does as a person decided about a run that was parked while its items
+// were at work: they are stopped. It reports false where they go on.
+func (t *turn) leaveItems(n *node, s *ForEachStep, l *loop) bool {
+	how, _ := t.resolution()
+	if how == store.ResolveSkip && approvesIn(s.Steps) {
+		how = store.ResolveFail // only who is asked can give it
+	}
+	t.run.Reason, t.run.Message = "", ""
+	switch how {
+	case store.ResolveSkip:
+		result := l.result()
+		t.leaveLoop()
+		result["result"] = resultSkipped
+		t.complete(n, result)
+	case store.ResolveFail:
+		t.fail("Resolved", "a person ended the run as failed")
+	default:
+		return false
+	}
+	return true
+}
+
+// approvesIn says whether one of the steps, or of those in them, is an approval.
+func approvesIn(steps []Step) bool {
+	return slices.ContainsFunc(steps, func(s Step) bool {
+		switch {
+		case s.Switch != nil:
+			for _, c := range s.Switch.Cases {
+				if approvesIn(c) {
+					return true
+				}
+			}
+			return approvesIn(s.Switch.Otherwise) || slices.ContainsFunc(s.Switch.When, func(c CaseStep) bool { return approvesIn(c.Steps) })
+		case s.ForEach != nil:
+			return approvesIn(s.ForEach.Steps)
+		}
+		return s.approves()
+	})
+}
+
 // itemRun is the run of the next item.
 func (t *turn) itemRun(n *node, s *ForEachStep, l *loop) (store.NewRun, error) {
 	all := maps.Clone(t.vars)

@@ -318,6 +318,90 @@ func TestForEachParallelVerbs(t *testing.T) {
 	})
 }
 
+// park hands a run to a person, as a defect does.
+func (k *kit) park(id string) {
+	k.t.Helper()
+	err := k.store.AdvanceRuns(k.t.Context(), k.engine.leases, []store.RunKey{{Tenant: k.tenant, ID: id}}, func(_ time.Time, l store.LoadedRun) (*store.RunChange, error) {
+		l.Run.State, l.Run.Reason, l.Run.Message = store.RunAttention, "Defect", "by hand"
+		return &store.RunChange{Run: l.Run}, nil
+	})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// TestForEachParallelResolved: what a person decides about a run that was parked
+// while its items were at work is done, and skips no approval.
+func TestForEachParallelResolved(t *testing.T) {
+	for name, tc := range map[string]struct {
+		inner Step
+		how   store.Resolution
+		state store.RunState
+		open  int
+	}{
+		"skip":             {waits("pause", Hours(9)), store.ResolveSkip, store.RunSucceeded, 0},
+		"fail":             {waits("pause", Hours(9)), store.ResolveFail, store.RunFailed, 0},
+		"retry":            {waits("pause", Hours(9)), store.ResolveRetry, store.RunWaiting, 2},
+		"skip an approval": {approval("ok", alone), store.ResolveSkip, store.RunFailed, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachStore(t, func(t *testing.T, k *kit) {
+				k.ada(nil)
+				k.put(cel(wide(2, "loop", "['a', 'b']", "i", tc.inner), ticket("after", "after")))
+				r := k.by("k")
+				k.park(r.ID)
+				load, err := k.store.WorkflowLoad(t.Context(), k.tenant, "wf")
+				if err != nil || load.Attention != 1 || load.Parked == nil || load.Parked.ID != r.ID {
+					t.Fatalf("%+v, %v", load, err)
+				}
+				if _, err := k.store.ResolveAttention(t.Context(), k.tenant, r.ID, tc.how, store.Decider{Actor: "eve"}); err != nil {
+					t.Fatal(err)
+				}
+				k.settle()
+				if got := k.root(); got.State != tc.state {
+					t.Errorf("the run is %s (%s), want %s", got.State, got.Message, tc.state)
+				}
+				if _, open := k.items(); open != tc.open {
+					t.Errorf("%d items are open, want %d", open, tc.open)
+				}
+			})
+		})
+	}
+}
+
+// TestForEachParallelNeedsAPerson: an item that waits for a person is seen on its
+// Workflow.
+func TestForEachParallelNeedsAPerson(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.put(cel(wide(2, "loop", "['a', 'b']", "i", waits("pause", Hours(9)))))
+		k.by("k")
+		k.park(k.firstItem())
+		load, err := k.store.WorkflowLoad(t.Context(), k.tenant, "wf")
+		if err != nil || load.Attention != 1 || load.Waiting != 1 || load.Parked == nil || load.Parked.ID != k.firstItem() {
+			t.Errorf("%+v, %v", load, err)
+		}
+	})
+}
+
+// TestForEachParallelTooMuch: many items that would each begin with much are
+// refused before any has begun.
+func TestForEachParallelTooMuch(t *testing.T) {
+	eachStore(t, func(t *testing.T, k *kit) {
+		k.ada(nil)
+		k.put(cel(wide(2, "loop", "input.list", "i", ticket("act", "x"))))
+		k.by("k", func(r *StartRequest) {
+			r.Input = map[string]any{"list": make([]any, maxItems), "much": strings.Repeat("x", maxItemsVars/maxItems)}
+		})
+		if got := k.root(); got.State != store.RunFailed || !strings.Contains(got.Message, "forEach.maxParallel: the runs of 1000 items would begin with") {
+			t.Errorf("%s %s", got.State, got.Message)
+		}
+		if all, _ := k.items(); len(all) != 0 {
+			t.Errorf("%d items have begun", len(all))
+		}
+	})
+}
+
 // TestForEachParallelUnknown: what nobody knows of an item's effect is not done
 // again by a retry of the step.
 func TestForEachParallelUnknown(t *testing.T) {

@@ -263,6 +263,7 @@ func (t *turn) forEach(n *node, s *ForEachStep) {
 	switch {
 	case l == nil:
 		t.enterLoop(n, s)
+	case len(l.Open) > 0 && t.leaveItems(n, s, l):
 	case len(l.Open) > 0:
 		t.awaitItems(n, s, l)
 	case t.allDone(s, l):
@@ -289,6 +290,10 @@ func (t *turn) enterLoop(n *node, s *ForEachStep) {
 	items, err := listOf(v)
 	if err != nil {
 		t.failStep(n, "BadInput", "forEach.in: "+err.Error())
+		return
+	}
+	if err := t.roomForItems(n, len(items)); err != nil {
+		t.failStep(n, "BadInput", err.Error())
 		return
 	}
 	t.cur.Loops = append(t.cur.Loops, loop{Path: n.path, Since: t.cur.Since, Items: items, Parallel: n.item != nil})
