@@ -112,10 +112,10 @@ func (r runDocument) below(tree stepTree, step string, depth int) stepTree {
 			continue
 		}
 		name := b.Place
-		switch {
-		case b.Kind == workflow.KindOffboarding:
+		switch b.Kind {
+		case workflow.KindOffboarding:
 			name = b.Subject
-		case b.Kind == workflow.KindWorkflow:
+		case workflow.KindWorkflow:
 			name = b.Name
 		}
 		at, took := "-", "-"

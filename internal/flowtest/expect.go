@@ -222,7 +222,7 @@ func unlike(what, want, got string) string {
 func narrowed(want []ExpectedRequest, got []Request) []ExpectedRequest {
 	out := make([]ExpectedRequest, len(got))
 	for i, r := range got {
-		out[i] = ExpectedRequest{Step: r.Step, Integration: r.Integration, Action: r.Action, With: r.With, Method: r.Method, URL: r.URL, Body: r.Body}
+		out[i] = ExpectedRequest(r)
 		if i >= len(want) {
 			continue
 		}
