@@ -294,7 +294,7 @@ func TestForEachParallelVerbs(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := k.put(cel(wide(2, "loop", "['a', 'b']", "i", ticket("act", "other")), ticket("after", "after")))
-		if err := k.onRun(r.ID, Verb{Kind: VerbResume, ToRevision: w.Revision}); err == nil || !strings.Contains(err.Error(), "items of step \"loop\" have begun") {
+		if err := k.onRun(r.ID, Verb{Kind: VerbResume, ToRevision: w.Revision}); err == nil || !strings.Contains(err.Error(), "runs that step \"loop\" started have begun") {
 			t.Errorf("resume in another revision: %v", err)
 		}
 		k.vendor.sent = nil

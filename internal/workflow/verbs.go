@@ -228,8 +228,8 @@ func (r *rewinding) move(path string) error {
 	if strings.Contains(path, "[#") {
 		return refused("step %q is inside of a forEach and differs in revision %d", StepName(path), r.verb.ToRevision)
 	}
-	if r.itemsHaveBegun(path) {
-		return refused("items of step %q have begun, and revision %d does something else for them; resume the run on revision %d", StepName(path), r.verb.ToRevision, r.run.Revision)
+	if r.cur.Phase == phaseChild || r.itemsHaveBegun(path) { // they go on, beside what the other revision would start
+		return refused("runs that step %q started have begun, and revision %d does something else there; resume the run on revision %d", StepName(path), r.verb.ToRevision, r.run.Revision)
 	}
 	r.restart(path)
 	return nil

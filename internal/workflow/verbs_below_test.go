@@ -4,6 +4,7 @@
 package workflow
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,10 @@ func TestResumeOfRunsBelow(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.pass(time.Minute)
+		w := k.put(cel(runs("call", "child", map[string]any{"other": "input"})))
+		if err := k.onRun(r.ID, Verb{Kind: VerbResume, ToRevision: w.Revision}); err == nil || !strings.Contains(err.Error(), `runs that step "call" started have begun`) {
+			t.Errorf("resume in another revision: %v", err)
+		}
 		if err := k.onRun(r.ID, Verb{Kind: VerbResume}); err != nil {
 			t.Fatal(err)
 		}
