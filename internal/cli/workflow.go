@@ -46,8 +46,9 @@ func newWorkflowRunCommand(e *env) *cobra.Command {
 		Use:   "run NAME",
 		Short: "Start one run of a Workflow by hand",
 		Long: `Start one run of a Workflow by hand. A Workflow that runs for a person takes one
-who is in the directory, one that runs for an app or a contract takes that. The same --key starts one run, however often it is
-sent. --wait shows each step as it ends, and fails if the run does.`,
+who is in the directory, one that runs for an app or a contract takes that. The
+same --key starts one run, however often it is sent. --wait shows each step as
+it ends, and fails if the run does.`,
 		Example: "  seatkeeper workflow run zoom-leaver --person jo@acme.example --dry-run --wait -n acme\n" +
 			"  seatkeeper workflow run zoom-leaver --person jo@acme.example --input ticket=4711 --key ticket-4711 -n acme",
 		Args: usageArgs(cobra.ExactArgs(1)),

@@ -109,6 +109,18 @@ func (w *world) populate(ring *store.Keyring) (k ids) {
 		_, err := tx.ExecContext(ctx, `INSERT INTO person_review (tenant, source, external_id, reason, candidates, created_at) VALUES ($1,$2,'1','ambiguous','[]',1)`, w.tenant, c.Source)
 		return err
 	}))
+	w.must(w.s.WriteSQL(ctx, func(tx *sql.Tx) error { // a run took from one account, and waits with another
+		for _, row := range []string{
+			`INSERT INTO removal (tenant, workflow, target, root_id, taken_at) VALUES ($1,'leaver','a','r1',1)`,
+			`INSERT INTO removal_ask (tenant, run_id, root_id, workflow, target, wants, held) VALUES ($1,'r1','r1','leaver','b',2,TRUE)`,
+			`INSERT INTO removal_pass (tenant, root_id, approved, unused) VALUES ($1,'r1',3,1)`,
+		} {
+			if _, err := tx.ExecContext(ctx, row, w.tenant); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 
 	_, err = w.s.PutWorkflow(ctx, w.tenant, store.WorkflowState{Name: "leaver", State: store.WorkflowReady}, json.RawMessage(`{}`))
 	w.must(err)

@@ -36,7 +36,7 @@ type vendor struct {
 func newVendor() *vendor {
 	return &vendor{
 		infos: map[string]ActionInfo{
-			"license.remove": {Class: ClassIdempotent, HasPrecheck: true, HasVerify: true, VerifyWithin: 5 * time.Minute},
+			"license.remove": {Class: ClassIdempotent, Removes: true, HasPrecheck: true, HasVerify: true, VerifyWithin: 5 * time.Minute},
 			"message.send":   {Class: ClassVerifiable, HasVerify: true, VerifyWithin: 10 * time.Second},
 			"message.update": {Class: ClassIdempotent},
 			"ticket.create":  {Class: ClassUnsafe},

@@ -17,8 +17,12 @@ import (
 const inputUserID = "userId"
 
 // mayRemove asks the guard whether the next account may lose its access, once for
-// each effect. Where it may not yet, the turn is over.
+// each effect. Where it may not yet, the turn is over. A run of a LicensePolicy, and
+// one for an account of a leaver, stands for the account: its own guard counted it.
 func (t *turn) mayRemove(c Call) bool {
+	if t.run.Kind != KindWorkflow && t.run.Kind != KindItem {
+		return true
+	}
 	if t.cur.Passed || t.dryRun() || t.ownAccount(c) {
 		return true
 	}
@@ -57,9 +61,6 @@ func judgeRemoval(g store.RemovalGuard) store.RemovalAnswer {
 // ownAccount reports an account of whom, or of what, the run is about: the run
 // stands for it, and the guard has counted the run.
 func (t *turn) ownAccount(c Call) bool {
-	if t.run.Kind == KindOffboarding {
-		return true
-	}
 	id, _ := c.Input[inputUserID].(string)
 	if id == "" {
 		return false
