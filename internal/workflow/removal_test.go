@@ -273,10 +273,14 @@ func TestOwnAccountsAreNotCounted(t *testing.T) {
 		{"about nobody", store.Run{}, vars{"person": person}, Call{Integration: "zoom", Input: map[string]any{"userId": "z1"}}, false},
 		{"the seat", store.Run{}, vars{"license": license}, Call{Integration: "zoom", Input: map[string]any{"userId": "z7"}}, true},
 		{"another seat", store.Run{}, vars{"license": license}, Call{Integration: "box", Input: map[string]any{"userId": "z7"}}, false},
-		{"a leaver's", store.Run{Kind: KindOffboarding, PersonID: "p"}, vars{}, Call{Integration: "box", Input: map[string]any{"userId": "z7"}}, true},
 	} {
 		if got := (&turn{run: tc.run, vars: tc.vars}).ownAccount(tc.call); got != tc.own {
 			t.Errorf("%s: %t", tc.name, got)
+		}
+	}
+	for _, kind := range []string{KindOffboarding, KindLicensePolicy} {
+		if !(&turn{run: store.Run{Kind: kind}}).mayRemove(Call{Integration: "box"}) {
+			t.Errorf("a run of kind %s stands at the guard of a Workflow", kind)
 		}
 	}
 }
