@@ -99,11 +99,12 @@ func askedByEmail(t *testing.T, dsn string) {
 	hris := w.integration("csv", hrisConfig())
 	hris.Name, hris.Spec.CredentialsRef.Name = "hris", "hris"
 	hris.Spec.DataTypes = []v1alpha1.DataType{v1alpha1.DataPeople}
-	w.create(org, hris, zoom, w.zoomApp())
+	// People first: whom the accounts of a listing belong to is looked up as it is stored.
+	w.create(org, hris)
 	w.condition(org, v1alpha1.ConditionEmailReady, metav1.ConditionFalse, v1alpha1.ReasonSecretNotFound)
-	for _, i := range []*v1alpha1.Integration{hris, zoom} {
-		w.ready(i, metav1.ConditionTrue, v1alpha1.ReasonSynced)
-	}
+	w.ready(hris, metav1.ConditionTrue, v1alpha1.ReasonSynced)
+	w.create(zoom, w.zoomApp())
+	w.ready(zoom, metav1.ConditionTrue, v1alpha1.ReasonSynced)
 	policy := &v1alpha1.LicensePolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "zoom-90d"},
 		Spec: v1alpha1.LicensePolicySpec{
