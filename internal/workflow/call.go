@@ -417,7 +417,8 @@ func (t *turn) again(c callSpec, reason, message string) callOutcome {
 }
 
 // spent reports that the effect is not tried again. Without a limit of its
-// own, a step outlasts a day's outage, but not more than a few refusals.
+// own, a step outlasts a day's outage, but not more than a few refusals. A day
+// that nobody tried in, for the machine slept, is no outage.
 func (t *turn) spent(r Retry, reason string) bool {
 	refused := reason == reasonOf(ResultConflict) || reason == reasonOf(ResultFailed)
 	switch {
@@ -426,7 +427,7 @@ func (t *turn) spent(r Retry, reason string) bool {
 	case refused:
 		return t.cur.Tries >= defaultRefusals
 	}
-	return t.now.Sub(t.cur.Since) >= defaultPatience
+	return t.cur.Tries >= defaultRefusals && t.now.Sub(t.cur.Since) >= defaultPatience
 }
 
 // resolved goes on as a person decided about the parked effect.
